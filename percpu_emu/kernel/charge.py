@@ -1,0 +1,68 @@
+"""Charging pages and objects to a memory cgroup: a reference, the counters, the events (mm/memcontrol.c)."""
+
+from __future__ import annotations
+
+from percpu_emu.kernel.css import css_get, css_put
+from percpu_emu.kernel.layout import Item, VmEvent
+from percpu_emu.kernel.memcg import (
+    count_memcg_events,
+    count_page_event,
+    mem_cgroup_nodeinfo,
+    mod_lruvec_state,
+    mod_memcg_state,
+)
+from percpu_emu.lang.ops import Program
+
+
+def charge_page_cache(memcg: int, nid: int) -> Program[None]:
+    """A page of page cache on a node."""
+    yield from css_get(memcg)
+    yield from mod_memcg_state(memcg, Item.MEMCG_CACHE, 1)
+    pn = yield from mem_cgroup_nodeinfo(memcg, nid)
+    yield from mod_lruvec_state(pn, Item.NR_FILE_PAGES, 1)
+    yield from count_memcg_events(memcg, VmEvent.PGPGIN, 1)
+    yield from count_page_event(memcg)
+
+
+def uncharge_page_cache(memcg: int, nid: int) -> Program[None]:
+    """The page is gone from the page cache."""
+    pn = yield from mem_cgroup_nodeinfo(memcg, nid)
+    yield from mod_lruvec_state(pn, Item.NR_FILE_PAGES, -1)
+    yield from mod_memcg_state(memcg, Item.MEMCG_CACHE, -1)
+    yield from count_memcg_events(memcg, VmEvent.PGPGOUT, 1)
+    yield from count_page_event(memcg)
+    yield from css_put(memcg)
+
+
+def charge_mlocked_page(memcg: int, nid: int) -> Program[None]:
+    """An anonymous page that is locked in memory."""
+    yield from css_get(memcg)
+    yield from mod_memcg_state(memcg, Item.MEMCG_RSS, 1)
+    pn = yield from mem_cgroup_nodeinfo(memcg, nid)
+    yield from mod_lruvec_state(pn, Item.NR_UNEVICTABLE, 1)
+    yield from count_memcg_events(memcg, VmEvent.PGPGIN, 1)
+    yield from count_page_event(memcg)
+
+
+def uncharge_mlocked_page(memcg: int, nid: int) -> Program[None]:
+    """Its last user unlocked and unmapped it."""
+    pn = yield from mem_cgroup_nodeinfo(memcg, nid)
+    yield from mod_lruvec_state(pn, Item.NR_UNEVICTABLE, -1)
+    yield from mod_memcg_state(memcg, Item.MEMCG_RSS, -1)
+    yield from count_memcg_events(memcg, VmEvent.PGPGOUT, 1)
+    yield from count_page_event(memcg)
+    yield from css_put(memcg)
+
+
+def charge_slab(memcg: int, nid: int) -> Program[None]:
+    """A page of slab for objects of the cgroup: dentries and inodes (the VFS cache), or others."""
+    yield from css_get(memcg)
+    pn = yield from mem_cgroup_nodeinfo(memcg, nid)
+    yield from mod_lruvec_state(pn, Item.NR_SLAB_RECLAIMABLE, 1)
+
+
+def uncharge_slab(memcg: int, nid: int) -> Program[None]:
+    """The slab page went with its last object."""
+    pn = yield from mem_cgroup_nodeinfo(memcg, nid)
+    yield from mod_lruvec_state(pn, Item.NR_SLAB_RECLAIMABLE, -1)
+    yield from css_put(memcg)

@@ -1,0 +1,43 @@
+"""Protocols: who releases a cgroup's slots when. The memory controller's table of callbacks (cgroup_subsys)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from percpu_emu.kernel import original, release
+from percpu_emu.lang.ops import ProgramFunction
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The three moments at which a protocol acts; each is a program."""
+
+    name: str
+    summary: str
+    css_offline: ProgramFunction
+    """`(memcg)`: a grace period after rmdir; updates go on."""
+    css_free: ProgramFunction
+    """`(memcg)`: a grace period after the last reference is gone; nobody updates it any more."""
+    cpu_dead: ProgramFunction
+    """`(cpu)`: that CPU runs nothing any more; by another context, the hotplug's control CPU."""
+    release: ProgramFunction | None = None
+    """`(memcg)`: the RCU callback that flushes and frees the slots of a dying cgroup, where the protocol has one."""
+
+
+ORIGINAL: Final = Protocol(
+    "original",
+    "the slots are kept until the last reference is dropped",
+    original.css_offline,
+    original.css_free,
+    release.memcg_hotplug_cpu_dead,
+)
+PATCHED: Final = Protocol(
+    "patched",
+    "the slots are released at offline: swap in the atomics, wait for a grace period, flush, free",
+    release.css_offline,
+    release.css_free,
+    release.memcg_hotplug_cpu_dead,
+    release.percpu_rcu_free,
+)
+PROTOCOLS: Final = {protocol.name: protocol for protocol in (ORIGINAL, PATCHED)}

@@ -1,0 +1,109 @@
+"""What an operation acts on: the addresses handed to every program, and the words of a context's control block.
+
+The control segment holds a header, then one block for each CPU and one for the coordinator. Offsets are in words.
+Words with different writers stand on different cache lines (8 words).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from percpu_emu.shm import WORD_SIZE
+
+Bases: TypeAlias = npt.NDArray[np.int64]
+"""A `Context` as an array, in which form compiled entry points take it."""
+
+
+class Context(NamedTuple):
+    """Where a CPU (or the coordinator) finds things: addresses, the same in every process."""
+
+    memory: int  # word 0 of the kernel's memory
+    percpu: int  # per-CPU offset 0 of unit 0
+    unit: int  # per-CPU offset 0 of this CPU's unit; NO_UNIT for the coordinator
+    block: int  # this context's control block
+    ledger: int  # this CPU's ledger: a word for every word of the kernel's memory (`ledger_commit`)
+    header: int  # the control segment's header
+
+    def bases(self) -> Bases:
+        """For compiled entry points."""
+        return np.array(self, dtype=np.int64)
+
+
+NO_UNIT: Final = 1 << 62
+"""No address x86-64 or arm64 can map: a `this_cpu_*` by the coordinator, which is no CPU, traps instead of racing."""
+
+# --- header
+GP_SEQ: Final = 0  # number of the grace period in progress, or of the last one; starts at 1
+STOP: Final = 8  # 1: blocked programs give up
+DOORBELL: Final = 16  # raised by whoever wants the coordinator's attention
+NR_CPU_IDS: Final = 24
+NR_NODE_IDS: Final = 25
+LEDGER_STRIDE: Final = 26  # bytes between the ledgers of two neighbouring pages of the kernel's memory
+UNIT_OFFSETS: Final = 64  # for each possible CPU: its unit's distance from unit 0, in words
+MAX_CPUS: Final = 512
+HEADER_WORDS: Final = 1024
+
+# --- control block
+CPU: Final = 0
+SERVICE: Final = 1  # address of the function `call(block, code, a, b)` that asks the coordinator for something
+IRQS_OFF: Final = 8
+QUIESCENT: Final = 16  # GP_SEQ as of the last quiescent state; 0 in an extended one (idle, offline, blocked)
+NOTED: Final = 24  # how many counters the update in flight touches; NOTES holds (counter, delta) for each
+NOTES: Final = 25
+MAX_NOTES: Final = 3
+UPDATES: Final = 32  # updates entered in the ledger
+WARNINGS: Final = 33
+WARN_SITE: Final = 34  # which `warn_on` fired last
+FAULT: Final = 35  # REFUSED: the coordinator knows why; GIVEN_UP: the machine stops
+REFUSED: Final = 1
+GIVEN_UP: Final = 2
+TURN: Final = 36  # turns its worker has done
+HEADER: Final = 2  # address of the header
+COMMAND: Final = 40  # for the CPU: number of the command it is to do next, its kind and arguments (`machine.cpu`)
+COMMAND_KIND: Final = 41
+COMMAND_ARGS: Final = 42
+MAX_COMMAND_ARGS: Final = 6
+DONE: Final = 48  # by the CPU: number of the last command it finished, and its result
+RESULT: Final = 49
+REQUEST: Final = 56  # 0 none, then one of the three below; with it the service code, its arguments, the answer
+ASKED: Final = 1  # by the CPU
+TAKEN: Final = 2  # by the coordinator: the answer has to wait
+ANSWERED: Final = 3
+REQUEST_CODE: Final = 57
+REQUEST_ARGS: Final = 58
+ANSWER: Final = 60
+RING_TAIL: Final = 64  # callbacks queued by this context ...
+RING_HEAD: Final = 72  # ... and taken by the coordinator
+MARKS: Final = 80
+MAX_MARKS: Final = 32
+RING: Final = 128
+RING_ENTRIES: Final = 960  # (what, argument) each
+BLOCK_WORDS: Final = 2048
+
+BLOCK_SIZE: Final = BLOCK_WORDS * WORD_SIZE
+
+# --- what a context asks the coordinator for (`SERVICE`)
+ALLOC_PERCPU: Final = 1
+FREE_PERCPU: Final = 2
+KZALLOC: Final = 3
+KFREE: Final = 4
+SYNCHRONIZE_RCU: Final = 5
+RCU_BARRIER: Final = 6
+DRAIN_RING: Final = 7
+
+# --- kinds of entries in a ring: the low bit of its first word, above it the program's number
+CALLBACK: Final = 0
+WORK: Final = 1
+
+
+def control_words(contexts: int) -> int:
+    """Size in words of a control segment for that many contexts."""
+    return HEADER_WORDS + contexts * BLOCK_WORDS
+
+
+def block_offset(context: int) -> int:
+    """Where the block of a context begins, in words from the header."""
+    return HEADER_WORDS + context * BLOCK_WORDS

@@ -1,0 +1,166 @@
+"""An image: the programs of one machine, compiled, with the numbers its callbacks and marks go by.
+
+Each program that is started from outside becomes one Python module in the cache folder, together with the programs it
+calls, so that numba can keep the machine code beside it: its first run compiles (seconds), every later one loads
+(hundredths of a second), and a new worker costs nothing but its own compiling.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from percpu_emu.lang.cache import load_compiled
+from percpu_emu.lang.context import MAX_MARKS
+from percpu_emu.lang.native import Rewriter
+from percpu_emu.lang.ops import ProgramFunction
+from percpu_emu.lang.source import ProgramSource, Site, is_program
+
+_RUN = """\
+@njit(WORD({types}), cache=True)
+def run({parameters}):
+    return {name}({arguments})
+"""
+
+_LOOP = """\
+@njit(WORD(BASES, WORD, WORD, WORD, WORD), cache=True)
+def loop(bases, table, command, turn, end):
+    ctx = context(bases)
+    while turn < end and ops.commanded(ctx) == command:
+        memcg = ops.nth_of_table(ctx, table, turn)
+        if memcg != 0:
+            {name}(ctx, memcg, turn)
+        turn += 1
+        ops.quiescent_state(ctx)
+        if turn % 4096 == 0:
+            ops.tick(ctx)
+    return turn
+"""
+
+
+@dataclass
+class Image:
+    """Programs compiled for the native engine.
+
+    `entries` can be started by a command, `workers` are called turn after turn inside a CPU process. Programs that
+    these call are found by themselves; programs they queue as callbacks get a number, and are compiled only where
+    they are entries too: a callback that runs seldom is not worth a second of compiling.
+    """
+
+    entries: Sequence[ProgramFunction]
+    workers: Sequence[ProgramFunction] = ()
+    marks: list[str] = field(default_factory=list)
+    warnings: list[Site] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._numbered: list[ProgramFunction] = []
+        self._modules: dict[ProgramFunction, ModuleType] = {}
+        for function in [*self.entries, *self.workers]:
+            self.number(function)
+        self._texts = {function: self._text(function) for function in self._numbered_entries()}
+
+    def number(self, function: ProgramFunction) -> int:
+        """The number by which a queue of callbacks, or a command, names a program; counted from 1."""
+        if function not in self._numbered:
+            self._numbered.append(function)
+        return self._numbered.index(function) + 1
+
+    def program(self, number: int) -> ProgramFunction:
+        """The program that goes by a number."""
+        return self._numbered[number - 1]
+
+    def text(self, function: ProgramFunction) -> str:
+        """What numba compiles for an entry or a worker."""
+        return self._texts[function]
+
+    def compiled(self, function: ProgramFunction) -> Callable[..., int] | None:
+        """`compiled(bases, *arguments)` for an entry or a worker, None for any other program."""
+        if function not in self._texts:
+            return None
+        entry: Callable[..., int] = self._module(function).run
+        return entry
+
+    def loop(self, worker: ProgramFunction) -> Callable[..., int]:
+        """`loop(bases, table, command, turn, end)`: turns of a worker until `end`, or until another command stands there."""
+        entry: Callable[..., int] = self._module(worker).loop
+        return entry
+
+    def load(self) -> None:
+        """Compile, or load what was compiled before: once, in the coordinator, before CPU processes are forked."""
+        for function in self._texts:
+            self._module(function)
+
+    def mark_number(self, name: str) -> int:
+        """Which of a control block's mark counters is this mark's."""
+        if name not in self.marks:
+            if len(self.marks) == MAX_MARKS:
+                raise ValueError(f"more than {MAX_MARKS} marks in the programs of one machine")
+            self.marks.append(name)
+        return self.marks.index(name)
+
+    def warning_number(self, site: Site) -> int:
+        """By which number a control block names a `warn_on` that fired."""
+        if site not in self.warnings:
+            self.warnings.append(site)
+        return self.warnings.index(site)
+
+    def _numbered_entries(self) -> list[ProgramFunction]:
+        return list(dict.fromkeys([*self.entries, *self.workers]))
+
+    def _module(self, function: ProgramFunction) -> ModuleType:
+        if function not in self._modules:
+            self._modules[function] = load_compiled(self._texts[function])
+        return self._modules[function]
+
+    def _text(self, function: ProgramFunction) -> str:
+        unit = _Unit(self)
+        name = unit.include(function, ())
+        parameters = ProgramSource(function).parameters
+        run = _RUN.format(
+            types=", ".join(["BASES", *["WORD"] * len(parameters)]),
+            parameters=", ".join(["bases", *parameters]),
+            name=name,
+            arguments=", ".join(["context(bases)", *parameters]),
+        )
+        loop = [_LOOP.format(name=name)] if function in self.workers else []
+        return "\n\n".join([*unit.texts, run, *loop])
+
+
+class _Unit:
+    """One module in the making: a program and the programs it calls, callees first."""
+
+    def __init__(self, image: Image) -> None:
+        self.texts: list[str] = []
+        self._image = image
+        self._names: dict[ProgramFunction, str] = {}
+
+    def include(self, function: ProgramFunction, callers: tuple[ProgramFunction, ...]) -> str:
+        """Rewrite a program, after what it calls; its name in the module."""
+        if function in self._names:
+            return self._names[function]
+        source = ProgramSource(function)
+        if function in callers:
+            source.refuse(source.tree, f"{source.name} calls itself; a program does not recurse")
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.YieldFrom):
+                self.include(source.callee(node.value), (*callers, function))
+        self._names[function] = f"{source.name.strip('_')}_{len(self._names)}"
+        rewriter = Rewriter(
+            source,
+            name_of=self._names.__getitem__,
+            number_of=self._image.number,
+            mark_of=self._image.mark_number,
+            site_of=self._image.warning_number,
+        )
+        self.texts.append(f"# {source.name}\n@njit(no_cpython_wrapper=True)\n{rewriter.rewrite()}\n")
+        return self._names[function]
+
+
+def programs_of(module: Any) -> Iterable[ProgramFunction]:
+    """The programs that a module defines itself, in the order of its text."""
+    for value in vars(module).values():
+        if is_program(value) and value.__module__ == module.__name__:
+            yield value

@@ -1,0 +1,179 @@
+"""A program's source, parsed and with its names resolved: what the compilers work on."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import textwrap
+from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
+from typing import Any, Final, NoReturn
+
+from percpu_emu.lang import ops
+from percpu_emu.lang.ops import ProgramFunction
+
+PURE: Final = {abs: "ops.absolute", min: "min", max: "max", int: "int"}
+"""Python functions that a program may call without a yield."""
+
+
+class Refused(SyntaxError):
+    """A program uses something that the engines cannot take; the message gives file, line and reason."""
+
+    def __init__(self, file: str, line: int, reason: str) -> None:
+        super().__init__(f"{file}:{line}: {reason}")
+        self.file = file
+        self.line = line
+        self.reason = reason
+
+
+def is_program(value: object) -> bool:
+    """Whether it is a generator function, which is what a program is."""
+    return inspect.isfunction(value) and inspect.isgeneratorfunction(value)
+
+
+def is_operation(value: object) -> bool:
+    """Whether it is one of the operations of `lang.ops`."""
+    return inspect.isfunction(value) and value.__module__ == ops.__name__ and value is not ops.per_cpu
+
+
+@dataclass(frozen=True)
+class Site:
+    """One yield of one program: an injection point, numbered from 1 in the order of the text."""
+
+    program: str
+    number: int
+    file: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.program}:{self.number} (line {self.line}: {self.text})"
+
+
+@dataclass(frozen=True)
+class ProgramSource:
+    """One program function, with line numbers as in its file."""
+
+    function: ProgramFunction
+
+    @property
+    def name(self) -> str:
+        """The function's name, as it stands in the file."""
+        return self.function.__name__
+
+    @cached_property
+    def file(self) -> str:
+        """Path of the file that defines it."""
+        return inspect.getsourcefile(self.function) or "<unknown>"
+
+    @cached_property
+    def text(self) -> str:
+        """The function's source, as in its file."""
+        try:
+            return inspect.getsource(self.function)
+        except (OSError, TypeError) as error:
+            line = self.function.__code__.co_firstlineno
+            raise Refused(self.file, line, f"the source of {self.name} cannot be read: {error}") from error
+
+    @cached_property
+    def tree(self) -> ast.FunctionDef:
+        """The definition."""
+        try:
+            node = ast.parse(textwrap.dedent(self.text)).body[0]
+        except SyntaxError:  # of a lambda, `text` is the line it stands in, which may be part of a statement
+            self.refuse(None, "a program is a plain `def`, neither async nor a lambda")
+        ast.increment_lineno(node, self.function.__code__.co_firstlineno - 1)
+        if not isinstance(node, ast.FunctionDef):
+            self.refuse(node, "a program is a plain `def`, neither async nor a lambda")
+        if node.decorator_list:
+            self.refuse(node, f"{self.name} is decorated; a program is run as it stands")
+        if not is_program(self.function):
+            self.refuse(node, f"{self.name} yields nothing: a program is a generator function")
+        if self.function.__closure__:
+            self.refuse(node, f"{self.name} uses variables of the function around it; a program stands at module level")
+        return node
+
+    @cached_property
+    def parameters(self) -> list[str]:
+        """Names of the parameters: positional, without defaults."""
+        arguments = self.tree.args
+        if arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.defaults:
+            self.refuse(self.tree, "a program's parameters are positional, without defaults, `*` or `**`")
+        return [argument.arg for argument in [*arguments.posonlyargs, *arguments.args]]
+
+    @cached_property
+    def locals(self) -> frozenset[str]:
+        """Parameters and every name that is assigned to."""
+        return frozenset(self.function.__code__.co_varnames)
+
+    @cached_property
+    def sites(self) -> dict[tuple[int, int], Site]:
+        """The yields that are operations, by line and column, in the order of the text."""
+        found = [node for node in ast.walk(self.tree) if isinstance(node, ast.Yield) and node.value is not None]
+        found.sort(key=lambda node: (node.lineno, node.col_offset))
+        return {
+            (node.lineno, node.col_offset): Site(
+                self.name, number, self.file, node.lineno, ast.unparse(node.value or node)
+            )
+            for number, node in enumerate(found, 1)
+        }
+
+    def refuse(self, node: ast.AST | None, reason: str) -> NoReturn:
+        """Raise `Refused` for the line of `node`, or of the program."""
+        raise Refused(self.file, getattr(node, "lineno", self.function.__code__.co_firstlineno), reason)
+
+    def resolve(self, node: ast.expr) -> Any:
+        """The Python object that a name, or a dotted name in a module or an enumeration, stands for."""
+        if isinstance(node, ast.Attribute):
+            base = self.resolve(node.value)
+            if not isinstance(base, ModuleType | type) or not hasattr(base, node.attr):
+                self.refuse(node, f"`{ast.unparse(node)}`: only names in modules and enumerations may be dotted")
+            return getattr(base, node.attr)
+        if not isinstance(node, ast.Name):
+            self.refuse(node, f"`{ast.unparse(node)}` is not a name")
+        if node.id in self.locals:
+            self.refuse(node, f"`{node.id}` is a local variable, which holds a number")
+        for scope in (self.function.__globals__, vars(builtins)):
+            if node.id in scope:
+                return scope[node.id]
+        self.refuse(node, f"`{node.id}` is not defined")
+
+    def constant(self, node: ast.expr) -> int:
+        """The value of a name that stands for a number."""
+        value = self.resolve(node)
+        if not isinstance(value, int):
+            what = type(value).__name__
+            self.refuse(node, f"`{ast.unparse(node)}` is a {what}: a program computes with 64-bit numbers only")
+        return int(value)
+
+    def operation(self, node: ast.Yield) -> ast.Call:
+        """The call in `yield CALL`, which has to be one of an operation, with plain arguments."""
+        call = node.value
+        if not isinstance(call, ast.Call) or not is_operation(self.resolve(call.func)):
+            self.refuse(node, f"`{ast.unparse(node)[1:-1]}`: only an operation is yielded")
+        function = self.resolve(call.func)
+        self.check_arguments(call, len(inspect.signature(function).parameters))
+        return call
+
+    def callee(self, node: ast.expr) -> ProgramFunction:
+        """The program that `yield from CALL` calls."""
+        if not isinstance(node, ast.Call) or not is_program(self.resolve(node.func)):
+            self.refuse(node, f"`yield from {ast.unparse(node)}`: only a program is called so")
+        function: ProgramFunction = self.resolve(node.func)
+        self.check_arguments(node, function.__code__.co_argcount)
+        return function
+
+    def check_arguments(self, node: ast.Call, expected: int) -> None:
+        """Refuse a call whose arguments are not positional, or not that many."""
+        if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
+            self.refuse(node, f"`{ast.unparse(node)}`: arguments are positional")
+        if len(node.args) != expected:
+            what = "1 argument" if expected == 1 else f"{expected} arguments"
+            self.refuse(node, f"`{ast.unparse(node)}`: {what} expected, {len(node.args)} given")
+
+
+def sites(function: ProgramFunction) -> list[Site]:
+    """The yields of a program that are operations, in the order of the text."""
+    return list(ProgramSource(function).sites.values())

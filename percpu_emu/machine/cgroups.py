@@ -1,0 +1,252 @@
+"""The cgroup tree: made, charged, removed, dying, freed (kernel/cgroup/cgroup.c, under cgroup_mutex).
+
+The coordinator alone changes the tree. What races with the CPUs - the counters, the references, the release - are
+programs; this is the part of the kernel around them, and the memory that a cgroup takes besides its counters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from percpu_emu.kernel import css
+from percpu_emu.kernel.layout import MEM_CGROUP_WORDS
+from percpu_emu.kernel.pins import PIN_KINDS
+from percpu_emu.kernel.profile import SlabObject
+from percpu_emu.lang import context as c
+from percpu_emu.machine.ledger import LedgerAudit
+from percpu_emu.machine.table import CgroupTable
+
+if TYPE_CHECKING:
+    from percpu_emu.kernel.profile import PercpuArea, Stage
+    from percpu_emu.machine.machine import Machine
+
+
+class CgroupError(ValueError):
+    """A cgroup operation that the kernel would refuse, in its words."""
+
+
+@dataclass(eq=False)
+class Cgroup:
+    """One cgroup with the memory controller on."""
+
+    name: str
+    parent: Cgroup | None
+    memcg: int = 0
+    children: dict[str, Cgroup] = field(default_factory=dict)
+    state: str = "online"
+    """online; dying (removed); offline (updates are atomic, where the protocol does that); released (its slots are
+    given back, dying still); freed."""
+    nr_dying_descendants: int = 0
+    pins: list[Pin] = field(default_factory=list)
+    percpu: list[int] = field(default_factory=list)
+    slab: list[int] = field(default_factory=list)
+    charged: bool = False
+
+    @property
+    def path(self) -> str:
+        """Path below the root, "" for the root."""
+        return f"{self.parent.path}/{self.name}".lstrip("/") if self.parent else ""
+
+    def ancestors(self) -> Iterator[Cgroup]:
+        """The parent, its parent, and so on."""
+        above = self.parent
+        while above:
+            yield above
+            above = above.parent
+
+
+@dataclass(eq=False)
+class Pin:
+    """Something charged to a cgroup that holds a reference on it: dying, the cgroup stays until it goes."""
+
+    kind: str
+    cgroup: Cgroup
+    cpu: int
+    user: str
+    """Who still uses it, for people."""
+
+
+_MADE_BY_PROGRAMS: Final = {"mem_cgroup", "mem_cgroup_per_node", "lruvec_stat"}
+"""Lines of a kernel profile that `css.mem_cgroup_alloc` allocates, with memcg_vmstats_percpu."""
+
+
+class CgroupTree:
+    """All cgroups of a machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._profile = machine.config.profile
+        self.audit = LedgerAudit(machine.memory, machine.doubts)
+        self.table = CgroupTable(machine)
+        self.releases = 0
+        """Cgroups whose slots were given back while they were dying."""
+        self.caught = 0
+        """Of these, how many had a CPU inside an update when the pointers were swapped."""
+        self._by_memcg: dict[int, Cgroup] = {}
+        self._boot_areas()
+        self.root = self._make("/", None)
+        machine.after[css.css_killed_work_fn] = self._offline
+        machine.after[css.css_release_work_fn] = self._released_last
+        machine.before[css.css_free_rwork_fn] = self._before_free
+        machine.after[css.css_free_rwork_fn] = self._freed
+        if machine.protocol.release:
+            machine.after[machine.protocol.release] = self._slots_released
+
+    # --- what a shell can do
+
+    def find(self, path: str) -> Cgroup:
+        """The cgroup at a path below the root."""
+        cgroup = self.root
+        for name in filter(None, path.split("/")):
+            if name not in cgroup.children:
+                raise CgroupError(f"{path}: no such cgroup")
+            cgroup = cgroup.children[name]
+        return cgroup
+
+    def mkdir(self, path: str) -> Cgroup:
+        """Make a cgroup. Raises CgroupError where it exists, has no parent, or memory is short; then nothing is kept."""
+        above, _, name = path.rpartition("/")
+        parent = self.find(above)
+        if name in parent.children:
+            raise CgroupError(f"{path}: it exists already")
+        try:
+            cgroup = self._make(name, parent)
+        except MemoryError as error:
+            raise CgroupError(f"{path}: cannot allocate memory ({error})") from error
+        parent.children[name] = cgroup
+        return cgroup
+
+    def rmdir(self, cgroup: Cgroup) -> None:
+        """Remove a cgroup. It dies: gone from the tree, in memory until the last reference is dropped."""
+        if cgroup.parent is None or cgroup.children:
+            raise CgroupError(f"{cgroup.path or '/'}: busy: {'it has children' if cgroup.children else 'it is the root'}")
+        if cgroup.state != "online":
+            raise CgroupError(f"{cgroup.path}: it was removed already")
+        del cgroup.parent.children[cgroup.name]
+        cgroup.state = "dying"
+        for ancestor in cgroup.ancestors():
+            ancestor.nr_dying_descendants += 1
+        self._machine.execute(css.kill_css, cgroup.memcg)
+        self._machine.events.emit("rmdir", cgroup=cgroup.path)
+
+    def charge(self, cgroup: Cgroup, kind: str, cpu: int, user: str = "") -> Pin:
+        """Have a CPU charge one object of a kind to a cgroup; it pins the cgroup until `uncharge`."""
+        if not cgroup.charged:
+            with ExitStack() as undo:
+                self._allocate(cgroup, "charge", undo)
+                undo.pop_all()
+            cgroup.charged = True
+        self._machine.run_on(cpu, PIN_KINDS[kind].charge, cgroup.memcg, self._machine.memory.layout.node_of(cpu))
+        pin = Pin(kind, cgroup, cpu, user)
+        cgroup.pins.append(pin)
+        return pin
+
+    def uncharge(self, pin: Pin, cpu: int) -> None:
+        """Have a CPU let go of a charged object; it may be another CPU than charged it."""
+        pin.cgroup.pins.remove(pin)
+        nid = self._machine.memory.layout.node_of(pin.cpu)
+        self._machine.run_on(cpu, PIN_KINDS[pin.kind].uncharge, pin.cgroup.memcg, nid)
+
+    def living(self) -> Iterator[Cgroup]:
+        """Every cgroup that is not freed yet, dying ones too, in no particular order."""
+        return iter(self._by_memcg.values())
+
+    def audit_all(self) -> None:
+        """Hold every cgroup's counters against the ledgers. No CPU may be updating meanwhile."""
+        for cgroup in self._by_memcg.values():
+            self.audit.check(cgroup.memcg)
+
+    # --- memory
+
+    def _make(self, name: str, parent: Cgroup | None) -> Cgroup:
+        """A cgroup with all that the kernel allocates for it at mkdir, in the kernel's order; or nothing at all."""
+        cgroup = Cgroup(name, parent)
+        with ExitStack() as undo:
+            self._allocate(cgroup, "mkdir", undo)
+            undo.pop_all()
+        self._by_memcg[cgroup.memcg] = cgroup
+        return cgroup
+
+    def _boot_areas(self) -> None:
+        """What the kernel itself had allocated before the first cgroup, but for the root cgroup, which `_make` makes."""
+        areas = [area for area in self._profile.percpu_area if area.stage == "mkdir"]
+        root = sum(area.size * area.times(self._machine.topology.nodes) for area in areas)
+        if self._profile.percpu.early > root:
+            self._machine.memory.percpu.alloc((self._profile.percpu.early - root) & ~7)
+
+    def _allocate(self, cgroup: Cgroup, stage: Stage, undo: ExitStack) -> None:
+        for line in (*self._profile.slab_object, *self._profile.percpu_area):
+            if line.stage == stage and line.name not in _MADE_BY_PROGRAMS:
+                for _ in range(line.times(self._machine.topology.nodes)):
+                    self._allocate_one(cgroup, line, undo)
+
+    def _allocate_one(self, cgroup: Cgroup, line: SlabObject | PercpuArea, undo: ExitStack) -> None:
+        memory = self._machine.memory
+        if line.name == "memcg_vmstats_percpu":
+            self._make_memcg(cgroup, undo)
+        elif line.name == "mem_cgroup.css.refcnt":
+            self._bring_online(cgroup)
+        elif isinstance(line, SlabObject):
+            cgroup.slab.append(memory.slab.alloc(line.size, line.align, line.cache))
+            undo.callback(memory.slab.kfree, cgroup.slab[-1])
+        else:
+            cgroup.percpu.append(memory.percpu.alloc(line.size, line.align))
+            undo.callback(memory.percpu.free, cgroup.percpu[-1])
+
+    def _make_memcg(self, cgroup: Cgroup, undo: ExitStack) -> None:
+        names = ("mem_cgroup", "memcg_vmstats_percpu", "mem_cgroup_per_node", "lruvec_stat")
+        sizes = {line.name: line.size for line in (*self._profile.slab_object, *self._profile.percpu_area)}
+        cgroup.memcg = self._machine.execute(css.mem_cgroup_alloc, *[sizes[name] for name in names])
+        if not cgroup.memcg:
+            raise MemoryError("no per-CPU memory or slab object for its counters")
+        undo.callback(self._machine.execute, css.mem_cgroup_free, cgroup.memcg)
+        undo.callback(self._machine.execute, css.free_mem_cgroup_percpu, cgroup.memcg)
+
+    def _bring_online(self, cgroup: Cgroup) -> None:
+        parent = cgroup.parent.memcg if cgroup.parent else 0
+        if not self._machine.execute(css.css_online, cgroup.memcg, parent):
+            raise MemoryError("no per-CPU memory for its reference count")
+
+    # --- moments of a cgroup's death, as callbacks and work of the kernel reach them
+
+    def _offline(self, memcg: int) -> None:
+        machine = self._machine
+        machine.execute(machine.protocol.css_offline, memcg)
+        self.caught += self._inside_update(memcg) if machine.protocol.release else 0
+        machine.execute(css.css_put_remote, memcg)
+        self._by_memcg[memcg].state = "offline"
+
+    def _inside_update(self, memcg: int) -> bool:
+        """Whether a CPU is in the middle of an update of that cgroup's counters right now."""
+        memory = self._machine.memory
+        for cpu in (memory.blocks[: memory.topology.cpus, c.NOTED] > 0).nonzero()[0].tolist():
+            if memcg <= memory.blocks[cpu, c.NOTES] < memcg + MEM_CGROUP_WORDS:
+                return True
+        return False
+
+    def _slots_released(self, memcg: int) -> None:
+        self.releases += 1
+        if cgroup := self._by_memcg.get(memcg):  # freed in the callback's own css_put, at the earliest later
+            cgroup.state = "released"
+            self._machine.events.emit("released", cgroup=cgroup.path)
+
+    def _released_last(self, memcg: int) -> None:
+        for ancestor in self._by_memcg[memcg].ancestors():
+            ancestor.nr_dying_descendants -= 1
+
+    def _before_free(self, memcg: int) -> None:
+        self._machine.execute(self._machine.protocol.css_free, memcg)
+        self.audit.check(memcg)
+        self.audit.forget(memcg)
+
+    def _freed(self, memcg: int) -> None:
+        cgroup = self._by_memcg.pop(memcg)
+        for offset in cgroup.slab:
+            self._machine.memory.slab.kfree(offset)
+        for pointer in cgroup.percpu:
+            self._machine.memory.percpu.free(pointer)
+        cgroup.state = "freed"
+        self._machine.events.emit("freed", cgroup=cgroup.path)

@@ -1,0 +1,129 @@
+"""What a CPU process does: idle until it is given a program, run it, say that it is done."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from percpu_emu.lang import context as c
+from percpu_emu.lang.primitives import ProgramFault, Stopped
+from percpu_emu.lang.reference import Reference
+from percpu_emu.machine.signals import signals
+
+if TYPE_CHECKING:
+    from percpu_emu.lang.image import Image
+    from percpu_emu.machine.memory import MachineMemory
+
+IDLE_LOOK_US: Final = 50_000
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class Command(IntEnum):
+    """What the coordinator can tell a CPU, with the command's arguments."""
+
+    END = 0
+    """End the process."""
+    RUN = 1
+    """Program number, then up to five arguments: run it once; the result goes to RESULT."""
+    WORK = 2
+    """Worker's index, its table, turns at a stretch, microseconds to rest between two stretches: until told otherwise."""
+    REST = 3
+    """Stop working; idle."""
+
+
+class Fault(IntEnum):
+    """How a command ended, in RESULT + 1."""
+
+    NONE = 0
+    REFUSED = 1
+    STOPPED = 2
+
+
+class Cpu:
+    """One CPU, inside its process."""
+
+    def __init__(self, number: int, memory: MachineMemory, image: Image) -> None:
+        self.number = number
+        self._block = memory.blocks[number]
+        self._address = memory.block_address(number)
+        self._image = image
+        ctx = memory.context(number)
+        self._bases = ctx.bases()
+        self._reference = Reference(ctx, image)
+        self._call = signals()
+        self._work: tuple[Any, int, int, int] | None = None
+        self._block[c.SERVICE] = self._call.mailbox.address
+
+    def run(self) -> None:
+        """Do commands until the one to end. Between them, and while resting, no grace period waits for this CPU."""
+        done = int(self._block[c.DONE])
+        while True:
+            command = int(self._block[c.COMMAND])
+            if command != done:
+                if self._block[c.COMMAND_KIND] == Command.END:
+                    return
+                self._do(command)
+                done = command
+            elif self._work is None:
+                self._call.wait(self._word(c.COMMAND), command, IDLE_LOOK_US)
+            else:
+                self._stretch(command, *self._work)
+
+    def _do(self, command: int) -> None:
+        kind, arguments = self._block[c.COMMAND_KIND], self._block[c.COMMAND_ARGS :].tolist()
+        result, fault = 0, Fault.NONE
+        if kind == Command.RUN:
+            result, fault = self._run_program(arguments)
+        elif kind == Command.WORK:
+            worker, table, stretch, rest = arguments[:4]
+            self._work = (self._image.loop(self._image.workers[worker]), table, stretch, rest)
+        else:
+            self._work = None
+        self._block[c.RESULT] = result
+        self._block[c.RESULT + 1] = fault
+        self._call.publish(self._word(c.DONE), command)
+        self._call.ring_doorbell(self._bases)
+
+    def _run_program(self, arguments: list[int]) -> tuple[int, Fault]:
+        function = self._image.program(arguments[0])
+        words = arguments[1 : 1 + function.__code__.co_argcount]
+        self._call.idle_exit(self._bases)
+        try:
+            compiled = self._image.compiled(function)
+            return (compiled(self._bases, *words) if compiled else self._reference.run(function, *words)), Fault.NONE
+        except ProgramFault:
+            return 0, Fault.REFUSED
+        except Stopped:
+            return 0, Fault.STOPPED
+        finally:
+            self._call.idle_enter(self._bases)
+
+    def _stretch(self, command: int, loop: Any, table: int, stretch: int, rest: int) -> None:
+        turn = int(self._block[c.TURN])
+        self._call.idle_exit(self._bases)
+        try:
+            self._block[c.TURN] = loop(self._bases, table, command, turn, turn + stretch)
+        except (ProgramFault, Stopped):
+            self._work = None
+        finally:
+            self._call.idle_enter(self._bases)
+        if rest or self._block[c.TURN] == turn:
+            self._call.wait(self._word(c.COMMAND), command, rest or 1000)
+
+    def _word(self, word: int) -> int:
+        return self._address + word * 8
+
+
+def cpu_main(number: int, parent: int, memory: MachineMemory, image: Image) -> NoReturn:
+    """The process of CPU `number`: it dies with its parent, and Ctrl-C is the parent's business."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    Cpu(number, memory, image).run()
+    os._exit(0)

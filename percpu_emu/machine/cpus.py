@@ -1,0 +1,109 @@
+"""The CPU processes, as the coordinator sees them: started, given commands, found dead, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+import multiprocess
+
+from percpu_emu.lang import context as c
+from percpu_emu.lang.ops import ProgramFunction
+from percpu_emu.machine.cpu import Command, cpu_main
+from percpu_emu.machine.signals import signals
+
+if TYPE_CHECKING:
+    from percpu_emu.lang.image import Image
+    from percpu_emu.machine.memory import MachineMemory
+
+_FORK: Final = multiprocess.get_context("fork")
+"""Forked, a CPU has the compiled programs and the mappings at once: 3 ms each, where a spawned one needs a second."""
+END_SECONDS: Final = 2.0
+
+
+class StartFailed(RuntimeError):
+    """The operating system refused a CPU process."""
+
+
+class CpuProcesses:
+    """One process for each online CPU."""
+
+    def __init__(self, memory: MachineMemory, image: Image) -> None:
+        self._memory = memory
+        self._image = image
+        self._processes: dict[int, Any] = {}
+
+    @property
+    def online(self) -> list[int]:
+        """CPUs that have a process, in order."""
+        return sorted(self._processes)
+
+    def pid(self, cpu: int) -> int:
+        """The process of a CPU."""
+        return int(self._processes[cpu].pid)
+
+    def start(self, cpu: int) -> None:
+        """Start the process of a CPU; it is idle at first."""
+        block = self._memory.blocks[cpu]
+        for word in (c.IRQS_OFF, c.QUIESCENT, c.NOTED, c.FAULT, c.REQUEST):
+            block[word] = 0
+        block[c.DONE] = block[c.COMMAND]
+        gc.freeze()  # what is there now is never collected: a CPU that collected it would copy every page of it
+        process = _FORK.Process(
+            target=cpu_main, args=(cpu, os.getpid(), self._memory, self._image), name=f"cpu{cpu}", daemon=True
+        )
+        try:
+            process.start()
+        except OSError as error:
+            raise StartFailed(f"CPU {cpu}'s process could not be started: {error.strerror}") from error
+        self._processes[cpu] = process
+
+    def command(self, cpu: int, kind: Command, *arguments: int) -> int:
+        """Tell a CPU what to do next; the command's number."""
+        block = self._memory.blocks[cpu]
+        block[c.COMMAND_KIND] = kind
+        block[c.COMMAND_ARGS : c.COMMAND_ARGS + len(arguments)] = arguments
+        number = int(block[c.COMMAND]) + 1
+        signals().publish(self._memory.block_address(cpu, c.COMMAND), number)
+        return number
+
+    def run(self, cpu: int, function: ProgramFunction, *arguments: int) -> int:
+        """Have a CPU run a program once; the command's number."""
+        return self.command(cpu, Command.RUN, self._image.number(function), *arguments)
+
+    def done(self, cpu: int, number: int) -> bool:
+        """Whether a CPU has finished that command."""
+        return int(self._memory.blocks[cpu, c.DONE]) >= number
+
+    def reap(self) -> list[tuple[int, int]]:
+        """CPUs whose process has ended by itself, with their exit codes; they are not online any more."""
+        ended = [(cpu, process.exitcode) for cpu, process in self._processes.items() if process.exitcode is not None]
+        for cpu, _ in ended:
+            self._forget(cpu)
+        return ended
+
+    def end(self, cpus: Iterable[int]) -> None:
+        """End the processes of these CPUs: by command, and by SIGKILL where that does not help in time."""
+        cpus = list(cpus)
+        for cpu in cpus:
+            self.command(cpu, Command.END)
+        deadline = time.monotonic() + END_SECONDS
+        for cpu in cpus:
+            process = self._processes[cpu]
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.exitcode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+                process.join()
+            self._forget(cpu)
+
+    def _forget(self, cpu: int) -> None:
+        process = self._processes.pop(cpu)
+        process.join()
+        process.close()
+        self._memory.blocks[cpu, c.QUIESCENT] = 0  # a CPU without a process is in an extended quiescent state

@@ -1,0 +1,306 @@
+"""The machine: CPU processes, shared memory, and the coordinator that serves, removes and waits.
+
+The coordinator is the calling process. It has no thread: it looks round (`poll`) whenever it waits for something,
+which is when requests of CPUs are answered, grace periods end, callbacks run and dead CPUs are found.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+from percpu_emu.kernel import charge, css
+from percpu_emu.kernel.profile import KernelProfile
+from percpu_emu.kernel.protocols import Protocol
+from percpu_emu.lang import context as c
+from percpu_emu.lang.image import Image
+from percpu_emu.lang.ops import ProgramFunction
+from percpu_emu.lang.primitives import ProgramFault
+from percpu_emu.lang.reference import Reference
+from percpu_emu.machine.cpu import Command, Fault
+from percpu_emu.machine.cpus import CpuProcesses
+from percpu_emu.machine.deaths import Doubt, doubts_of
+from percpu_emu.machine.events import EventStream
+from percpu_emu.machine.memory import MachineMemory, Topology
+from percpu_emu.machine.rcu import Rcu
+from percpu_emu.machine.services import DirectLine, Services
+from percpu_emu.machine.signals import signals
+
+REAP_SECONDS: Final = 0.01
+SLEEP_US: Final = 10_000
+GRACE_PERIOD_LOOKS: Final = 100
+GRACE_PERIOD_SLEEP_US: Final = 100
+
+Hook = Callable[[int], None]
+
+
+class CpuDied(RuntimeError):
+    """A CPU's process ended while it ran a program for the coordinator."""
+
+
+@dataclass(frozen=True)
+class MachineConfig:
+    """What a machine is made of."""
+
+    topology: Topology
+    profile: KernelProfile
+    protocol: Protocol
+    workers: Sequence[ProgramFunction] = ()
+    stall_seconds: float = 21.0
+
+
+class Machine:
+    """A running machine; a context manager that leaves nothing behind, however it is left."""
+
+    def __init__(self, config: MachineConfig, events: EventStream | None = None) -> None:
+        self.config = config
+        self.topology = config.topology
+        self.protocol = config.protocol
+        self.events = events or EventStream()
+        self.image = Image(_entries(config.protocol), config.workers)
+        self.memory = MachineMemory(config.topology, config.profile.layout(config.topology.cpus_per_node))
+        self.rcu = Rcu(self.memory, self.events, config.stall_seconds)
+        self.cpus = CpuProcesses(self.memory, self.image)
+        self.before: dict[ProgramFunction, Hook] = {}
+        self.after: dict[ProgramFunction, Hook] = {}
+        self.doubts: list[Doubt] = []
+        self._work: deque[tuple[ProgramFunction, int]] = deque()
+        self._services = Services(self.memory)
+        ctx = self.memory.context(self.memory.coordinator)
+        self._bases = ctx.bases()
+        self._reference = Reference(ctx, self.image)
+        self._line = DirectLine(self.memory, self._answer_directly)
+        self._reap_at = 0.0
+
+    def __enter__(self) -> Self:
+        self.image.load()
+        try:
+            for cpu in range(self.topology.cpus):
+                self.cpus.start(cpu)
+        except BaseException:
+            self.close()
+            raise
+        self.memory.set_online(self.cpus.online)
+        self.events.emit("machine_started", cpus=self.topology.cpus, nodes=self.topology.nodes)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every CPU process and give the memory back."""
+        self.memory.header[c.STOP] = 1
+        self.cpus.end(self.cpus.online)
+        self.memory.close()
+
+    # --- running programs
+
+    def execute(self, function: ProgramFunction, *arguments: int) -> int:
+        """Run a program in the coordinator: compiled where the image has it, else by the reference engine."""
+        compiled = self.image.compiled(function)
+        try:
+            if compiled:
+                return compiled(self._bases, *arguments)
+            return self._reference.run(function, *arguments)
+        except ProgramFault:
+            self._line.reraise()
+            raise
+        finally:
+            self._line.reraise()
+
+    def run_on(self, cpu: int, function: ProgramFunction, *arguments: int) -> int:
+        """Have a CPU run a program once, between two turns of its worker; its result."""
+        if cpu not in self.cpus.online:
+            raise CpuDied(f"CPU {cpu} is offline: it cannot run {function.__name__}")
+        number = self.cpus.run(cpu, function, *arguments)
+        self.wait_for(lambda: self.cpus.done(cpu, number) or cpu not in self.cpus.online)
+        if not self.cpus.done(cpu, number):
+            raise CpuDied(f"CPU {cpu} died while it ran {function.__name__}")
+        if self.memory.blocks[cpu, c.RESULT + 1] != Fault.NONE:
+            raise ProgramFault(f"{function.__name__} on CPU {cpu} asked for something that was refused")
+        return int(self.memory.blocks[cpu, c.RESULT])
+
+    def set_working(self, cpu: int, worker: int, table: int, stretch: int, rest_us: int) -> None:
+        """Have a CPU run a worker's turns: `stretch` at a time, resting `rest_us` microseconds in between."""
+        self.cpus.command(cpu, Command.WORK, worker, table, stretch, rest_us)
+
+    def rest(self) -> None:
+        """Stop every CPU's worker; all CPUs are idle when this returns."""
+        numbers = {cpu: self.cpus.command(cpu, Command.REST) for cpu in self.cpus.online}
+        for cpu, number in numbers.items():
+            self.wait_for(lambda cpu=cpu, number=number: cpu not in self.cpus.online or self.cpus.done(cpu, number))
+
+    # --- waiting
+
+    def wait_for(self, done: Callable[[], bool]) -> None:
+        """Look round until `done()`."""
+        while not done():
+            self.poll_or_sleep()
+
+    def settle(self) -> None:
+        """Look round until no callback and no work is left: every release that is due has happened."""
+        self.wait_for(lambda: self.rcu.idle and not self._work and not self._ring_entries())
+
+    def run_for(self, seconds: float) -> None:
+        """Look round for a while."""
+        deadline = time.monotonic() + seconds
+        self.wait_for(lambda: time.monotonic() >= deadline)
+
+    def poll_or_sleep(self) -> None:
+        """Look round once; where there was nothing to do, sleep until the doorbell rings or a moment has passed."""
+        bell = int(self.memory.header[c.DOORBELL])
+        if self.poll():
+            return
+        if self.rcu.in_progress:
+            if self.rcu.advance(GRACE_PERIOD_LOOKS):
+                return
+            signals().wait(self._doorbell, bell, GRACE_PERIOD_SLEEP_US)
+        else:
+            signals().wait(self._doorbell, bell, SLEEP_US)
+
+    def poll(self) -> bool:
+        """Do what is due now; whether there was anything."""
+        self._bury_the_dead()
+        busy = self._drain_rings() > 0
+        busy |= self._answer_requests() > 0
+        busy |= self.rcu.advance()
+        busy |= self.rcu.run_ready() > 0
+        busy |= self._run_work() > 0
+        if self.memory.percpu.balance_pending:
+            self.memory.percpu.balance()
+            busy = True
+        return busy
+
+    # --- CPU hotplug
+
+    def offline_cpu(self, cpu: int) -> None:
+        """Take a CPU down: its process ends between two programs, then its slots are folded (CPUHP_MM_MEMCQ_DEAD)."""
+        self.cpus.end([cpu])
+        self._cpu_dead(cpu)
+        self.events.emit("cpu_offline", cpu=cpu)
+
+    def online_cpu(self, cpu: int) -> None:
+        """Bring a CPU up: a new process."""
+        self.cpus.start(cpu)
+        self.memory.set_online(self.cpus.online)
+        self.events.emit("cpu_online", cpu=cpu)
+
+    def _cpu_dead(self, cpu: int) -> None:
+        self.memory.set_online(self.cpus.online)
+        self.execute(self.protocol.cpu_dead, cpu)
+
+    def _bury_the_dead(self) -> None:
+        now = time.monotonic()
+        if now < self._reap_at:
+            return
+        self._reap_at = now + REAP_SECONDS
+        for cpu, exitcode in self.cpus.reap():
+            doubts = doubts_of(self.memory, cpu)
+            self.doubts += doubts
+            self.events.emit("cpu_died", cpu=cpu, exitcode=exitcode, doubts=[str(doubt) for doubt in doubts])
+            self._drain_ring(cpu)
+            self._cpu_dead(cpu)
+
+    # --- what CPUs and programs leave for the coordinator
+
+    @property
+    def _doorbell(self) -> int:
+        return self.memory.header_address + c.DOORBELL * 8
+
+    def _run_queued(self, function: ProgramFunction, argument: int) -> None:
+        if before := self.before.get(function):
+            before(argument)
+        self.execute(function, argument)
+        if after := self.after.get(function):
+            after(argument)
+
+    def _run_work(self) -> int:
+        count = len(self._work)
+        for _ in range(count):
+            self._run_queued(*self._work.popleft())
+        return count
+
+    def _ring_entries(self) -> int:
+        return int((self.memory.blocks[:, c.RING_TAIL] - self.memory.blocks[:, c.RING_HEAD]).sum())
+
+    def _drain_rings(self) -> int:
+        waiting = self.memory.blocks[:, c.RING_TAIL] != self.memory.blocks[:, c.RING_HEAD]
+        return sum(self._drain_ring(number) for number in waiting.nonzero()[0].tolist())
+
+    def _drain_ring(self, number: int) -> int:
+        block = self.memory.blocks[number]
+        head, tail = int(block[c.RING_HEAD]), int(block[c.RING_TAIL])
+        for entry in range(head, tail):
+            what, argument = block[c.RING + entry % c.RING_ENTRIES * 2 :][:2].tolist()
+            self._queue(self.image.program(what >> 1), argument, what & 1)
+        block[c.RING_HEAD] = tail
+        return tail - head
+
+    def _queue(self, function: ProgramFunction, argument: int, kind: int) -> None:
+        if kind == c.WORK:
+            self._work.append((function, argument))
+        else:
+            self.rcu.call(lambda: self._run_queued(function, argument))
+
+    def _answer_requests(self) -> int:
+        asking = (self.memory.blocks[: self.topology.cpus, c.REQUEST] == c.ASKED).nonzero()[0].tolist()
+        return sum(self._answer_request(cpu) for cpu in asking)
+
+    def _answer_request(self, cpu: int) -> int:
+        block = self.memory.blocks[cpu]
+        code, a, b = block[c.REQUEST_CODE : c.REQUEST_CODE + 3].tolist()
+        if code == c.SYNCHRONIZE_RCU:
+            block[c.REQUEST] = c.TAKEN
+            self.rcu.call(lambda: self._reply(cpu, 0))
+        elif code == c.RCU_BARRIER:
+            block[c.REQUEST] = c.TAKEN
+            self._drain_rings()
+            self.rcu.barrier(lambda: self._reply(cpu, 0))
+        elif code == c.DRAIN_RING:
+            self._drain_ring(cpu)
+            self._reply(cpu, 0)
+        else:
+            self._reply(cpu, self._answer_or_refuse(cpu, code, a, b))
+        return 1
+
+    def _answer_or_refuse(self, cpu: int, code: int, a: int, b: int) -> int:
+        try:
+            return self._services.answer(code, a, b)
+        except ValueError as error:
+            self.memory.blocks[cpu, c.FAULT] = c.REFUSED
+            self.events.emit("refused", cpu=cpu, reason=str(error))
+            return 0
+
+    def _reply(self, cpu: int, answer: int) -> None:
+        if self.memory.blocks[cpu, c.REQUEST] != 0:  # else its process died meanwhile, and another one came up
+            self.memory.blocks[cpu, c.ANSWER] = answer
+            signals().publish(self.memory.block_address(cpu, c.REQUEST), c.ANSWERED)
+
+    def _answer_directly(self, code: int, a: int, b: int) -> int:
+        """A request of the coordinator's own programs, which nobody else can look round for."""
+        if code == c.DRAIN_RING:
+            return self._drain_ring(self.memory.coordinator)
+        if code in (c.SYNCHRONIZE_RCU, c.RCU_BARRIER):
+            over: list[bool] = []
+            self._drain_rings()
+            register = self.rcu.call if code == c.SYNCHRONIZE_RCU else self.rcu.barrier
+            register(lambda: over.append(True))
+            self.wait_for(lambda: bool(over))
+            return 0
+        return self._services.answer(code, a, b)
+
+
+def _entries(protocol: Protocol) -> list[ProgramFunction]:
+    """Programs worth compiling: those that CPUs run, and those that go over all CPUs."""
+    entries = [
+        charge.charge_page_cache,
+        charge.uncharge_page_cache,
+        css.css_killed_ref_fn,
+        protocol.cpu_dead,
+        protocol.css_free,
+    ]
+    return [*entries, protocol.release] if protocol.release else entries

@@ -1,0 +1,108 @@
+"""Quiescent-state based RCU, the coordinator's side: grace periods, callbacks in batches, stall warnings."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from percpu_emu.lang import context as c
+from percpu_emu.machine.events import EventStream
+from percpu_emu.machine.signals import signals
+
+if TYPE_CHECKING:
+    from percpu_emu.machine.memory import MachineMemory
+
+Callback: TypeAlias = Callable[[], None]
+
+BATCH: Final = 10  # blimit: callbacks run in one go, so that requests of CPUs are answered in between
+NO_LIMIT_ABOVE: Final = 10_000  # qhimark: with more than so many ready, all are run
+
+
+class Rcu:
+    """At most one grace period at a time; what is queued meanwhile waits for the next one."""
+
+    def __init__(self, memory: MachineMemory, events: EventStream, stall_seconds: float) -> None:
+        self._memory = memory
+        self._events = events
+        self._stall_seconds = stall_seconds
+        self._queued: list[Callback] = []
+        self._waiting: list[Callback] = []
+        self._ready: deque[Callback] = deque()
+        self._sequence = 0  # of the grace period in progress, 0 for none
+        self._began = 0.0
+        self._warn_at = 0.0
+        self.latencies: list[float] = []
+        """Seconds that each grace period took."""
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether a grace period is being waited for."""
+        return self._sequence != 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether no callback is left, nor a grace period in progress."""
+        return not (self._queued or self._waiting or self._ready or self._sequence)
+
+    def call(self, callback: Callback) -> None:
+        """call_rcu: run `callback` after a grace period that begins from now on."""
+        self._queued.append(callback)
+
+    def barrier(self, callback: Callback) -> None:
+        """rcu_barrier: run `callback` behind every callback that is queued by now."""
+        if self._queued:
+            self._queued.append(callback)
+        elif self._waiting:
+            self._waiting.append(callback)
+        else:
+            self._ready.append(callback)
+
+    def advance(self, looks: int = 1) -> bool:
+        """Begin or end a grace period where that is due; whether anything changed."""
+        if self._sequence:
+            awaited = signals().awaited_cpu(
+                self._memory.header_address, self._memory.topology.cpus, self._sequence, looks
+            )
+            if awaited >= 0:
+                self._warn_if_stalled()
+                return False
+            self._end()
+            return True
+        if self._queued:
+            self._begin()
+            return True
+        return False
+
+    def run_ready(self) -> int:
+        """Run a batch of callbacks whose grace period is over; how many."""
+        count = len(self._ready) if len(self._ready) > NO_LIMIT_ABOVE else min(BATCH, len(self._ready))
+        for _ in range(count):
+            self._ready.popleft()()
+        return count
+
+    def holdouts(self) -> list[int]:
+        """CPUs that the grace period in progress still waits for."""
+        seen = self._memory.blocks[: self._memory.topology.cpus, c.QUIESCENT]
+        return [cpu for cpu, value in enumerate(seen.tolist()) if value != 0 and value < self._sequence]
+
+    def _begin(self) -> None:
+        self._waiting, self._queued = self._queued, []
+        self._began = time.monotonic()
+        self._warn_at = self._began + self._stall_seconds
+        self._sequence = signals().begin_grace_period(self._memory.header_address)
+
+    def _end(self) -> None:
+        self.latencies.append(time.monotonic() - self._began)
+        self._ready.extend(self._waiting)
+        self._waiting = []
+        self._sequence = 0
+
+    def _warn_if_stalled(self) -> None:
+        now = time.monotonic()
+        if now < self._warn_at:
+            return
+        self._warn_at = now + 3 * self._stall_seconds
+        cpus = self.holdouts()
+        self._events.emit("rcu_stall", cpus=cpus, waited=now - self._began, grace_period=self._sequence)

@@ -1,0 +1,16 @@
+"""The per-CPU allocator of the emulated kernel: layout of units, areas, pages behind them, and the accounting."""
+
+from percpu_emu.percpu.allocator import NULL, BadFree, PerCpuAllocator, PerCpuExhausted
+from percpu_emu.percpu.layout import AreaLayout
+from percpu_emu.percpu.pages import CountedPages, PageStore, SharedPages
+
+__all__ = [
+    "NULL",
+    "AreaLayout",
+    "BadFree",
+    "CountedPages",
+    "PageStore",
+    "PerCpuAllocator",
+    "PerCpuExhausted",
+    "SharedPages",
+]

@@ -1,0 +1,131 @@
+"""What each step of a scenario does to the machine."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from percpu_emu.machine import Cgroup, CgroupError, CgroupTree, Machine
+from percpu_emu.scenario import schema
+
+if TYPE_CHECKING:
+    from percpu_emu.scenario.schema import Part, Scenario
+    from percpu_emu.scenario.figures import Meter
+
+
+class Shell:
+    """Goes through the steps of a scenario on one machine, as a shell script would."""
+
+    def __init__(self, scenario: Scenario, machine: Machine, tree: CgroupTree, meter: Meter) -> None:
+        self._scenario = scenario
+        self._machine = machine
+        self._tree = tree
+        self._meter = meter
+        self._random = random.Random(scenario.seed)
+        self._task = tree.root
+        self._next_cpu = itertools.cycle(range(machine.topology.cpus))
+        self._task_cpu = 0
+        self._named: dict[str, Cgroup] = {}
+        self._serial = 0
+        self._actions: dict[type[Part], Callable[[Any, int], None]] = {
+            schema.Mkdir: self._mkdir,
+            schema.Attach: self._attach,
+            schema.Charge: self._charge,
+            schema.Uncharge: self._uncharge,
+            schema.Rmdir: self._rmdir,
+            schema.Replace: self._replace,
+            schema.Settle: lambda _step, _i: machine.settle(),
+            schema.Wait: lambda step, _i: machine.run_for(step.seconds),
+            schema.Read: lambda step, _i: meter.read(step.to),
+            schema.Offline: self._offline,
+            schema.Online: self._online,
+            schema.Repeat: self._repeat,
+            schema.During: self._during,
+        }
+
+    def run(self) -> None:
+        """Every step, in order."""
+        self._do_all(self._scenario.steps, 1)
+
+    def _do_all(self, steps: list[Any], i: int) -> None:
+        for step in steps:
+            self._actions[type(step)](step, i)
+
+    def _repeat(self, step: schema.Repeat, _i: int) -> None:
+        times = self._scenario.cgroups if step.times == "cgroups" else step.times
+        for number in range(1, times + 1):
+            self._do_all(step.steps, number)
+            self._machine.events.emit("progress", done=number, of=times)
+
+    def _during(self, step: schema.During, _i: int) -> None:
+        seconds = self._scenario.seconds if step.seconds == "seconds" else step.seconds
+        start = time.monotonic()
+        for number in itertools.count(1):
+            passed = time.monotonic() - start
+            self._machine.events.emit("progress", done=min(passed, seconds), of=seconds)
+            if passed >= seconds:
+                return
+            self._do_all(step.steps, number)
+            self._machine.poll_or_sleep()
+
+    # --- cgroups
+
+    def _path(self, path: str, i: int) -> str:
+        return "" if path == "." else path.replace("{i}", str(i))
+
+    def _mkdir(self, step: schema.Mkdir, i: int) -> None:
+        cgroup = self._tree.mkdir(self._path(step.cgroup, i))
+        self._named[cgroup.path] = cgroup
+        if step.publish:
+            self._tree.table.add(cgroup)
+
+    def _attach(self, step: schema.Attach, i: int) -> None:
+        self._task = self._tree.find(self._path(step.cgroup, i))
+        online = self._machine.cpus.online
+        self._task_cpu = next(cpu for cpu in self._next_cpu if cpu in online)
+
+    def _charge(self, step: schema.Charge, i: int) -> None:
+        cgroup = self._tree.find(self._path(step.cgroup, i)) if step.cgroup else self._task
+        for _ in range(step.objects):
+            self._tree.charge(cgroup, step.kind, self._task_cpu, step.user)
+
+    def _uncharge(self, step: schema.Uncharge, i: int) -> None:
+        path = self._path(step.cgroup, i)
+        if path not in self._named:
+            raise CgroupError(f"{path}: this scenario made no such cgroup")
+        for pin in list(self._named[path].pins):
+            self._tree.uncharge(pin, self._random.choice(self._machine.cpus.online))
+
+    def _rmdir(self, step: schema.Rmdir, i: int) -> None:
+        self._tree.rmdir(self._tree.find(self._path(step.cgroup, i)))
+
+    def _replace(self, _step: schema.Replace, _i: int) -> None:
+        table, protocol = self._tree.table, self._machine.protocol
+        gone = "released" if protocol.release else "offline"
+        for index in range(len(table)):
+            cgroup = table.entry(index)
+            if cgroup is None or cgroup.state in (gone, "freed"):
+                self._serial += 1
+                table.put(index, self._tree.mkdir(f"storm-{self._serial}"))
+            elif cgroup.state == "online":
+                self._tree.rmdir(cgroup)
+            self._machine.poll()
+
+    # --- hotplug
+
+    def _offline(self, step: schema.Offline, _i: int) -> None:
+        online = self._machine.cpus.online
+        candidates = [cpu for cpu in online if cpu != 0] if step.cpu == "random" else [step.cpu]
+        if len(online) > 1 and candidates and (cpu := self._random.choice(candidates)) in online:
+            self._machine.offline_cpu(cpu)
+            self._meter.count("offlined")
+
+    def _online(self, step: schema.Online, _i: int) -> None:
+        offline = [cpu for cpu in range(self._machine.topology.cpus) if cpu not in self._machine.cpus.online]
+        candidates = offline if step.cpu == "random" else [step.cpu]
+        if candidates and (cpu := self._random.choice(candidates)) in offline:
+            self._machine.online_cpu(cpu)
+            self._meter.start_workers([cpu])

@@ -1,0 +1,51 @@
+"""Expected figures against those of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from percpu_emu.scenario.verdict import Check
+
+if TYPE_CHECKING:
+    from percpu_emu.scenario.load import Loaded
+    from percpu_emu.scenario.schema import Expectation, Scenario
+
+SIZE_KEYS = frozenset({"machine.cpus", "machine.nodes", "machine.kernel", "cgroups", "protocols"})
+"""Keys whose change makes the scenario's expected figures meaningless."""
+
+
+def expectation_checks(loaded: Loaded, figures: Mapping[str, Any]) -> list[Check]:
+    """One check for each expectation; none where the command line changed what the figures depend on."""
+    if loaded.changed & SIZE_KEYS:
+        return []
+    return [_check(expectation, loaded.scenario, figures) for expectation in loaded.scenario.expect]
+
+
+def _check(expectation: Expectation, scenario: Scenario, figures: Mapping[str, Any]) -> Check:
+    name = f"{expectation.figure} as expected"
+    found = _lookup(figures, expectation.figure)
+    if found is None:
+        return Check(name, False, "the run gave no such figure")
+    if expectation.equals is not None:
+        return Check(name, found == expectation.equals, f"{found:g}, expected {expectation.equals:g}")
+    if expectation.at_least is not None:
+        return Check(name, found >= expectation.at_least, f"{found:g}, expected at least {expectation.at_least:g}")
+    return _growth_check(name, expectation, scenario, figures)
+
+
+def _growth_check(name: str, expectation: Expectation, scenario: Scenario, figures: Mapping[str, Any]) -> Check:
+    protocol, _, key = expectation.figure.split(".")
+    letter = scenario.letter[protocol]  # type: ignore[index]
+    theirs = getattr(letter.after, key) - getattr(letter.before, key)
+    ours = figures[protocol]["after"][key] - figures[protocol]["before"][key]
+    off = ours / theirs - 1
+    detail = f"grew by {ours} kB, the letter's by {theirs} kB: {off:+.1%}"
+    return Check(name, abs(off) <= (expectation.growth_within or 0), detail)
+
+
+def _lookup(figures: Mapping[str, Any], path: str) -> float | None:
+    value: Any = figures
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, int | float) else None

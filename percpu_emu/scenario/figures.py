@@ -1,0 +1,104 @@
+"""The figures of a run: read from the machine as `cat` would, and counted by it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from percpu_emu.lang import context as c
+from percpu_emu.shm import PAGE_SIZE
+
+if TYPE_CHECKING:
+    from percpu_emu.machine import CgroupTree, Machine
+    from percpu_emu.scenario.schema import Letter, Scenario
+
+KB = 1024
+ATOMIC_MARK = "atomic path"
+
+
+class Meter:
+    """Reads figures of one machine. `letter` says how much slab its boot had allocated, as an input."""
+
+    def __init__(self, scenario: Scenario, machine: Machine, tree: CgroupTree, letter: Letter | None) -> None:
+        self._scenario = scenario
+        self._machine = machine
+        self._tree = tree
+        self._boot_slab_kb = letter.before.slab_kb if letter else 0
+        self._slab_base = 0
+        self._counts: Counter[str] = Counter()
+        self._worked_since = time.monotonic()
+        self._worked_seconds = 0.0
+        self.readings: dict[str, dict[str, int]] = {}
+        self.pages: list[tuple[str, int, int]] = []
+        """At each reading: its name, pages that the OS should hold for per-CPU memory, and pages that it does hold."""
+
+    def read(self, name: str) -> None:
+        """Take a reading."""
+        memory = self._machine.memory
+        held = memory.held_pages()["percpu"]
+        if not self.readings:
+            self._slab_base = memory.slab.slab_kb
+        reading = {
+            "nr_dying_descendants": self._tree.root.nr_dying_descendants,
+            "slab_kb": self._boot_slab_kb + memory.slab.slab_kb - self._slab_base,
+            "percpu_kb": memory.percpu.percpu_kb,
+            "os_percpu_kb": held * PAGE_SIZE // KB,
+        }
+        self.readings[name] = reading
+        self.pages.append((name, memory.percpu.os_pages_expected(), held))
+        self._machine.events.emit("reading", name=name, **reading)
+
+    def count(self, what: str) -> None:
+        """One more of something that a step did."""
+        self._counts[what] += 1
+
+    def start_workers(self, cpus: Iterable[int]) -> None:
+        """Set the scenario's workers to work on these CPUs."""
+        for cpu in cpus:
+            for index, worker in enumerate(self._scenario.workers):
+                if worker.cpus == "all" or cpu in worker.cpus:
+                    table = self._tree.table.pointer
+                    self._machine.set_working(cpu, index, table, worker.stretch, worker.rest_us)
+        self._worked_since = time.monotonic()
+
+    def stop_workers(self) -> None:
+        """Have every CPU idle, and the clock for rates stopped."""
+        self._worked_seconds = time.monotonic() - self._worked_since
+        self._machine.rest()
+
+    def figures(self) -> dict[str, Any]:
+        """Everything that was read and counted."""
+        figures: dict[str, Any] = {**self.readings, **self._cost(), **self._work()}
+        figures["cgroups_released"] = self._tree.releases
+        return figures | dict(self._counts)
+
+    def _cost(self) -> Mapping[str, float]:
+        before, after = self.readings.get("before"), self.readings.get("after")
+        dying = after["nr_dying_descendants"] - before["nr_dying_descendants"] if before and after else 0
+        if not (before and after and dying > 0):
+            return {}
+        grown = sum(after[key] - before[key] for key in ("slab_kb", "percpu_kb"))
+        return {"kb_per_dying_cgroup": round(grown / dying, 1)}
+
+    def _work(self) -> Mapping[str, float]:
+        blocks = self._machine.memory.blocks
+        updates = int(blocks[:, c.UPDATES].sum())
+        marks = self._machine.image.marks
+        atomic = int(blocks[:, c.MARKS + marks.index(ATOMIC_MARK)].sum()) if ATOMIC_MARK in marks else 0
+        latencies = sorted(seconds * 1e6 for seconds in self._machine.rcu.latencies)
+        seconds = max(self._worked_seconds, 1e-9)
+        return {
+            "updates": updates,
+            "updates_per_s": round(updates / seconds),
+            "percpu_path": updates - atomic,
+            "atomic_path": atomic,
+            "releases": self._tree.releases,
+            "releases_per_s": round(self._tree.releases / seconds, 1),
+            "caught_in_update": self._tree.caught,
+            "grace_periods": len(latencies),
+            "grace_period_us": round(statistics.median(latencies), 1) if latencies else 0.0,
+            "grace_period_us_max": round(latencies[-1], 1) if latencies else 0.0,
+        }

@@ -1,0 +1,150 @@
+"""Finding, reading and checking a scenario file: whatever is wrong with it is said before anything starts."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from percpu_emu.bundled import bundled_files
+from percpu_emu.kernel.profile import KernelProfile, ProfileError, load_profile, profile_names
+from percpu_emu.lang.ops import ProgramFunction
+from percpu_emu.scenario.programs import ProgramNotFound, find_program
+from percpu_emu.scenario.schema import Scenario
+
+
+class ScenarioError(ValueError):
+    """What is wrong with a scenario: one line each, with file, key path, what was found and what is allowed."""
+
+    def __init__(self, source: str, problems: list[str]) -> None:
+        super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+        self.source = source
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A scenario that was checked, with what it names."""
+
+    scenario: Scenario
+    source: str
+    profile: KernelProfile
+    workers: list[ProgramFunction]
+    changed: frozenset[str] = frozenset()
+    """Keys that were given on the command line instead."""
+
+
+def scenario_names() -> list[str]:
+    """The bundled scenarios."""
+    return list(bundled_files("scenarios", ".toml"))
+
+
+def load(name: str, overrides: Mapping[str, Any] | None = None) -> Loaded:
+    """The scenario of that name, or in the file at that path, with some keys replaced (`machine.cpus`: 64)."""
+    path = _find(name)
+    source = str(path)
+    overrides = {key: value for key, value in (overrides or {}).items() if value is not None}
+    scenario = _validate(source, _replace(_parse(path, source), overrides))
+    try:
+        profile = load_profile(scenario.machine.kernel)
+    except ProfileError as error:
+        problem = f"machine.kernel: found {scenario.machine.kernel!r}, allowed: {', '.join(profile_names())}, or a path"
+        raise ScenarioError(source, [problem if "no kernel" in str(error) else str(error)]) from error
+    changed = frozenset(key for key, value in overrides.items() if _at(_parse(path, source), key) != value)
+    return Loaded(scenario, source, profile, _workers(scenario, source, path.parent), changed)
+
+
+def _find(name: str) -> Path:
+    known = bundled_files("scenarios", ".toml")
+    if name in known:
+        return known[name]
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.suffix == ".toml" or "/" in name:
+        raise ScenarioError(name, ["there is no such file"])
+    raise ScenarioError(name, [f"no scenario of that name; there are: {', '.join(known)} (or give the path of a file)"])
+
+
+def _parse(path: Path, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(source, [f"not TOML: {error}"]) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(source, [f"cannot be read: {error}"]) from error
+
+
+def _replace(document: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in overrides.items():
+        *tables, last = key.split(".")
+        table = document
+        for name in tables:
+            inner = table.setdefault(name, {})
+            if not isinstance(inner, dict):
+                return document  # the file is wrong there, which is said soon
+            table = inner
+        table[last] = value
+    return document
+
+
+def _at(document: dict[str, Any], key: str) -> Any:
+    value: Any = document
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _validate(source: str, document: dict[str, Any]) -> Scenario:
+    try:
+        return Scenario.model_validate(document)
+    except ValidationError as error:
+        raise ScenarioError(source, [_problem(document, dict(item)) for item in error.errors()]) from error
+
+
+def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
+    location = _key_path(document, error["loc"])
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "unknown_key":
+            return f"{_join(location, context['key'])}: unknown key, allowed: {context['allowed']}"
+        case "missing":
+            return f"{location}: missing"
+        case "union_tag_invalid":
+            return f"{location}.do: found {context['tag']!r}, allowed: {context['expected_tags']}"
+        case "union_tag_not_found":
+            return f"{location}.do: missing; it says what the step does"
+        case "value_error":
+            return f"{location or 'the whole file'}: {context['error']}"
+        case _:
+            allowed = error["msg"].removeprefix("Input should be ")
+            return f"{location}: found {error['input']!r}, allowed: {allowed}"
+
+
+def _key_path(document: Any, location: tuple[int | str, ...]) -> str:
+    """The path as it stands in the file: pydantic's location names the kind of each step and union, too."""
+    path, here = "", document
+    for part in location:
+        if isinstance(part, int) and isinstance(here, list):
+            path, here = f"{path}[{part}]", here[part] if part < len(here) else None
+        elif isinstance(here, dict) and (part in here or part == location[-1]):
+            path, here = _join(path, str(part)), here.get(part)
+    return path
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _workers(scenario: Scenario, source: str, folder: Path) -> list[ProgramFunction]:
+    workers = []
+    for index, worker in enumerate(scenario.workers):
+        try:
+            workers.append(find_program(worker.program, folder))
+        except ProgramNotFound as error:
+            raise ScenarioError(source, [f"workers[{index}].program: {error}"]) from error
+    return workers

@@ -1,0 +1,48 @@
+"""Finding the programs that CPUs run: one small file a workload, by name or by path."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from pathlib import Path
+
+from percpu_emu.bundled import bundled_files
+from percpu_emu.lang.ops import ProgramFunction
+from percpu_emu.lang.source import is_program
+
+WORKER_ARGUMENTS = 2
+
+
+class ProgramNotFound(ValueError):  # noqa: N818
+    """No such program, or a file that holds none."""
+
+
+def find_program(name: str, folder: Path) -> ProgramFunction:
+    """The worker of that name, or in the file at that path (from `folder`, or from here): the file's name is its name."""
+    known = bundled_files("workers", ".py")
+    candidates = [known[name]] if name in known else [folder / name, Path(name)]
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if path is None:
+        raise ProgramNotFound(f"found {name!r}, allowed: {', '.join(known)}, or the path of a file")
+    return _program_in(path)
+
+
+def _program_in(path: Path) -> ProgramFunction:
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    spec = importlib.util.spec_from_file_location(f"percpu_emu_worker_{path.stem}_{digest}", path)
+    if spec is None or spec.loader is None:
+        raise ProgramNotFound(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ProgramNotFound(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    program = getattr(module, path.stem.replace("-", "_"), None)
+    if not is_program(program):
+        raise ProgramNotFound(f"{path} has no program (a function that yields operations) named {path.stem}")
+    function: ProgramFunction = program
+    if function.__code__.co_argcount != WORKER_ARGUMENTS:
+        raise ProgramNotFound(f"{path}: {path.stem} takes (memcg, turn), not {function.__code__.co_argcount} arguments")
+    return function

@@ -1,0 +1,130 @@
+"""Running a scenario on real processes, protocol after protocol, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from percpu_emu.kernel.protocols import PROTOCOLS
+from percpu_emu.lang import context as c
+from percpu_emu.machine import CgroupTree, Event, EventStream, Machine, MachineConfig, Topology
+from percpu_emu.scenario.actions import Shell
+from percpu_emu.scenario.expect import expectation_checks
+from percpu_emu.scenario.figures import Meter
+from percpu_emu.scenario.load import Loaded
+from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
+
+
+@dataclass
+class RunResult:
+    """What a run came to; `figures` by protocol where the scenario compares several."""
+
+    loaded: Loaded
+    verdict: Verdict
+    checks: list[Check]
+    figures: dict[str, Any]
+    scope: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+def run_scenario(loaded: Loaded, events: EventStream) -> RunResult:
+    """Run it. Raises what the machine raises: `StartFailed`, `CgroupError`, `CpuDied`, `KeyboardInterrupt`."""
+    scenario = loaded.scenario
+    by_protocol: dict[str, dict[str, Any]] = {}
+    checks: list[Check] = []
+    notes: list[str] = []
+    for name in scenario.protocols:
+        events.emit("protocol", name=name)
+        prefix = f"{name}: " if len(scenario.protocols) > 1 else ""
+        outcome = _run_protocol(loaded, name, events)
+        by_protocol[name] = outcome.figures
+        checks += [Check(prefix + check.name, check.ok, check.detail) for check in outcome.checks]
+        notes += [prefix + note for note in outcome.notes]
+    figures = by_protocol if len(by_protocol) > 1 else next(iter(by_protocol.values()))
+    checks += expectation_checks(loaded, figures)
+    return RunResult(loaded, verdict_of(checks, None), checks, figures, _scope(loaded), notes)
+
+
+@dataclass
+class _Outcome:
+    figures: dict[str, Any]
+    checks: list[Check]
+    notes: list[str]
+
+
+def _run_protocol(loaded: Loaded, name: str, events: EventStream) -> _Outcome:
+    scenario = loaded.scenario
+    topology = Topology.spread(scenario.machine.cpus, scenario.machine.nodes)
+    config = MachineConfig(topology, loaded.profile, PROTOCOLS[name], loaded.workers, scenario.machine.stall_seconds)
+    refusals: list[str] = []
+    with Machine(config, events) as machine, _listening(events, "refused", refusals):
+        tree = CgroupTree(machine)
+        tree.table.resize(scenario.table)
+        meter = Meter(scenario, machine, tree, scenario.letter.get(name))
+        meter.start_workers(machine.cpus.online)
+        Shell(scenario, machine, tree, meter).run()
+        meter.stop_workers()
+        machine.settle()
+        tree.audit_all()
+        meter.read("end")
+        tree.table.clear()
+        machine.settle()
+        return _Outcome(meter.figures(), _checks(machine, tree, meter, refusals), _notes(machine, tree))
+
+
+@contextmanager
+def _listening(events: EventStream, kind: str, reasons: list[str]) -> Iterator[None]:
+    def listener(event: Event) -> None:
+        if event.kind == kind:
+            reasons.append(f"CPU {event.fields['cpu']}: {event.fields['reason']}")
+
+    events.listen(listener)
+    try:
+        yield
+    finally:
+        events.ignore(listener)
+
+
+def _checks(machine: Machine, tree: CgroupTree, meter: Meter, refusals: list[str]) -> list[Check]:
+    audit = tree.audit
+    lost = "; ".join(map(str, audit.imbalances[:5]))
+    ledger = f"{audit.checked} comparisons of a counter with the ledgers of {machine.topology.cpus} CPUs"
+    apart = [f"{name}: {held} held, {expected} expected" for name, expected, held in meter.pages if held != expected]
+    warnings = _warnings(machine)
+    return [
+        Check("nothing lost, nothing doubled", not audit.imbalances, lost or ledger),
+        Check("the operating system holds the pages of Percpu", not apart, "; ".join(apart) or _pages_detail(machine)),
+        Check("no kernel warning", not warnings, "; ".join(warnings) or "no WARN_ON fired"),
+        Check("no request refused", not refusals, "; ".join(refusals[:5]) or "no double or wild free"),
+    ]
+
+
+def _pages_detail(machine: Machine) -> str:
+    percpu, topology = machine.memory.percpu, machine.topology
+    detail = f"{percpu.nr_populated} pages x {topology.cpus} CPUs, to the page, at every reading"
+    unused = machine.memory.layout.nr_units - topology.cpus
+    return detail + (f"; Percpu counts {unused} units more, which have no CPU, as the kernel does" if unused else "")
+
+
+def _warnings(machine: Machine) -> list[str]:
+    fired = machine.memory.blocks[machine.memory.blocks[:, c.WARNINGS] > 0]
+    return [f"{int(block[c.WARNINGS])} x {machine.image.warnings[int(block[c.WARN_SITE])]}" for block in fired]
+
+
+def _notes(machine: Machine, tree: CgroupTree) -> list[str]:
+    settled = {id(settled.doubt): str(settled) for settled in tree.audit.settled}
+    return [settled.get(id(doubt), f"{doubt}: not done, or done and entered") for doubt in machine.doubts]
+
+
+def _scope(loaded: Loaded) -> dict[str, Any]:
+    machine = loaded.scenario.machine
+    return {
+        "engine": "native",
+        "cpus": machine.cpus,
+        "nodes": machine.nodes,
+        "kernel": machine.kernel,
+        "controlled": "the order of the coordinator's steps",
+        "not_controlled": "which CPU runs when: the operating system decides, and another run differs",
+    }

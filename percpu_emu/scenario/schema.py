@@ -1,0 +1,228 @@
+"""What a scenario file may say: its keys, their types and limits (pydantic; the JSON Schema ships with the package)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+PinKindName: TypeAlias = Literal["page-cache", "mlock", "vfs-cache", "slab"]
+ProtocolName: TypeAlias = Literal["original", "patched"]
+CgroupPath: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.{}-]+(/[A-Za-z0-9_.{}-]+)*$", max_length=200)]
+"""Path below the root; `{i}` is the number of the repetition, from 1."""
+
+
+class Part(BaseModel):
+    """Base of every table in a scenario file: nothing unknown, nothing converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_every_key(cls, value: Any) -> Any:
+        unknown = [key for key in value if key not in cls.model_fields] if isinstance(value, dict) else []
+        if unknown:
+            # pydantic's own message for this does not say which keys there are
+            allowed = ", ".join(cls.model_fields)
+            raise PydanticCustomError("unknown_key", "{key}", {"key": str(unknown[0]), "allowed": allowed})
+        return value
+
+
+class MachinePart(Part):
+    """The machine."""
+
+    cpus: int = Field(ge=1, le=512, description="possible CPUs; each is a process")
+    nodes: int = Field(default=1, ge=1, le=64, description="NUMA nodes, over which the CPUs are spread evenly")
+    kernel: str = Field(default="linux-5.0-mmotm", description="kernel profile: structure sizes and boot figures")
+    stall_seconds: float = Field(default=21.0, gt=0, le=3600, description="RCU stall warning after so long")
+
+    @model_validator(mode="after")
+    def _every_node_has_a_cpu(self) -> Self:
+        if self.nodes > self.cpus:
+            raise ValueError(f"{self.nodes} nodes need at least as many CPUs, {self.cpus} are given")
+        return self
+
+
+class WorkerPart(Part):
+    """A program that CPUs run turn after turn, on the cgroups of the table."""
+
+    program: str = Field(description="name of a bundled program, or path of a file, that takes (memcg, turn)")
+    cpus: Literal["all"] | list[Annotated[int, Field(ge=0)]] = "all"
+    stretch: int = Field(default=1000, ge=1, description="turns between two rests")
+    rest_us: int = Field(default=0, ge=0, le=1_000_000, description="microseconds of rest (idle); 0: none")
+
+
+class Mkdir(Part):
+    """Make a cgroup; `publish` has the workers update it."""
+
+    do: Literal["mkdir"]
+    cgroup: CgroupPath
+    publish: bool = False
+
+
+class Attach(Part):
+    """Move the shell's task into a cgroup ("." is the root), on the next CPU in turn."""
+
+    do: Literal["attach"]
+    cgroup: CgroupPath
+
+
+class Charge(Part):
+    """The task's cgroup, or the one named, is charged with objects."""
+
+    do: Literal["charge"]
+    kind: PinKindName
+    cgroup: CgroupPath | None = None
+    objects: int = Field(default=1, ge=1, le=10_000)
+    user: str = Field(default="", max_length=80, description="who still uses it, for people")
+
+
+class Uncharge(Part):
+    """Everything charged to a cgroup - the name it had, where it is dying - is let go of."""
+
+    do: Literal["uncharge"]
+    cgroup: CgroupPath
+
+
+class Rmdir(Part):
+    """Remove a cgroup; it dies."""
+
+    do: Literal["rmdir"]
+    cgroup: CgroupPath
+
+
+class Replace(Part):
+    """Go through the table once: remove cgroups that live, replace those whose slots are released by new ones."""
+
+    do: Literal["replace"]
+
+
+class Settle(Part):
+    """Wait until every grace period, callback and work item that is due is over."""
+
+    do: Literal["settle"]
+
+
+class Wait(Part):
+    """Let time pass."""
+
+    do: Literal["wait"]
+    seconds: float = Field(gt=0, le=86_400)
+
+
+class Read(Part):
+    """Read nr_dying_descendants, Slab and Percpu, as `cat cgroup.stat` and `cat /proc/meminfo` do."""
+
+    do: Literal["read"]
+    to: Literal["before", "after", "end"]
+
+
+class Offline(Part):
+    """Take a CPU down; "random" is any but CPU 0."""
+
+    do: Literal["offline"]
+    cpu: Literal["random"] | Annotated[int, Field(ge=0)] = "random"
+
+
+class Online(Part):
+    """Bring a CPU up; "random" is any that is down."""
+
+    do: Literal["online"]
+    cpu: Literal["random"] | Annotated[int, Field(ge=0)] = "random"
+
+
+class Repeat(Part):
+    """Do steps so many times; "cgroups" is the scenario's number of cgroups."""
+
+    do: Literal["repeat"]
+    times: Literal["cgroups"] | Annotated[int, Field(ge=1, le=1_000_000)]
+    steps: list[Step] = Field(min_length=1)
+
+
+class During(Part):
+    """Do steps again and again for so many seconds; "seconds" is the scenario's length."""
+
+    do: Literal["during"]
+    seconds: Literal["seconds"] | Annotated[float, Field(gt=0, le=86_400)] = "seconds"
+    steps: list[Step] = Field(min_length=1)
+
+
+Step: TypeAlias = Annotated[
+    Mkdir
+    | Attach
+    | Charge
+    | Uncharge
+    | Rmdir
+    | Replace
+    | Settle
+    | Wait
+    | Read
+    | Offline
+    | Online
+    | Repeat
+    | During,
+    Field(discriminator="do"),
+]
+
+
+class Figures(Part):
+    """What a kernel printed."""
+
+    nr_dying_descendants: int
+    slab_kb: int
+    percpu_kb: int
+
+
+class Letter(Part):
+    """What the cover letter says for one protocol, printed beside; `before.slab_kb` is what boot had allocated."""
+
+    before: Figures
+    after: Figures
+
+
+class Expectation(Part):
+    """A figure that has to come out; for the scenario as it stands, not with another topology."""
+
+    figure: str = Field(description="dotted path into the figures: patched.after.percpu_kb")
+    equals: float | None = None
+    at_least: float | None = None
+    growth_within: float | None = Field(default=None, description="at most this part off the letter's growth: 0.15")
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Self:
+        given = [self.equals, self.at_least, self.growth_within]
+        if sum(condition is not None for condition in given) != 1:
+            raise ValueError("exactly one of equals, at_least, growth_within is given")
+        return self
+
+
+class Scenario(Part):
+    """A scenario: machine, cgroups, programs, events in time, and what is expected."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$", max_length=60)
+    summary: str = Field(max_length=120, description="one line for `list`")
+    description: str = Field(default="", description="prose for `show`")
+    machine: MachinePart
+    protocols: list[ProtocolName] = Field(default=["patched"], min_length=1, description="run one after another")
+    cgroups: int = Field(default=1, ge=1, le=1_000_000, description="for `repeat`")
+    seconds: float = Field(default=5.0, gt=0, le=86_400, description="for `during`")
+    seed: int = Field(default=1, ge=0)
+    table: int = Field(default=16, ge=1, le=50_000, description="entries of the table of cgroups that workers update")
+    workers: list[WorkerPart] = []
+    steps: list[Step] = Field(min_length=1)
+    letter: dict[ProtocolName, Letter] = {}
+    expect: list[Expectation] = []
+
+    @model_validator(mode="after")
+    def _workers_run_on_cpus_that_are_there(self) -> Self:
+        for worker in self.workers:
+            missing = [cpu for cpu in worker.cpus if isinstance(cpu, int) and cpu >= self.machine.cpus]
+            if missing:
+                raise ValueError(f"worker {worker.program}: no CPU {missing[0]}, the machine has {self.machine.cpus}")
+        return self
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a scenario file."""
+    return Scenario.model_json_schema()

@@ -1,0 +1,156 @@
+"""Atomic instructions on words of shared memory, with the kernel's orderings, as numba intrinsics.
+
+Every function takes the *address* of an aligned 64-bit word and becomes the instruction named beside it. Only
+compiled code can call them (`lang.primitives`). `local_*` are the instructions behind `this_cpu_*`: one
+read-modify-write instruction without a LOCK prefix, which an interrupt or a preemption cannot divide and another
+CPU can. They are inline assembly, because LLVM is free to fuse or to split a relaxed load, add and store.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+llvm.initialize_native_asmparser()  # inline assembly needs it, also in code that comes from the cache
+
+X86_64: Final = platform.machine() == "x86_64"
+"""Elsewhere a `local_*` instruction is the relaxed atomic one: right, though dearer than it has to be."""
+
+Emit: TypeAlias = Callable[..., Any]
+"""`emit(builder, pointer, *operands)` appends the instruction and returns its LLVM value, None for none."""
+
+_WORD: Final = ir.IntType(64)
+_SIDE_EFFECTS: Final = "~{memory},~{flags},~{dirflag},~{fpsr}"
+
+
+def _typed(emit: Emit, arguments: int, result: types.Type) -> tuple[Any, Callable[..., Any]]:
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        value = emit(builder, builder.inttoptr(args[0], _WORD.as_pointer()), *args[1:])
+        return context.get_dummy_value() if result == types.none else value
+
+    return result(*[types.int64] * arguments), codegen
+
+
+def _of_address(emit: Emit, result: types.Type = types.int64) -> Any:
+    @intrinsic
+    def instruction(typingctx: Any, address: Any) -> Any:  # noqa: ARG001 - numba reads the arity off this signature
+        return _typed(emit, 1, result)
+
+    return instruction
+
+
+def _of_value(emit: Emit, result: types.Type = types.int64) -> Any:
+    @intrinsic
+    def instruction(typingctx: Any, address: Any, value: Any) -> Any:  # noqa: ARG001
+        return _typed(emit, 2, result)
+
+    return instruction
+
+
+def _of_old_and_new(emit: Emit) -> Any:
+    @intrinsic
+    def instruction(typingctx: Any, address: Any, old: Any, new: Any) -> Any:  # noqa: ARG001
+        return _typed(emit, 3, types.int64)
+
+    return instruction
+
+
+def _load(ordering: str) -> Emit:
+    return lambda builder, pointer: builder.load_atomic(pointer, ordering, align=8)
+
+
+def _store(ordering: str) -> Emit:
+    return lambda builder, pointer, value: builder.store_atomic(value, pointer, ordering, align=8)
+
+
+def _rmw(operation: str, ordering: str) -> Emit:
+    return lambda builder, pointer, value: builder.atomic_rmw(operation, pointer, value, ordering)
+
+
+def _seldom(emit: Emit) -> Emit:
+    """The same instruction, with a hint that the branch it stands in belongs off the straight path."""
+
+    def emit_seldom(builder: Any, pointer: Any, *operands: Any) -> Any:
+        hint = builder.asm(ir.FunctionType(ir.VoidType(), []), "", "", [], side_effect=True)
+        set.add(hint.attributes, "cold")  # LLVM knows it on calls too, llvmlite's `add` on functions only
+        return emit(builder, pointer, *operands)
+
+    return emit_seldom
+
+
+def _cmpxchg(ordering: str) -> Emit:
+    def emit(builder: Any, pointer: Any, old: Any, new: Any) -> Any:
+        return builder.extract_value(builder.cmpxchg(pointer, old, new, ordering, ordering), 0)
+
+    return emit
+
+
+def _assembly(text: str, constraints: str, result: ir.Type = _WORD) -> Emit:
+    def emit(builder: Any, pointer: Any, *operands: Any) -> Any:
+        kind = ir.FunctionType(result, [pointer.type, *[_WORD] * len(operands)])
+        return builder.asm(kind, text, f"{constraints},{_SIDE_EFFECTS}", [pointer, *operands], side_effect=True)
+
+    return emit
+
+
+def _local(text: str, constraints: str, elsewhere: Emit, result: ir.Type = _WORD) -> Emit:
+    return _assembly(text, constraints, result) if X86_64 else elsewhere
+
+
+read_once = _of_address(_load("monotonic"))  # READ_ONCE
+load_acquire = _of_address(_load("acquire"))  # smp_load_acquire
+write_once = _of_value(_store("monotonic"), types.none)  # WRITE_ONCE
+store_release = _of_value(_store("release"), types.none)  # smp_store_release
+atomic_add = _of_value(_seldom(_rmw("add", "monotonic")), types.none)  # atomic_long_add: relaxed, LOCK add
+fetch_add = _of_value(_rmw("add", "seq_cst"))  # atomic_long_fetch_add: fully ordered, LOCK xadd; the old value
+exchange = _of_value(_rmw("xchg", "seq_cst"))  # xchg: fully ordered; the old value
+compare_exchange = _of_old_and_new(_cmpxchg("seq_cst"))  # cmpxchg: fully ordered; what stood there before
+
+_VOID: Final = ir.VoidType()
+local_read = _of_address(_local("movq ($1), $0", "=r,r", _load("monotonic")))
+local_write = _of_value(_local("movq $1, ($0)", "r,re", _store("monotonic"), _VOID), types.none)
+local_add = _of_value(_local("addq $1, ($0)", "r,re", _rmw("add", "monotonic"), _VOID), types.none)
+local_and = _of_value(_local("andq $1, ($0)", "r,re", _rmw("and", "monotonic"), _VOID), types.none)
+local_or = _of_value(_local("orq $1, ($0)", "r,re", _rmw("or", "monotonic"), _VOID), types.none)
+local_fetch_add = _of_value(_local("xaddq $0, ($1)", "=r,r,0", _rmw("add", "monotonic")))
+local_cmpxchg = _of_old_and_new(_local("cmpxchgq $3, ($1)", "={rax},r,0,r", _cmpxchg("monotonic")))
+
+
+@njit(inline="never")
+def local_exchange(address: int, value: int) -> int:
+    """this_cpu_xchg: a loop of unlocked cmpxchg, since x86's xchg with memory is always LOCKed."""
+    old = read_once(address)
+    seen = local_cmpxchg(address, old, value)
+    while seen != old:
+        old = seen
+        seen = local_cmpxchg(address, old, value)
+    return old
+
+
+@intrinsic
+def fence(_typingctx: Any) -> Any:
+    """smp_mb: a full memory barrier."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.none(), codegen
+
+
+@intrinsic
+def unlikely(_typingctx: Any, condition: Any) -> Any:  # noqa: ARG001
+    """The condition, with the hint that it is seldom true."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        bit = ir.IntType(1)
+        expect = builder.module.declare_intrinsic("llvm.expect", [bit], ir.FunctionType(bit, [bit, bit]))
+        return builder.call(expect, [args[0], ir.Constant(bit, 0)])
+
+    return types.boolean(types.boolean), codegen

@@ -1,0 +1,110 @@
+"""The balance work: free chunks go, a few empty pages stay ready."""
+
+from __future__ import annotations
+
+import pytest
+from percpu_recount import check_accounting
+
+from percpu_emu.percpu import AreaLayout, CountedPages, PerCpuAllocator, PerCpuExhausted
+from percpu_emu.percpu.layout import KB
+from percpu_emu.shm import OutOfPages
+
+LAYOUT = AreaLayout((4,), static_size=20 * KB)
+
+
+def booted(max_chunks: int = 100) -> PerCpuAllocator:
+    """An allocator whose dynamic area is full."""
+    store = CountedPages(LAYOUT)
+    store.max_chunks = max_chunks
+    percpu = PerCpuAllocator(LAYOUT, store)
+    percpu.alloc(28 * KB)
+    return percpu
+
+
+def test_fewer_than_two_empty_pages_make_the_balance_work_due_and_it_fills_up_to_four() -> None:
+    percpu = booted()
+    assert (percpu.nr_empty_pop_pages, percpu.balance_pending) == (0, True)
+    percpu.balance()
+    assert (percpu.nr_empty_pop_pages, percpu.balance_pending) == (4, False)
+    percpu.alloc(2 * 4 * KB)
+    assert (percpu.nr_empty_pop_pages, percpu.balance_pending) == (2, False)
+    percpu.alloc(4)
+    assert (percpu.nr_empty_pop_pages, percpu.balance_pending) == (1, True)
+
+
+def test_empty_pages_stay_between_two_and_four_while_areas_come() -> None:
+    percpu = booted()
+    for _ in range(2000):
+        percpu.alloc(952)
+        if percpu.balance_pending:
+            percpu.balance()
+        assert 2 <= percpu.nr_empty_pop_pages <= 4
+    check_accounting(percpu)
+
+
+def test_all_free_chunks_but_one_are_destroyed() -> None:
+    percpu = booted()
+    areas = [percpu.alloc(32 * KB) for _ in range(5 * LAYOUT.unit_size // (32 * KB))]
+    full = percpu.nr_populated
+    percpu.balance_pending = False
+    for p in areas:
+        percpu.free(p)
+    assert percpu.nr_populated == full
+    assert percpu.balance_pending
+    percpu.balance()
+    assert percpu.nr_populated == LAYOUT.boot_pages + LAYOUT.unit_pages
+    check_accounting(percpu)
+
+
+def test_a_single_free_chunk_is_kept_with_its_pages() -> None:
+    percpu = booted()
+    p = percpu.alloc(32 * KB)
+    percpu.balance_pending = False
+    percpu.free(p)
+    assert not percpu.balance_pending
+    percpu.balance()
+    assert percpu.nr_populated == LAYOUT.boot_pages + 8
+
+
+def test_a_failed_atomic_area_gets_four_more_pages_however_many_are_empty() -> None:
+    percpu = booted()
+    percpu.balance()
+    with pytest.raises(PerCpuExhausted):
+        percpu.alloc(5 * 4 * KB, atomic=True)
+    assert percpu.balance_pending
+    percpu.balance()
+    assert percpu.nr_empty_pop_pages == 8
+    percpu.alloc(5 * 4 * KB, atomic=True)
+    percpu.balance()
+    assert percpu.nr_empty_pop_pages == 4
+
+
+def test_the_most_packed_chunk_with_room_for_a_page_is_filled_first() -> None:
+    percpu = booted()
+    pages = [percpu.alloc(4 * KB, align=4 * KB) for _ in range(2 * LAYOUT.unit_pages)]
+    for p in pages[LAYOUT.unit_pages + 8 :]:  # the second chunk is left with eight pages in use
+        percpu.free(p)
+    for p in pages[:4]:  # and the first with four free ones
+        percpu.free(p)
+    percpu.balance()
+    lowest = percpu.alloc(4 * KB)
+    assert lowest // LAYOUT.chunk_size == 1
+
+
+def test_without_a_chunk_to_populate_the_balance_work_gives_up_quietly() -> None:
+    percpu = booted(max_chunks=1)
+    percpu.balance()
+    assert percpu.nr_empty_pop_pages == 0
+    check_accounting(percpu)
+
+
+def test_without_pages_the_balance_work_gives_up_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    percpu = booted()
+
+    def populate(*_: int) -> None:
+        raise OutOfPages("none left")
+
+    monkeypatch.setattr(percpu._store, "populate", populate)
+    percpu.balance()
+    assert percpu.nr_empty_pop_pages == 0
+    check_accounting(percpu)
