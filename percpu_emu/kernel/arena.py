@@ -1,4 +1,4 @@
-"""Pages for slabs: naturally aligned power-of-two runs out of a segment, or out of an address space that is only counted."""
+"""Pages for slabs: runs of 2**order, naturally aligned, out of a segment or out of a mere count."""
 
 from __future__ import annotations
 

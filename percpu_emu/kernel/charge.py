@@ -14,48 +14,28 @@ from percpu_emu.kernel.memcg import (
 from percpu_emu.lang.ops import Program
 
 
-def charge_page_cache(memcg: int, nid: int) -> Program[None]:
-    """A page of page cache on a node."""
+def charge_page(memcg: int, nid: int, item: int, node_item: int) -> Program[None]:
+    """A page on a node, counted by `item` for the cgroup and by `node_item` for its lruvec there."""
     yield from css_get(memcg)
-    yield from mod_memcg_state(memcg, Item.MEMCG_CACHE, 1)
+    yield from mod_memcg_state(memcg, item, 1)
     pn = yield from mem_cgroup_nodeinfo(memcg, nid)
-    yield from mod_lruvec_state(pn, Item.NR_FILE_PAGES, 1)
+    yield from mod_lruvec_state(pn, node_item, 1)
     yield from count_memcg_events(memcg, VmEvent.PGPGIN, 1)
     yield from count_page_event(memcg)
 
 
-def uncharge_page_cache(memcg: int, nid: int) -> Program[None]:
-    """The page is gone from the page cache."""
+def uncharge_page(memcg: int, nid: int, item: int, node_item: int) -> Program[None]:
+    """The page is gone, and with it the reference, which may be the last."""
     pn = yield from mem_cgroup_nodeinfo(memcg, nid)
-    yield from mod_lruvec_state(pn, Item.NR_FILE_PAGES, -1)
-    yield from mod_memcg_state(memcg, Item.MEMCG_CACHE, -1)
-    yield from count_memcg_events(memcg, VmEvent.PGPGOUT, 1)
-    yield from count_page_event(memcg)
-    yield from css_put(memcg)
-
-
-def charge_mlocked_page(memcg: int, nid: int) -> Program[None]:
-    """An anonymous page that is locked in memory."""
-    yield from css_get(memcg)
-    yield from mod_memcg_state(memcg, Item.MEMCG_RSS, 1)
-    pn = yield from mem_cgroup_nodeinfo(memcg, nid)
-    yield from mod_lruvec_state(pn, Item.NR_UNEVICTABLE, 1)
-    yield from count_memcg_events(memcg, VmEvent.PGPGIN, 1)
-    yield from count_page_event(memcg)
-
-
-def uncharge_mlocked_page(memcg: int, nid: int) -> Program[None]:
-    """Its last user unlocked and unmapped it."""
-    pn = yield from mem_cgroup_nodeinfo(memcg, nid)
-    yield from mod_lruvec_state(pn, Item.NR_UNEVICTABLE, -1)
-    yield from mod_memcg_state(memcg, Item.MEMCG_RSS, -1)
+    yield from mod_lruvec_state(pn, node_item, -1)
+    yield from mod_memcg_state(memcg, item, -1)
     yield from count_memcg_events(memcg, VmEvent.PGPGOUT, 1)
     yield from count_page_event(memcg)
     yield from css_put(memcg)
 
 
 def charge_slab(memcg: int, nid: int) -> Program[None]:
-    """A page of slab for objects of the cgroup: dentries and inodes (the VFS cache), or others."""
+    """A page of slab for objects of the cgroup."""
     yield from css_get(memcg)
     pn = yield from mem_cgroup_nodeinfo(memcg, nid)
     yield from mod_lruvec_state(pn, Item.NR_SLAB_RECLAIMABLE, 1)

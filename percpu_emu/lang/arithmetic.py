@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
+
+from percpu_emu.lang.words import LONG_MAX
 
 
 def _instruction(name: str) -> Any:
@@ -50,3 +53,15 @@ def floor_div(a: int, b: int) -> int:
 def floor_mod(a: int, b: int) -> int:
     """`a % b`, to go with `floor_div`."""
     return 0 if b == -1 else a % b
+
+
+@njit
+def turns(start: int, stop: int, step: int) -> int:
+    """How many numbers `range(start, stop, step)` gives, or 2**63 - 1 of them: nobody sees the last."""
+    if step == 0:
+        raise ValueError("range() arg 3 must not be zero")
+    low, high, stride = (start, stop, step) if step > 0 else (stop, start, neg(step))
+    if low >= high:
+        return 0
+    last = (np.uint64(high) - np.uint64(low) - np.uint64(1)) // np.uint64(stride)
+    return int(min(last, np.uint64(LONG_MAX - 1))) + 1

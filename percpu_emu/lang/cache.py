@@ -71,13 +71,13 @@ def cache_folder() -> Path:
     A passing folder is removed when the process that made it ends, and every run compiles anew.
     """
     named = os.environ.get("PERCPU_EMU_CACHE")
-    users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "percpu-emu"
-    folder = Path(named) if named else users
     try:
+        users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "percpu-emu"
+        folder = Path(named) if named else users
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
-    except OSError:
+    except (OSError, RuntimeError):  # the latter from `Path.home`, for a user whom the system does not know
         passing = Path(tempfile.mkdtemp(prefix="percpu-emu-"))
         owner = os.getpid()
         atexit.register(lambda: shutil.rmtree(passing, ignore_errors=True) if os.getpid() == owner else None)
@@ -86,6 +86,6 @@ def cache_folder() -> Path:
 
 def _write_whole(path: Path, text: str) -> None:
     """Write a file so that another process sees all of it or none."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".new", delete=False) as file:
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".new", delete=False) as file:
         file.write(text)
     Path(file.name).replace(path)

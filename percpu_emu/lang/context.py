@@ -37,6 +37,7 @@ NO_UNIT: Final = 1 << 62
 
 # --- header
 GP_SEQ: Final = 0  # number of the grace period in progress, or of the last one; starts at 1
+GP_DONE: Final = 1  # number of the last grace period that is over
 STOP: Final = 8  # 1: blocked programs give up
 DOORBELL: Final = 16  # raised by whoever wants the coordinator's attention
 NR_CPU_IDS: Final = 24

@@ -35,8 +35,6 @@ def loop(bases, table, command, turn, end):
             {name}(ctx, memcg, turn)
         turn += 1
         ops.quiescent_state(ctx)
-        if turn % 4096 == 0:
-            ops.tick(ctx)
     return turn
 """
 
@@ -46,12 +44,14 @@ class Image:
     """Programs compiled for the native engine.
 
     `entries` can be started by a command, `workers` are called turn after turn inside a CPU process. Programs that
-    these call are found by themselves; programs they queue as callbacks get a number, and are compiled only where
-    they are entries too: a callback that runs seldom is not worth a second of compiling.
+    these call are found by themselves; `numbered` programs and those that are queued as callbacks get a number, and are compiled only where
+    they are entries too: a callback that runs seldom is not worth a second of compiling. All of them are checked, and
+    every callback, mark and warning has its number, before anything runs: CPU processes inherit the same numbers.
     """
 
     entries: Sequence[ProgramFunction]
     workers: Sequence[ProgramFunction] = ()
+    numbered: Sequence[ProgramFunction] = ()
     marks: list[str] = field(default_factory=list)
     warnings: list[Site] = field(default_factory=list)
 
@@ -60,7 +60,12 @@ class Image:
         self._modules: dict[ProgramFunction, ModuleType] = {}
         for function in [*self.entries, *self.workers]:
             self.number(function)
-        self._texts = {function: self._text(function) for function in self._numbered_entries()}
+        self._texts = {function: self._text(function) for function in list(self._numbered)}
+        for function in self.numbered:
+            self.number(function)
+        for function in self._numbered:  # which grows meanwhile, by the callbacks of callbacks
+            if function not in self._texts:
+                self._text(function)
 
     def number(self, function: ProgramFunction) -> int:
         """The number by which a queue of callbacks, or a command, names a program; counted from 1."""
@@ -88,9 +93,10 @@ class Image:
         entry: Callable[..., int] = self._module(worker).loop
         return entry
 
-    def load(self) -> None:
+    def load(self, progress: Callable[[int, int], None] = lambda _done, _of: None) -> None:
         """Compile, or load what was compiled before: once, in the coordinator, before CPU processes are forked."""
-        for function in self._texts:
+        for done, function in enumerate(self._texts):
+            progress(done, len(self._texts))
             self._module(function)
 
     def mark_number(self, name: str) -> int:
@@ -107,9 +113,6 @@ class Image:
             self.warnings.append(site)
         return self.warnings.index(site)
 
-    def _numbered_entries(self) -> list[ProgramFunction]:
-        return list(dict.fromkeys([*self.entries, *self.workers]))
-
     def _module(self, function: ProgramFunction) -> ModuleType:
         if function not in self._modules:
             self._modules[function] = load_compiled(self._texts[function])
@@ -118,7 +121,10 @@ class Image:
     def _text(self, function: ProgramFunction) -> str:
         unit = _Unit(self)
         name = unit.include(function, ())
-        parameters = ProgramSource(function).parameters
+        source = ProgramSource(function)
+        if function in self.workers and len(source.parameters) != 2:
+            source.refuse(source.tree, f"{source.name} is a worker, which takes a memory cgroup and the turn's number")
+        parameters = [f"word{number}" for number, _ in enumerate(source.parameters)]
         run = _RUN.format(
             types=", ".join(["BASES", *["WORD"] * len(parameters)]),
             parameters=", ".join(["bases", *parameters]),
@@ -142,8 +148,7 @@ class _Unit:
         if function in self._names:
             return self._names[function]
         source = ProgramSource(function)
-        if function in callers:
-            source.refuse(source.tree, f"{source.name} calls itself; a program does not recurse")
+        source.check_recursion(callers)
         for node in ast.walk(source.tree):
             if isinstance(node, ast.YieldFrom):
                 self.include(source.callee(node.value), (*callers, function))

@@ -8,26 +8,41 @@ with file, line and reason, before anything runs.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
-from typing import Final
+import copy
+import inspect
+import itertools
+import operator
+from typing import TYPE_CHECKING, Any, Final
 
 from percpu_emu.lang import ops
-from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import PURE, ProgramSource, Refused, Site, is_operation, is_program
-from percpu_emu.lang.words import LONG_MAX, LONG_MIN
+from percpu_emu.lang.subset import check_assigned
+from percpu_emu.lang.words import LONG_MAX, LONG_MIN, Long
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from percpu_emu.lang.ops import ProgramFunction
 
 __all__ = ["Refused", "Rewriter"]
 
-_BINARY: Final = (
-    ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod, ast.LShift, ast.RShift, ast.BitAnd, ast.BitOr, ast.BitXor,
-)  # fmt: skip
 _WRAPPING: Final = {
-    ast.Add: "add",
-    ast.Sub: "sub",
-    ast.Mult: "mul",
-    ast.FloorDiv: "floor_div",
-    ast.Mod: "floor_mod",
+    ast.Add: "ops.add",
+    ast.Sub: "ops.sub",
+    ast.Mult: "ops.mul",
+    ast.FloorDiv: "ops.floor_div",
+    ast.Mod: "ops.floor_mod",
 }
+_BITWISE: Final[dict[type[ast.AST], Callable[..., int]]] = {
+    ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor,
+    ast.UAdd: operator.pos,
+    ast.Invert: operator.invert,
+}
+"""Of constants the result is written out: Python's compiler would make 2**63 of `1 << 63`, and numba floats of that."""
 _STATEMENTS: Final = (
     ast.Assign, ast.AugAssign, ast.AnnAssign, ast.If, ast.While, ast.For, ast.Return, ast.Expr, ast.Pass, ast.Break,
     ast.Continue,
@@ -51,57 +66,76 @@ class Rewriter(ast.NodeTransformer):
         self._number_of = number_of
         self._mark_of = mark_of
         self._site_of = site_of
+        self._serial = itertools.count(1)
 
     def rewrite(self) -> str:
         """The program as the text of a function `NAME(ctx, parameters)` that returns a word."""
-        tree, parameters = self.source.tree, ["ctx", *self.source.parameters]
+        tree, parameters = copy.deepcopy(self.source.tree), ["ctx", *map(_local, self.source.parameters)]
         body = tree.body[1:] if ast.get_docstring(tree, clean=False) is not None else tree.body
-        statements = [self.visit(statement) for statement in body]
+        statements = self._block(body)
+        check_assigned(self.source)
         lines = [f"def {self._name_of(self.source.function)}({', '.join(parameters)}):"]
         lines += [_indented(ast.unparse(ast.fix_missing_locations(statement))) for statement in statements]
         return "\n".join([*lines, "    return 0"])
 
-    def visit(self, node: ast.AST) -> ast.AST:
+    def _block(self, statements: Sequence[ast.stmt]) -> list[ast.stmt]:
+        rewritten = [self.visit(statement) for statement in statements]
+        return [node for part in rewritten for node in (part if isinstance(part, list) else [part])]
+
+    def visit(self, node: ast.AST) -> Any:
         """Refuse every kind of statement and expression that has no rule below."""
         known = isinstance(node, _STATEMENTS) or hasattr(self, f"visit_{type(node).__name__}")
         if isinstance(node, ast.stmt | ast.expr) and not known:
             first_line = ast.unparse(node).splitlines()[0]
             self.source.refuse(node, f"`{first_line}`: {type(node).__name__} is not part of the language")
-        result: ast.AST = super().visit(node)
-        return result
+        return super().visit(node)
 
     # --- statements
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         if not all(isinstance(target, ast.Name) for target in node.targets):
             self.source.refuse(node, f"`{ast.unparse(node)}`: only local variables are assigned to")
-        return ast.Assign(node.targets, self.visit(node.value), lineno=node.lineno)
+        value = self.visit(node.value)
+        return ast.Assign([self.visit(target) for target in node.targets], value, lineno=node.lineno)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if not isinstance(node.target, ast.Name) or node.value is None:
             self.source.refuse(node, f"`{ast.unparse(node)}`: an annotated variable is a local one with a value")
-        return ast.Assign([node.target], self.visit(node.value), lineno=node.lineno)
+        return ast.Assign([self.visit(node.target)], self.visit(node.value), lineno=node.lineno)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
         if not isinstance(node.target, ast.Name):
             self.source.refuse(node, f"`{ast.unparse(node)}`: only local variables are assigned to")
         read = ast.copy_location(ast.Name(node.target.id, ast.Load()), node)
         combined = ast.copy_location(ast.BinOp(read, node.op, node.value), node)
-        return ast.Assign([node.target], self.visit(combined), lineno=node.lineno)
+        return ast.Assign([self.visit(node.target)], self.visit(combined), lineno=node.lineno)
 
-    def visit_For(self, node: ast.For) -> ast.AST:
+    def visit_For(self, node: ast.For) -> list[ast.stmt]:
+        """`range(n)` as it stands; with a start, the turns are counted: numba's `range` gets more than 2**63 wrong."""
         call = node.iter
-        is_range = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "range"
-        if not is_range or not isinstance(node.target, ast.Name) or node.orelse:
+        is_range = isinstance(call, ast.Call) and self.source.resolve(call.func) is range
+        if not isinstance(call, ast.Call) or not is_range or not isinstance(node.target, ast.Name) or node.orelse:
             self.source.refuse(node, "a `for` goes over `range(...)` with one variable and has no `else`")
-        assert isinstance(call, ast.Call)
-        bounds = ast.Call(call.func, [self.visit(argument) for argument in call.args], [])
-        return ast.For(node.target, bounds, [self.visit(statement) for statement in node.body], [], lineno=node.lineno)
+        self.source.check_arguments(call, min(max(len(call.args), 1), 3))
+        bounds, target, body = [self.visit(bound) for bound in call.args], self.visit(node.target), node.body
+        if len(bounds) == 1:
+            return [ast.For(target, _call("range", *bounds), self._block(body), [], lineno=node.lineno)]
+        start, stop, step, turn = (_name(f"{what}{next(self._serial)}") for what in ("start", "stop", "step", "turn"))
+        kept = zip((start, stop, step), [*bounds, ast.Constant(1)], strict=False)
+        turns = _call("range", _call("ops.turns", start, stop, step))
+        value = _assign(target, _call("ops.add", start, _call("ops.mul", turn, step)))
+        loop = ast.For(turn, turns, [value, *self._block(body)], [], lineno=node.lineno)
+        return [*[_assign(name, bound) for name, bound in kept], loop]
 
     def visit_While(self, node: ast.While) -> ast.AST:
         if node.orelse:
             self.source.refuse(node, "a `while` has no `else`")
-        return self.generic_visit(node)
+        test = self.visit(node.test)
+        if isinstance(
+            test, ast.Constant
+        ):  # else numba takes a program that only an exception ends for one without result
+            test = _word_of(test)
+        return ast.While(test, self._block(node.body), [])
 
     def visit_Return(self, node: ast.Return) -> ast.AST:
         return ast.Return(self.visit(node.value) if node.value is not None else ast.Constant(0))
@@ -111,27 +145,26 @@ class Rewriter(ast.NodeTransformer):
     def visit_Yield(self, node: ast.Yield) -> ast.AST:
         call = self.source.operation(node)
         name = self.source.resolve(call.func).__name__
-        return _call(f"ops.{name}", *self._operation_arguments(name, call, node))
+        return _call(f"ops.{name}", _name("ctx"), *self._operation_arguments(name, call, node))
 
     def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.AST:
         callee = self.source.callee(node.value)
         assert isinstance(node.value, ast.Call)
-        return _call(self._name_of(callee), *[self.visit(argument) for argument in node.value.args])
+        return _call(self._name_of(callee), _name("ctx"), *[self.visit(argument) for argument in node.value.args])
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         function = self.source.resolve(node.func)
-        arguments = [self.visit(argument) for argument in node.args]
-        if function is ops.per_cpu:
-            return _call("ops.per_cpu", *arguments)
-        if function in PURE and not node.keywords:
-            return ast.Call(ast.Name(PURE[function], ast.Load()), arguments, [])
+        if pure := next((name for known, name in PURE.items() if known is function), None):
+            self.source.check_arguments(node, 1 if function in (abs, int) else max(2, len(node.args)))
+            return _call(pure, *[self.visit(argument) for argument in node.args])
         hint = "it is an operation: `yield` it" if is_operation(function) else "it is no operation"
         hint = "it is a program: `yield from` it" if is_program(function) else hint
+        hint = "it stands only as the pointer of an operation" if function is ops.per_cpu else hint
         self.source.refuse(node, f"`{ast.unparse(node)}`: {hint}")
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         if node.id in self.source.locals:
-            return node
+            return ast.Name(_local(node.id), node.ctx)
         return self._word(node, self.source.constant(node))
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
@@ -145,16 +178,19 @@ class Rewriter(ast.NodeTransformer):
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         if any(isinstance(operator, ast.In | ast.NotIn | ast.Is | ast.IsNot) for operator in node.ops):
             self.source.refuse(node, f"`{ast.unparse(node)}`: words are compared with == != < <= > >=")
-        return _word_of(self.generic_visit(node))
+        rewritten: Any = self.generic_visit(node)
+        return _word_of(rewritten)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         negative = isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant)
         if negative and isinstance(node.operand, ast.Constant) and isinstance(node.operand.value, int):
             return self._word(node, -node.operand.value)
+        operand = self.visit(node.operand)
         if isinstance(node.op, ast.USub):
-            return ast.Call(ast.Name("ops.neg", ast.Load()), [self.visit(node.operand)], [])
-        rewritten = self.generic_visit(node)
-        return _word_of(rewritten) if isinstance(node.op, ast.Not) else rewritten
+            return _call("ops.neg", operand)
+        if isinstance(node.op, ast.Not):
+            return _word_of(ast.UnaryOp(node.op, operand))
+        return _written_out(node.op, operand) or ast.UnaryOp(node.op, operand)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         return self.generic_visit(node)
@@ -163,11 +199,13 @@ class Rewriter(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
-        if not isinstance(node.op, _BINARY):
+        if type(node.op) not in _WRAPPING | _BITWISE:
             self.source.refuse(node, f"`{ast.unparse(node)}`: {type(node.op).__name__} is no operation on words")
         left, right = self.visit(node.left), self.visit(node.right)
         if helper := _WRAPPING.get(type(node.op)):
-            return ast.Call(ast.Name(f"ops.{helper}", ast.Load()), [left, right], [])
+            return _call(helper, left, right)
+        if constant := _written_out(node.op, left, right):
+            return constant
         if isinstance(node.op, ast.LShift | ast.RShift):
             right = ast.BinOp(right, ast.BitAnd(), ast.Constant(63))
         return ast.BinOp(left, node.op, right)
@@ -177,35 +215,65 @@ class Rewriter(ast.NodeTransformer):
     def _operation_arguments(self, name: str, call: ast.Call, node: ast.Yield) -> list[ast.expr]:
         if name in ("call_rcu", "queue_work"):
             function = self.source.resolve(call.args[0])
-            if not is_program(function):
-                self.source.refuse(node, f"`{ast.unparse(call)}`: a callback is a program")
+            if not is_program(function) or len(ProgramSource(function).parameters) != 1:
+                self.source.refuse(node, f"`{ast.unparse(call)}`: a callback is a program with one parameter")
             return [ast.Constant(self._number_of(function)), self.visit(call.args[1])]
         if name == "mark":
             text = call.args[0]
             if not isinstance(text, ast.Constant) or not isinstance(text.value, str):
                 self.source.refuse(node, f"`{ast.unparse(call)}`: a mark's name is written out")
             return [ast.Constant(self._mark_of(text.value))]
-        arguments = [self.visit(argument) for argument in call.args]
+        arguments = [self._pointer(name, call.args[0]), *map(self.visit, call.args[1:])] if call.args else []
         if name == "warn_on":
-            site = Site(self.source.name, 0, self.source.file, node.lineno, ast.unparse(call))
+            site = self.source.sites[node.lineno, node.col_offset]
             arguments.append(ast.Constant(self._site_of(site)))
         return arguments
 
-    def _word(self, node: ast.expr, value: int) -> ast.expr:
+    def _pointer(self, name: str, node: ast.expr) -> ast.expr:
+        """The first argument of an operation, which may be `per_cpu(...)` where it is a pointer to a word."""
+        first = next(iter(inspect.signature(getattr(ops, name)).parameters.values()))
+        if (
+            isinstance(node, ast.Call)
+            and first.annotation == "Pointer"
+            and self.source.resolve(node.func) is ops.per_cpu
+        ):
+            self.source.check_arguments(node, 2)
+            return _call("ops.per_cpu", _name("ctx"), *[self.visit(argument) for argument in node.args])
+        rewritten: ast.expr = self.visit(node)
+        return rewritten
+
+    def _word(self, node: ast.expr, value: int) -> ast.Constant:
         if not LONG_MIN <= value <= LONG_MAX:
             self.source.refuse(node, f"`{ast.unparse(node)}` is {value}, more than 64 bits hold")
-        if value == LONG_MIN:  # written out, numba would read it as minus an unsigned number, and go on in floats
-            return ast.BinOp(ast.Constant(-LONG_MAX), ast.Sub(), ast.Constant(1))
         return ast.Constant(value)
 
 
+def _name(identifier: str) -> ast.Name:
+    return ast.Name(identifier, ast.Load())
+
+
+def _local(identifier: str) -> str:
+    """A local variable's name in compiled code, where `ctx`, `ops`, `abs` and the programs' names are taken."""
+    return f"{identifier}_"
+
+
 def _call(name: str, *arguments: ast.expr) -> ast.Call:
-    return ast.Call(ast.Name(name, ast.Load()), [ast.Name("ctx", ast.Load()), *arguments], [])
+    return ast.Call(_name(name), list(arguments), [])
 
 
-def _word_of(node: ast.AST) -> ast.Call:
-    assert isinstance(node, ast.expr)
-    return ast.Call(ast.Name("int", ast.Load()), [node], [])
+def _word_of(node: ast.expr) -> ast.Call:
+    return _call("int", node)
+
+
+def _assign(name: ast.expr, value: ast.expr) -> ast.stmt:
+    return ast.Assign([name], value, lineno=0)
+
+
+def _written_out(operation: ast.AST, *operands: ast.expr) -> ast.Constant | None:
+    """What an operation on constants gives, None if an operand is not constant."""
+    constants = [operand.value for operand in operands if isinstance(operand, ast.Constant)]
+    values = [Long(value) for value in constants if isinstance(value, int)]
+    return ast.Constant(int(_BITWISE[type(operation)](*values))) if len(values) == len(operands) else None
 
 
 def _indented(text: str) -> str:

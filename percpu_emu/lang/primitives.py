@@ -13,12 +13,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from percpu_emu.lang import context as c
-from percpu_emu.lang.arithmetic import absolute, add, floor_div, floor_mod, mul, neg, sub
+from percpu_emu.lang.arithmetic import absolute, add, floor_div, floor_mod, mul, neg, sub, turns
 from percpu_emu.lang.context import Context
 from percpu_emu.shm import atomics, syscalls
 
-
-__all__ = ["absolute", "add", "floor_div", "floor_mod", "mul", "neg", "sub"]  # for rewritten programs
+__all__ = ["absolute", "add", "floor_div", "floor_mod", "mul", "neg", "sub", "turns"]  # for rewritten programs
 
 
 class ProgramFault(RuntimeError):
@@ -211,13 +210,13 @@ rcu_assign_pointer = smp_store_release
 
 @njit
 def quiescent_state(ctx: Context) -> int:
-    """Report to a grace period that has begun since the last time, then make room for the CPUs it still waits for.
+    """While a grace period is in progress: report to it, and make room for the CPUs that it still waits for.
 
-    The yield is what a kernel's force-quiescent-state does with need_resched: with 32 CPU processes on 2
-    processors a grace period took 60 ms without it, 1 ms with it.
+    The yield does what need_resched does for a kernel's force-quiescent-state. With 8 CPU processes on 2 processors
+    the median grace period took 14 ms without it, as long as the operating system lets a busy process run.
     """
     sequence = atomics.load_acquire(_in_header(ctx, c.GP_SEQ))
-    if atomics.unlikely(sequence != atomics.read_once(_in_block(ctx, c.QUIESCENT))):
+    if atomics.unlikely(sequence != atomics.read_once(_in_header(ctx, c.GP_DONE))):
         atomics.fence()
         atomics.write_once(_in_block(ctx, c.QUIESCENT), sequence)
         atomics.fence()
@@ -438,16 +437,6 @@ def warn_on(ctx: Context, condition: int, site: int) -> int:
 def commanded(ctx: Context) -> int:
     """The number of the command that stands in this CPU's block."""
     return atomics.load_acquire(_in_block(ctx, c.COMMAND))
-
-
-@njit
-def tick(ctx: Context) -> int:  # noqa: ARG001
-    """Every so many turns: let another process have the processor, as the timer interrupt would.
-
-    With 8 CPU processes on 2 processors the median grace period took 14 ms without it, as long as the operating
-    system lets a busy process run.
-    """
-    return syscalls.sched_yield()
 
 
 @njit

@@ -1,20 +1,29 @@
-"""The reference engine: drives the program's own generator, one operation after another, on real shared memory.
+"""The reference engine: drives the program as a Python generator, one operation after another, on real shared memory.
 
-It is the oracle for the other engines, and the one in which a debugger can stop inside a program.
+It is the oracle for the other engines, and the one in which a debugger can stop inside a program: what runs is the
+program's own text (`in_words`), file and lines as they are.
 """
 
 from __future__ import annotations
 
+import ast
+import copy
 import inspect
 from functools import cache
-from typing import Any, Protocol
+from itertools import islice
+from types import CodeType
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from percpu_emu.lang import ops
 from percpu_emu.lang.cache import load_compiled
-from percpu_emu.lang.context import Context
 from percpu_emu.lang.ops import Op, PerCpu, Program, ProgramFunction
-from percpu_emu.lang.source import Site, is_operation
+from percpu_emu.lang.source import ProgramSource, Site, is_operation
 from percpu_emu.lang.words import Long, wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from percpu_emu.lang.context import Context
 
 
 class Numbers(Protocol):
@@ -43,16 +52,16 @@ class Reference:
 
     def run(self, function: ProgramFunction, *arguments: int) -> int:
         """Run `function(*arguments)` to its end; its result, 0 if it has none."""
-        return self.drive(function(*map(Long, arguments)))
+        return self.drive(in_words(function)(*map(Long, arguments)))
 
     def drive(self, program: Program[Any]) -> int:
-        """Run a program that was called already."""
+        """Run a program, of `in_words`, that was called already."""
         result = 0
         try:
             op = next(program)
             while True:
                 if op.name == "warn_on":
-                    op = Op(op.name, (*op.args, self._numbers.warning_number(_place(program))))
+                    op = Op(op.name, (*op.args, self._numbers.warning_number(site_of(program))))
                 op = program.send(Long(self.perform(op)))
         except StopIteration as end:
             result = int(end.value or 0)
@@ -96,9 +105,99 @@ def _performer() -> tuple[Any, dict[str, int]]:
     return load_compiled("\n".join(lines)).perform, codes
 
 
-def _place(program: Any) -> Site:
-    """Where the innermost of the programs that call each other stands."""
+# --- programs as they stand, computing with words
+
+_IN_WORDS: Final[dict[ProgramFunction, ProgramFunction]] = {}
+_SOURCES: Final[dict[CodeType, ProgramSource]] = {}
+
+
+def in_words(function: ProgramFunction, callers: tuple[ProgramFunction, ...] = ()) -> ProgramFunction:
+    """The program, with every number in it a `Long`, and 0 as its result where it has none."""
+    if function in _IN_WORDS:
+        return _IN_WORDS[function]
+    source = ProgramSource(function)
+    source.check_recursion(callers)
+    rewriter = _InWords(source, callers)
+    code = compile(ast.Module([rewriter.rewrite()], []), source.file, "exec", dont_inherit=True)
+    names = {**function.__globals__, **rewriter.names}
+    exec(code, names)
+    rewritten: ProgramFunction = names[source.name]
+    _IN_WORDS[function] = rewritten
+    _SOURCES[rewritten.__code__] = source
+    return rewritten
+
+
+def site_of(program: Any) -> Site:
+    """The yield at which a program of `in_words` stands: that of the innermost of the programs that call each other."""
     while program.gi_yieldfrom is not None:
         program = program.gi_yieldfrom
-    frame = program.gi_frame
-    return Site(frame.f_code.co_name, 0, frame.f_code.co_filename, frame.f_lineno, "warn_on")
+    at, _, column, _ = next(islice(program.gi_code.co_positions(), program.gi_frame.f_lasti // 2, None))
+    sites = _SOURCES[program.gi_code].sites.items()
+    return next(site for (line, start), site in sites if line == at and column in (start, None))
+
+
+class _InWords(ast.NodeTransformer):
+    """Rewrites one program. What it uses besides the names of its module goes by `names` that nobody can write."""
+
+    def __init__(self, source: ProgramSource, callers: tuple[ProgramFunction, ...]) -> None:
+        self._source = source
+        self._callers = (*callers, source.function)
+        self.names: dict[str, object] = {}
+
+    def rewrite(self) -> ast.FunctionDef:
+        """The definition."""
+        tree = copy.deepcopy(self._source.tree)
+        tree.args = ast.arguments([], [ast.arg(name) for name in self._source.parameters], None, [], [], None, [])
+        tree.returns = None
+        end = ast.copy_location(ast.Return(), tree.body[-1])
+        tree.body = [self.visit(statement) for statement in [*tree.body, end]]
+        return ast.fix_missing_locations(tree)
+
+    def visit_Return(self, node: ast.Return) -> ast.AST:
+        value = self.visit(node.value) if node.value is not None else self._named("0", Long(0))
+        return ast.copy_location(ast.Return(value), node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        value = self.visit(node.value) if node.value is not None else None
+        return ast.copy_location(ast.AnnAssign(node.target, node.annotation, value, node.simple), node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        return self._value(node, node.value)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return node if node.id in self._source.locals else self._value(node, self._source.resolve(node))
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        return self._value(node, self._source.resolve(node))
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        return self._word_of(self.generic_visit(node))
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        rewritten = self.generic_visit(node)
+        return self._word_of(rewritten) if isinstance(node.op, ast.Not) else rewritten
+
+    def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.AST:
+        callee = self._source.callee(node.value)
+        assert isinstance(node.value, ast.Call)
+        name = self._named(f"program {id(callee)}", in_words(callee, self._callers))
+        call = ast.Call(name, [self.visit(argument) for argument in node.value.args], [])
+        return ast.copy_location(ast.YieldFrom(ast.copy_location(call, node)), node)
+
+    def _value(self, node: ast.expr, value: object) -> ast.AST:
+        if isinstance(value, int):
+            return ast.copy_location(self._named(f"{value:d}", Long(value)), node)
+        if value is int or value is range:
+            return ast.copy_location(self._named(value.__name__, Long if value is int else _range), node)
+        return node
+
+    def _word_of(self, node: Any) -> ast.AST:
+        return ast.copy_location(ast.Call(self._named("int", Long), [node], []), node)
+
+    def _named(self, name: str, value: object) -> ast.Name:
+        self.names[f"in words: {name}"] = value
+        return ast.Name(f"in words: {name}", ast.Load())
+
+
+def _range(*bounds: int) -> Iterator[Long]:
+    return map(Long, range(*bounds))

@@ -124,6 +124,11 @@ class ProgramSource:
         """Raise `Refused` for the line of `node`, or of the program."""
         raise Refused(self.file, getattr(node, "lineno", self.function.__code__.co_firstlineno), reason)
 
+    def check_recursion(self, callers: tuple[ProgramFunction, ...]) -> None:
+        """Refuse a program that is among its own callers."""
+        if self.function in callers:
+            self.refuse(self.tree, f"{self.name} calls itself; a program does not recurse")
+
     def resolve(self, node: ast.expr) -> Any:
         """The Python object that a name, or a dotted name in a module or an enumeration, stands for."""
         if isinstance(node, ast.Attribute):

@@ -86,6 +86,9 @@ class Long(int):
     def __neg__(self) -> Long:
         return Long(-int(self))
 
+    def __pos__(self) -> Long:
+        return self
+
     def __invert__(self) -> Long:
         return Long(~int(self))
 

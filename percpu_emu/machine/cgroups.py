@@ -139,7 +139,8 @@ class CgroupTree:
                 self._allocate(cgroup, "charge", undo)
                 undo.pop_all()
             cgroup.charged = True
-        self._machine.run_on(cpu, PIN_KINDS[kind].charge, cgroup.memcg, self._machine.memory.layout.node_of(cpu))
+        what, nid = PIN_KINDS[kind], self._machine.memory.layout.node_of(cpu)
+        self._machine.run_on(cpu, what.charge, cgroup.memcg, nid, *what.arguments)
         pin = Pin(kind, cgroup, cpu, user)
         cgroup.pins.append(pin)
         return pin
@@ -147,8 +148,8 @@ class CgroupTree:
     def uncharge(self, pin: Pin, cpu: int) -> None:
         """Have a CPU let go of a charged object; it may be another CPU than charged it."""
         pin.cgroup.pins.remove(pin)
-        nid = self._machine.memory.layout.node_of(pin.cpu)
-        self._machine.run_on(cpu, PIN_KINDS[pin.kind].uncharge, pin.cgroup.memcg, nid)
+        what, nid = PIN_KINDS[pin.kind], self._machine.memory.layout.node_of(pin.cpu)
+        self._machine.run_on(cpu, what.uncharge, pin.cgroup.memcg, nid, *what.arguments)
 
     def living(self) -> Iterator[Cgroup]:
         """Every cgroup that is not freed yet, dying ones too, in no particular order."""

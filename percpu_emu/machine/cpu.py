@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from percpu_emu.lang.image import Image
     from percpu_emu.machine.memory import MachineMemory
 
+NICE: Final = 5
+"""CPU processes give way to the coordinator, which with 16 of them on each processor would hardly ever run."""
 IDLE_LOOK_US: Final = 50_000
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -122,6 +124,7 @@ def cpu_main(number: int, parent: int, memory: MachineMemory, image: Image) -> N
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
+    os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -15,6 +15,7 @@ import multiprocess
 from percpu_emu.lang import context as c
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.machine.cpu import Command, cpu_main
+from percpu_emu.machine.deaths import doubts_of
 from percpu_emu.machine.signals import signals
 
 if TYPE_CHECKING:
@@ -79,6 +80,17 @@ class CpuProcesses:
     def done(self, cpu: int, number: int) -> bool:
         """Whether a CPU has finished that command."""
         return int(self._memory.blocks[cpu, c.DONE]) >= number
+
+    def whereabouts(self, cpu: int) -> str:
+        """What a CPU is doing, for people: its program, and the update that it is inside of."""
+        block = self._memory.blocks[cpu]
+        what = "idle"
+        if block[c.COMMAND] != block[c.DONE]:
+            what = f"running {self._image.program(int(block[c.COMMAND_ARGS])).__name__}"
+        elif block[c.COMMAND_KIND] == Command.WORK:
+            what = f"turn {block[c.TURN]} of {self._image.workers[int(block[c.COMMAND_ARGS])].__name__}"
+        doubts = ", ".join(map(str, doubts_of(self._memory, cpu)))
+        return f"CPU {cpu}, process {self.pid(cpu)}: {what}" + (f", inside {doubts}" if doubts else "")
 
     def reap(self) -> list[tuple[int, int]]:
         """CPUs whose process has ended by itself, with their exit codes; they are not online any more."""

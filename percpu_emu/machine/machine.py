@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from percpu_emu.kernel import charge, css
+from percpu_emu.kernel import css
+from percpu_emu.kernel.charge import charge_page, charge_slab, uncharge_page, uncharge_slab
 from percpu_emu.kernel.profile import KernelProfile
-from percpu_emu.kernel.protocols import Protocol
+from percpu_emu.kernel.protocols import PROTOCOLS, Protocol
 from percpu_emu.lang import context as c
 from percpu_emu.lang.image import Image
 from percpu_emu.lang.ops import ProgramFunction
@@ -34,6 +35,17 @@ REAP_SECONDS: Final = 0.01
 SLEEP_US: Final = 10_000
 GRACE_PERIOD_LOOKS: Final = 100
 GRACE_PERIOD_SLEEP_US: Final = 100
+
+_PROTOCOL_PROGRAMS: Final = [
+    program
+    for protocol in PROTOCOLS.values()
+    for program in (protocol.css_free, protocol.cpu_dead, protocol.release)
+    if program
+]
+_ENTRIES: Final = list(dict.fromkeys([charge_page, uncharge_page, css.css_killed_ref_fn, *_PROTOCOL_PROGRAMS]))
+"""Programs worth compiling: those that CPUs run, and those that go over all CPUs."""
+_NUMBERED: Final = [charge_slab, uncharge_slab]
+"""Programs that CPUs run by the reference engine."""
 
 Hook = Callable[[int], None]
 
@@ -61,10 +73,10 @@ class Machine:
         self.topology = config.topology
         self.protocol = config.protocol
         self.events = events or EventStream()
-        self.image = Image(_entries(config.protocol), config.workers)
+        self.image = Image(_ENTRIES, config.workers, numbered=_NUMBERED)
         self.memory = MachineMemory(config.topology, config.profile.layout(config.topology.cpus_per_node))
-        self.rcu = Rcu(self.memory, self.events, config.stall_seconds)
         self.cpus = CpuProcesses(self.memory, self.image)
+        self.rcu = Rcu(self.memory, self.events, config.stall_seconds, self.cpus.whereabouts)
         self.before: dict[ProgramFunction, Hook] = {}
         self.after: dict[ProgramFunction, Hook] = {}
         self.doubts: list[Doubt] = []
@@ -77,7 +89,7 @@ class Machine:
         self._reap_at = 0.0
 
     def __enter__(self) -> Self:
-        self.image.load()
+        self.image.load(lambda done, of: self.events.emit("progress", done=done, of=of, what="preparing programs"))
         try:
             for cpu in range(self.topology.cpus):
                 self.cpus.start(cpu)
@@ -292,15 +304,3 @@ class Machine:
             self.wait_for(lambda: bool(over))
             return 0
         return self._services.answer(code, a, b)
-
-
-def _entries(protocol: Protocol) -> list[ProgramFunction]:
-    """Programs worth compiling: those that CPUs run, and those that go over all CPUs."""
-    entries = [
-        charge.charge_page_cache,
-        charge.uncharge_page_cache,
-        css.css_killed_ref_fn,
-        protocol.cpu_dead,
-        protocol.css_free,
-    ]
-    return [*entries, protocol.release] if protocol.release else entries

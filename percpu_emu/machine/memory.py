@@ -132,7 +132,7 @@ class MachineMemory:
         for cpu in range(topology.cpus):
             self._write_mask(cpumask_of(cpu), [cpu])
             self.header[c.UNIT_OFFSETS + cpu] = self.layout.unit_offset(cpu) // WORD_SIZE
-        self.header[c.GP_SEQ] = 1
+        self.header[c.GP_SEQ] = self.header[c.GP_DONE] = 1
         self.header[c.NR_CPU_IDS] = topology.cpus
         self.header[c.NR_NODE_IDS] = topology.nodes
         self.header[c.LEDGER_STRIDE] = topology.cpus * PAGE_SIZE

@@ -23,10 +23,13 @@ NO_LIMIT_ABOVE: Final = 10_000  # qhimark: with more than so many ready, all are
 class Rcu:
     """At most one grace period at a time; what is queued meanwhile waits for the next one."""
 
-    def __init__(self, memory: MachineMemory, events: EventStream, stall_seconds: float) -> None:
+    def __init__(
+        self, memory: MachineMemory, events: EventStream, stall_seconds: float, whereabouts: Callable[[int], str]
+    ) -> None:
         self._memory = memory
         self._events = events
         self._stall_seconds = stall_seconds
+        self._whereabouts = whereabouts
         self._queued: list[Callback] = []
         self._waiting: list[Callback] = []
         self._ready: deque[Callback] = deque()
@@ -95,6 +98,7 @@ class Rcu:
 
     def _end(self) -> None:
         self.latencies.append(time.monotonic() - self._began)
+        signals().end_grace_period(self._memory.header_address, self._sequence)
         self._ready.extend(self._waiting)
         self._waiting = []
         self._sequence = 0
@@ -103,6 +107,7 @@ class Rcu:
         now = time.monotonic()
         if now < self._warn_at:
             return
-        self._warn_at = now + 3 * self._stall_seconds
+        self._warn_at = now + 3 * self._stall_seconds  # the kernel repeats after three times the time, too
         cpus = self.holdouts()
-        self._events.emit("rcu_stall", cpus=cpus, waited=now - self._began, grace_period=self._sequence)
+        where = [self._whereabouts(cpu) for cpu in cpus]
+        self._events.emit("rcu_stall", cpus=cpus, waited=now - self._began, grace_period=self._sequence, where=where)

@@ -54,6 +54,12 @@ def begin_grace_period(header):
     return sequence
 
 
+@njit(WORD(WORD, WORD), cache=True)
+def end_grace_period(header, sequence):
+    atomics.store_release(header + c.GP_DONE * 8, sequence)
+    return 0
+
+
 @njit(WORD(WORD, WORD, WORD, WORD), cache=True)
 def awaited_cpu(header, cpus, sequence, looks):
     """A CPU that has not yet reported to grace period `sequence`, -1 if all have; looks so often, yielding between."""

@@ -30,7 +30,7 @@ class Chunk:
         self.populated = 0  # bitmap of pages
         self.empty = bit_range(0, nr_pages)  # bitmap of pages without an allocation
         self.areas: dict[int, int] = {}  # start -> length of every allocation: the kernel's bound map
-        self.freed: set[int] = set()  # starts of areas that are gone: tells a double free from a wild one
+        self.freed: set[int] = set()  # where areas once stood: tells a double free from a wild one
         self.free_bits = self.contig_hint = nr_pages * BLOCK_BITS
         self.contig_hint_start = 0
         self.first_bit = 0
@@ -102,7 +102,6 @@ class Chunk:
     def allocate(self, start: int, length: int) -> None:
         """Take the `length` free granules at `start`."""
         self.areas[start] = length
-        self.freed.discard(start)
         self._take(start, start + length)
 
     def free(self, start: int) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from percpu_emu.machine import Cgroup, CgroupError, CgroupTree, Machine
+from percpu_emu.machine import Cgroup, CgroupError, CgroupTree, CpuDied, Machine
 from percpu_emu.scenario import schema
 
 if TYPE_CHECKING:
@@ -84,8 +84,13 @@ class Shell:
 
     def _attach(self, step: schema.Attach, i: int) -> None:
         self._task = self._tree.find(self._path(step.cgroup, i))
+        self._task_cpu = self._any_cpu()
+
+    def _any_cpu(self) -> int:
         online = self._machine.cpus.online
-        self._task_cpu = next(cpu for cpu in self._next_cpu if cpu in online)
+        if not online:
+            raise CpuDied("no CPU is left online")
+        return next(cpu for cpu in self._next_cpu if cpu in online)
 
     def _charge(self, step: schema.Charge, i: int) -> None:
         cgroup = self._tree.find(self._path(step.cgroup, i)) if step.cgroup else self._task
@@ -97,7 +102,7 @@ class Shell:
         if path not in self._named:
             raise CgroupError(f"{path}: this scenario made no such cgroup")
         for pin in list(self._named[path].pins):
-            self._tree.uncharge(pin, self._random.choice(self._machine.cpus.online))
+            self._tree.uncharge(pin, self._any_cpu())
 
     def _rmdir(self, step: schema.Rmdir, i: int) -> None:
         self._tree.rmdir(self._tree.find(self._path(step.cgroup, i)))

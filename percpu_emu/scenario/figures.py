@@ -62,7 +62,6 @@ class Meter:
                 if worker.cpus == "all" or cpu in worker.cpus:
                     table = self._tree.table.pointer
                     self._machine.set_working(cpu, index, table, worker.stretch, worker.rest_us)
-        self._worked_since = time.monotonic()
 
     def stop_workers(self) -> None:
         """Have every CPU idle, and the clock for rates stopped."""

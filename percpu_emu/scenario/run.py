@@ -9,7 +9,7 @@ from typing import Any
 
 from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
-from percpu_emu.machine import CgroupTree, Event, EventStream, Machine, MachineConfig, Topology
+from percpu_emu.machine import CgroupTree, CpuDied, Event, EventStream, Machine, MachineConfig, Topology
 from percpu_emu.scenario.actions import Shell
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.figures import Meter
@@ -35,6 +35,7 @@ def run_scenario(loaded: Loaded, events: EventStream) -> RunResult:
     by_protocol: dict[str, dict[str, Any]] = {}
     checks: list[Check] = []
     notes: list[str] = []
+    cut_short: str | None = None
     for name in scenario.protocols:
         events.emit("protocol", name=name)
         prefix = f"{name}: " if len(scenario.protocols) > 1 else ""
@@ -42,9 +43,11 @@ def run_scenario(loaded: Loaded, events: EventStream) -> RunResult:
         by_protocol[name] = outcome.figures
         checks += [Check(prefix + check.name, check.ok, check.detail) for check in outcome.checks]
         notes += [prefix + note for note in outcome.notes]
+        cut_short = cut_short or outcome.cut_short
     figures = by_protocol if len(by_protocol) > 1 else next(iter(by_protocol.values()))
     checks += expectation_checks(loaded, figures)
-    return RunResult(loaded, verdict_of(checks, None), checks, figures, _scope(loaded), notes)
+    notes += [f"cut short: {cut_short}"] if cut_short else []
+    return RunResult(loaded, verdict_of(checks, cut_short), checks, figures, _scope(loaded), notes)
 
 
 @dataclass
@@ -52,6 +55,7 @@ class _Outcome:
     figures: dict[str, Any]
     checks: list[Check]
     notes: list[str]
+    cut_short: str | None
 
 
 def _run_protocol(loaded: Loaded, name: str, events: EventStream) -> _Outcome:
@@ -64,14 +68,23 @@ def _run_protocol(loaded: Loaded, name: str, events: EventStream) -> _Outcome:
         tree.table.resize(scenario.table)
         meter = Meter(scenario, machine, tree, scenario.letter.get(name))
         meter.start_workers(machine.cpus.online)
-        Shell(scenario, machine, tree, meter).run()
+        cut_short = _run_steps(Shell(scenario, machine, tree, meter))
         meter.stop_workers()
         machine.settle()
         tree.audit_all()
-        meter.read("end")
         tree.table.clear()
         machine.settle()
-        return _Outcome(meter.figures(), _checks(machine, tree, meter, refusals), _notes(machine, tree))
+        meter.read("end")
+        return _Outcome(meter.figures(), _checks(machine, tree, meter, refusals), _notes(machine, tree), cut_short)
+
+
+def _run_steps(shell: Shell) -> str | None:
+    """Go through the steps; why they were cut short, None if they were not."""
+    try:
+        shell.run()
+    except CpuDied as error:
+        return str(error)
+    return None
 
 
 @contextmanager

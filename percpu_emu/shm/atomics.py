@@ -3,7 +3,8 @@
 Every function takes the *address* of an aligned 64-bit word and becomes the instruction named beside it. Only
 compiled code can call them (`lang.primitives`). `local_*` are the instructions behind `this_cpu_*`: one
 read-modify-write instruction without a LOCK prefix, which an interrupt or a preemption cannot divide and another
-CPU can. They are inline assembly, because LLVM is free to fuse or to split a relaxed load, add and store.
+CPU can. They are inline assembly, and so is every load, because LLVM is free to fuse or to split an atomic load, an
+add and a store: `read_once`, `+` and `write_once` became one `add` to memory, and the window between them was gone.
 """
 
 from __future__ import annotations
@@ -103,8 +104,8 @@ def _local(text: str, constraints: str, elsewhere: Emit, result: ir.Type = _WORD
     return _assembly(text, constraints, result) if X86_64 else elsewhere
 
 
-read_once = _of_address(_load("monotonic"))  # READ_ONCE
-load_acquire = _of_address(_load("acquire"))  # smp_load_acquire
+read_once = _of_address(_local("movq ($1), $0", "=r,r", _load("monotonic")))  # READ_ONCE
+load_acquire = _of_address(_local("movq ($1), $0", "=r,r", _load("acquire")))  # smp_load_acquire
 write_once = _of_value(_store("monotonic"), types.none)  # WRITE_ONCE
 store_release = _of_value(_store("release"), types.none)  # smp_store_release
 atomic_add = _of_value(_seldom(_rmw("add", "monotonic")), types.none)  # atomic_long_add: relaxed, LOCK add

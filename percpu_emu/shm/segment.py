@@ -61,11 +61,11 @@ class Segment:
         return os.fstat(self.fd).st_blocks * 512 // PAGE_SIZE
 
     def holds_data(self, offset: int, length: int) -> bool:
-        """Whether any page of the range is backed: a page that came back after `punch` was touched by someone."""
+        """Whether a page of the range was touched, by a read or a write, since the last `punch`; `populate` is no touch."""
         return next(self.data_pages(offset, length), None) is not None
 
     def data_pages(self, offset: int, length: int) -> Iterator[int]:
-        """Offsets of the pages of a range that are backed. Looking through the mapping would back the others, too."""
+        """Offsets of the touched pages of a range. Looking for them through the mapping would touch the others, too."""
         end = offset + length
         while offset < end:
             try:

@@ -31,6 +31,8 @@ def real(pages: int = 256) -> tuple[SlabAllocator, Segment]:
         (4096, 32, 8, 8),
         (8192, 32, 4, 8),
         (896, 32, 36, 8),
+        (160, 32, 51, 2),
+        (344, 1, 23, 2),  # 11 to a page would do, but for a tail of more than a sixteenth
     ],
 )
 def test_slabs_have_the_size_that_slub_gives_them(size: int, cpus: int, objects: int, pages: int) -> None:

@@ -81,14 +81,13 @@ def test_a_failed_atomic_area_gets_four_more_pages_however_many_are_empty() -> N
 
 def test_the_most_packed_chunk_with_room_for_a_page_is_filled_first() -> None:
     percpu = booted()
-    pages = [percpu.alloc(4 * KB, align=4 * KB) for _ in range(2 * LAYOUT.unit_pages)]
-    for p in pages[LAYOUT.unit_pages + 8 :]:  # the second chunk is left with eight pages in use
-        percpu.free(p)
-    for p in pages[:4]:  # and the first with four free ones
-        percpu.free(p)
+    for _ in range(LAYOUT.unit_pages // 8 - 1):
+        percpu.alloc(32 * KB)
+    percpu.alloc(4 * KB)
+    percpu.alloc(32 * KB)  # no room for it in the 7 pages that are left of chunk 1
     percpu.balance()
-    lowest = percpu.alloc(4 * KB)
-    assert lowest // LAYOUT.chunk_size == 1
+    populated = {chunk.index: chunk.nr_populated for chunk in percpu._chunks}
+    assert (populated[1], populated[2]) == (LAYOUT.unit_pages - 7 + 4, 8)
 
 
 def test_without_a_chunk_to_populate_the_balance_work_gives_up_quietly() -> None:

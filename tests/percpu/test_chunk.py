@@ -53,11 +53,13 @@ def test_a_block_whose_longest_run_is_badly_aligned_is_passed_over() -> None:
 
 
 def test_a_chunk_whose_longest_run_is_badly_aligned_is_passed_over() -> None:
-    chunk = taken(Chunk(1, 0, 1), (0, 1), (1, 17), (18, 14), (32, 16), (48, BLOCK_BITS - 48))
+    """Not quite first fit: the hole at the start of the second block would do."""
+    chunk = taken(Chunk(1, 0, 2), (0, 1), (1, 17), (18, BLOCK_BITS - 18), (BLOCK_BITS, 16), (BLOCK_BITS + 16, 1008))
     chunk.free(1)
-    chunk.free(32)
-    assert chunk.contig_hint == 17
+    chunk.free(BLOCK_BITS)
+    assert (chunk.contig_hint_start, chunk.contig_hint) == (1, 17)
     assert fit(chunk, 16, align=16) is None
+    assert fit(chunk, 16) == 1
 
 
 def test_of_equally_long_runs_the_hint_names_the_best_aligned() -> None:
@@ -65,6 +67,14 @@ def test_of_equally_long_runs_the_hint_names_the_best_aligned() -> None:
     chunk.free(8)
     chunk.free(64)
     assert (chunk.blocks[0].contig_hint, chunk.blocks[0].contig_hint_start) == (8, 64)
+    assert (chunk.contig_hint, chunk.contig_hint_start) == (8, 64)
+
+
+def test_nothing_is_better_aligned_than_the_start() -> None:
+    chunk = taken(Chunk(1, 0, 1), (0, 8), (8, 56), (64, 8), (72, 952))
+    chunk.free(0)
+    chunk.free(64)
+    assert (chunk.contig_hint, chunk.contig_hint_start) == (8, 0)
 
 
 def test_an_atomic_request_sees_populated_pages_only() -> None:

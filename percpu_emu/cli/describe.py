@@ -1,0 +1,86 @@
+"""`percpu-emu show`: a scenario, program, protocol or kernel, in prose."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from pathlib import Path
+
+from percpu_emu.bundled import bundled_files
+from percpu_emu.kernel.profile import KernelProfile, load_profile, profile_names
+from percpu_emu.kernel.protocols import PROTOCOLS, Protocol
+from percpu_emu.lang.ops import ProgramFunction
+from percpu_emu.lang.source import sites
+from percpu_emu.scenario.load import Loaded, load
+from percpu_emu.scenario.programs import find_program
+from percpu_emu.scenario.schema import Part
+
+
+def describe(name: str) -> str:
+    """The text. Raises LookupError where nothing has that name, and what loading the file raises."""
+    if name in PROTOCOLS:
+        return _protocol(PROTOCOLS[name])
+    if name in profile_names():
+        return _kernel(load_profile(name))
+    if name in bundled_files("workers", ".py") or name.endswith(".py"):
+        return _program(find_program(name, Path()))
+    if name in bundled_files("scenarios", ".toml") or name.endswith(".toml"):
+        return _scenario(load(name))
+    raise LookupError(f"nothing is named {name!r}; `percpu-emu list` shows what there is")
+
+
+def _scenario(loaded: Loaded) -> str:
+    scenario, machine = loaded.scenario, loaded.scenario.machine
+    lines = [f"{scenario.name}: {scenario.summary}", scenario.description.rstrip()]
+    lines.append(
+        f"Machine: {machine.cpus} CPUs on {machine.nodes} node(s), kernel {machine.kernel}; "
+        f"protocols: {', '.join(scenario.protocols)}; file: {loaded.source}"
+    )
+    lines += [f"Worker on {_cpus(worker.cpus)}: {worker.program}" for worker in scenario.workers]
+    lines.append("Steps:")
+    lines += [_step(step, 1) for step in scenario.steps]
+    lines += _points(loaded.workers)
+    return "\n".join(lines)
+
+
+def _cpus(cpus: str | list[int]) -> str:
+    return "every CPU" if cpus == "all" else f"CPU {', '.join(map(str, cpus))}"
+
+
+def _step(step: Part, depth: int) -> str:
+    fields = {key: value for key, value in step if key not in ("do", "steps") and value not in (None, "")}
+    words = " ".join(f"{key}={value}" for key, value in fields.items())
+    line = f"{'  ' * depth}{getattr(step, 'do', '')} {words}".rstrip()
+    inner = [_step(part, depth + 1) for part in getattr(step, "steps", [])]
+    return "\n".join([line, *inner])
+
+
+def _protocol(protocol: Protocol) -> str:
+    module = inspect.getmodule(protocol.css_offline)
+    functions = [protocol.css_offline, protocol.css_free, protocol.cpu_dead]
+    functions += [protocol.release] if protocol.release else []
+    lines = [f"{protocol.name}: {protocol.summary}", inspect.getdoc(module) or "", ""]
+    lines += [inspect.getsource(function) for function in functions]
+    return "\n".join([*lines, *_points(functions)])
+
+
+def _program(program: ProgramFunction) -> str:
+    lines = [f"{program.__name__}: {inspect.getdoc(inspect.getmodule(program))}", "", inspect.getsource(program)]
+    return "\n".join([*lines, *_points([program])])
+
+
+def _points(programs: list[ProgramFunction]) -> list[str]:
+    lines = ["Injection points:"] if any(sites(program) for program in programs) else []
+    for program in programs:
+        lines += [f"  {site}" for site in sites(program)]
+    return lines
+
+
+def _kernel(profile: KernelProfile) -> str:
+    lines = [f"{profile.name}: {profile.title}", "", "One memory cgroup takes, in the order of allocation:"]
+    for line in (*profile.percpu_area, *profile.slab_object):
+        where = "bytes on each CPU" if line in profile.percpu_area else "bytes of slab"
+        label = ", calibrated: nobody has traced it to a structure" if getattr(line, "calibrated", False) else ""
+        times = f" x {line.count}" if line.count > 1 else ""
+        lines.append(f"  {line.size:6d}{times} {where} per {line.per}: {line.name} ({line.source}{label})")
+    return textwrap.dedent("\n".join(lines))

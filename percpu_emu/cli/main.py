@@ -1,0 +1,112 @@
+"""The command line. What is slow to import is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from percpu_emu import __version__
+
+app = typer.Typer(
+    name="percpu-emu",
+    help="A machine on which the per-CPU code of the Linux memory controller runs, races and can be watched.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+Name = Annotated[str, typer.Argument(help="Name of a bundled scenario, or path of a scenario file.")]
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Options before the command."""
+    if show:
+        typer.echo(f"percpu-emu {__version__}")
+        raise typer.Exit
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """The bundled scenarios, programs, protocols and kernels."""
+    from percpu_emu.cli.catalogue import catalogue, print_catalogue
+
+    if as_json:
+        typer.echo(json.dumps(catalogue()))
+    else:
+        print_catalogue(catalogue())
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="A scenario, program, protocol or kernel, or a path.")]) -> None:
+    """What one of them is, in prose."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    with errors_for_people("show", name, as_json=False):
+        from percpu_emu.cli.describe import describe
+
+        typer.echo(describe(name))
+
+
+@app.command()
+def run(
+    name: Name,
+    as_json: Json = False,
+    cpus: Annotated[int | None, typer.Option(help="Possible CPUs, each a process.")] = None,
+    nodes: Annotated[int | None, typer.Option(help="NUMA nodes.")] = None,
+    cgroups: Annotated[int | None, typer.Option(help="How many cgroups the scenario makes.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length of what runs for a time.")] = None,
+    kernel: Annotated[str | None, typer.Option(help="Kernel profile, by name or path.")] = None,
+    protocol: Annotated[list[str] | None, typer.Option(help="Run under this protocol only; may be repeated.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of what the scenario does at random.")] = None,
+) -> None:
+    """A scenario on real processes, at native speed."""
+    overrides = {
+        "machine.cpus": cpus,
+        "machine.nodes": nodes,
+        "machine.kernel": kernel,
+        "cgroups": cgroups,
+        "seconds": seconds,
+        "protocols": protocol or None,
+        "seed": seed,
+    }
+    from percpu_emu.cli.errors import errors_for_people
+
+    with errors_for_people("run", name, as_json=as_json):
+        from percpu_emu.cli.running import run_and_report
+
+        raise typer.Exit(run_and_report(name, overrides, as_json=as_json))
+
+
+@app.command()
+def schema(
+    of: Annotated[str, typer.Argument(help="scenario, or report (what --json prints)")] = "scenario",
+) -> None:
+    """The JSON Schema of scenario files, or of what `--json` prints."""
+    from percpu_emu.cli.errors import errors_for_people
+    from percpu_emu.cli.schemas import schema_text
+
+    with errors_for_people("schema", of, as_json=False):
+        typer.echo(schema_text(of))
+
+
+def main() -> NoReturn:
+    """The `percpu-emu` command."""
+    signal.signal(signal.SIGTERM, _terminated)
+    app()
+    sys.exit(0)
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> None:
+    from percpu_emu.cli.errors import Terminated
+
+    raise Terminated

@@ -1,0 +1,98 @@
+"""Tables of a run's figures for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from percpu_emu.report.result import Report
+    from percpu_emu.scenario.schema import Letter
+
+READINGS = ("before", "after", "end")
+_LABELS = {
+    "nr_dying_descendants": "nr_dying_descendants",
+    "slab_kb": "Slab, kB",
+    "percpu_kb": "Percpu, kB",
+    "os_percpu_kb": "held by the OS, kB",
+    "kb_per_dying_cgroup": "kB per dying cgroup",
+}
+
+
+def comparison_table(figures: Mapping[str, Any], letter: Mapping[str, Letter]) -> Table:
+    """Protocols side by side, each beside what the cover letter says; a row for each reading of each figure."""
+    table = Table(title_justify="left", show_edge=False, pad_edge=False)
+    table.add_column("")
+    for protocol in figures:
+        table.add_column(protocol, justify="right")
+        if protocol in letter:
+            table.add_column("letter", justify="right", style="dim")
+    for reading in ("before", "after"):
+        for key in ("nr_dying_descendants", "slab_kb", "percpu_kb", "os_percpu_kb"):
+            cells = [f"{reading}: {_LABELS[key]}"]
+            for protocol, of_protocol in figures.items():
+                cells.append(_number(of_protocol.get(reading, {}).get(key)))
+                if protocol in letter:
+                    cells.append(_number(getattr(getattr(letter[protocol], reading), key, None)))
+            table.add_row(*cells)
+        table.add_section()
+    table.add_row(_LABELS["kb_per_dying_cgroup"], *_costs(figures, letter))
+    return table
+
+
+def _costs(figures: Mapping[str, Any], letter: Mapping[str, Letter]) -> list[str]:
+    cells = []
+    for protocol, of_protocol in figures.items():
+        cells.append(_number(of_protocol.get("kb_per_dying_cgroup")))
+        if protocol in letter:
+            cells.append(_number(_letters_cost(letter[protocol])))
+    return cells
+
+
+def _letters_cost(letter: Letter) -> float:
+    grown = letter.after.slab_kb + letter.after.percpu_kb - letter.before.slab_kb - letter.before.percpu_kb
+    return grown / (letter.after.nr_dying_descendants - letter.before.nr_dying_descendants)
+
+
+def readings_table(figures: Mapping[str, Any]) -> Table | None:
+    """What was read on the way, a column for each reading; None where nothing was."""
+    readings = [name for name in READINGS if name in figures]
+    if not readings:
+        return None
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column("")
+    for name in readings:
+        table.add_column(name, justify="right")
+    for key in figures[readings[0]]:
+        table.add_row(_LABELS[key], *[_number(figures[name][key]) for name in readings])
+    return table
+
+
+def counts_table(figures: Mapping[str, Any]) -> Table:
+    """The figures that were counted."""
+    table = Table(show_edge=False, pad_edge=False, show_header=False)
+    table.add_column("")
+    table.add_column("", justify="right")
+    for key, value in figures.items():
+        if not isinstance(value, dict):
+            table.add_row(key.replace("_", " "), _number(value))
+    return table
+
+
+def checks_table(report: Report) -> Table:
+    """Every check, and what was seen."""
+    table = Table(show_edge=False, pad_edge=False, show_header=False)
+    table.add_column("")
+    table.add_column("")
+    table.add_column("", overflow="fold")
+    for check in report.checks:
+        table.add_row("[green]ok[/]" if check.ok else "[bold red]FAILED[/]", check.name, check.detail)
+    return table
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}".replace(",", " ") if isinstance(value, int) else f"{value:,.1f}".replace(",", " ")

@@ -1,0 +1,109 @@
+"""A run as a person sees it in the terminal: progress and warnings while it runs, tables at the end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from percpu_emu.report.tables import checks_table, comparison_table, counts_table, readings_table
+
+if TYPE_CHECKING:
+    from loguru import Logger
+
+    from percpu_emu.machine import Event
+    from percpu_emu.report.result import Report
+    from percpu_emu.scenario.schema import Scenario
+
+REFRESH_SECONDS = 0.1
+
+
+class LiveProgress:
+    """Listens to a machine: a bar for long work, a log line for what a person should know. Writes to stderr.
+
+    It refreshes when an event comes, not from a thread: CPU processes are forked while it runs.
+    """
+
+    def __init__(self, console: Console, log: Logger) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=console, auto_refresh=False, transient=True)
+        self._task = self._progress.add_task("", visible=False)
+        self._log = log
+        self._next = 0.0
+        self._protocol = ""
+
+    def __enter__(self) -> LiveProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if handler := getattr(self, f"_on_{event.kind}", None):
+            handler(**event.fields)
+
+    def _on_protocol(self, name: str) -> None:
+        self._protocol = name
+
+    def _on_progress(self, done: float, of: float, what: str = "") -> None:
+        now = time.monotonic()
+        if now < self._next and done < of:
+            return
+        self._next = now + REFRESH_SECONDS
+        description = what or self._protocol
+        self._progress.update(self._task, description=description, completed=round(done), total=round(of), visible=True)
+        self._progress.refresh()
+
+    def _on_rcu_stall(self, cpus: list[int], waited: float, grace_period: int, where: list[str]) -> None:
+        self._log.warning(
+            f"rcu: grace period {grace_period} has waited {waited:.1f} s for CPU {', '.join(map(str, cpus))}: "
+            f"{'; '.join(where)}"
+        )
+
+    def _on_cpu_died(self, cpu: int, exitcode: int, doubts: list[str]) -> None:
+        how = f"killed by signal {-exitcode}" if exitcode < 0 else f"ended with code {exitcode}"
+        doubt = f"in doubt: {'; '.join(doubts)}" if doubts else "no update was in flight"
+        self._log.warning(f"CPU {cpu}'s process was {how}; its slots are flushed, {doubt}")
+
+    def _on_refused(self, cpu: int, reason: str) -> None:
+        self._log.error(f"CPU {cpu}: {reason}")
+
+
+def print_report(console: Console, report: Report, scenario: Scenario) -> None:
+    """The end of a run: figures, checks, notes, verdict."""
+    console.print(f"[bold]{scenario.name}[/]: {scenario.summary}", highlight=False)
+    console.print(_machine_line(scenario), style="dim", highlight=False)
+    console.print()
+    if len(scenario.protocols) > 1:
+        console.print(comparison_table(report.figures, scenario.letter))
+        for name, figures in report.figures.items():
+            console.print(f"[bold]{name}[/]: {_work_line(figures)}", highlight=False)
+    else:
+        for table in (readings_table(report.figures), counts_table(report.figures)):
+            if table is not None:
+                console.print(table)
+                console.print()
+    console.print()
+    console.print(checks_table(report))
+    for note in report.notes:
+        console.print(f"note: {note}", highlight=False)
+    style = "bold green" if report.verdict == "pass" else "bold red"
+    console.print(f"[{style}]{report.verdict}[/] in {report.seconds:.1f} s", highlight=False)
+
+
+def _machine_line(scenario: Scenario) -> str:
+    machine = scenario.machine
+    nodes = f"{machine.nodes} NUMA node{'s' if machine.nodes > 1 else ''}"
+    return f"{machine.cpus} CPU processes, {nodes}, kernel {machine.kernel}"
+
+
+def _work_line(figures: dict[str, Any]) -> str:
+    return (
+        f"{figures['updates']} updates by the CPUs meanwhile, {figures['atomic_path']} of them atomic; "
+        f"{figures['releases']} releases, {figures['caught_in_update']} of which caught a CPU inside an update; "
+        f"{figures['grace_periods']} grace periods, median {figures['grace_period_us']:.0f} us"
+    )

@@ -1,0 +1,73 @@
+"""Every test leaves the machine as it found it: the emulator promises that, so the tests check it all the time."""
+
+from __future__ import annotations
+
+import gc
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+hypothesis.settings.register_profile("default", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile("default")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A temp folder that nobody else writes to, so that what is found in it is ours."""
+    folder = tmp_path_factory.mktemp("temp")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", None)
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(own_temporary_folder: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test after which there is a process, segment, mount or file that was not there before."""
+    before = _found(own_temporary_folder)
+    failed = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed:
+        return  # the traceback of a failed test keeps its segments alive
+    request.node.funcargs.clear()  # a segment is mapped until its arrays are collected
+    if _found(own_temporary_folder) - before:
+        gc.collect()
+        time.sleep(0.1)
+    assert sorted(_found(own_temporary_folder) - before) == []
+
+
+def _found(folder: Path) -> set[str]:
+    return {
+        *(f"child process {pid}" for pid in _children()),
+        *(f"descriptor {number} of {name}" for number, name in _descriptors() if "memfd:" in name),
+        *(f"mount {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if "percpu" in line),
+        *(f"shared memory {path}" for path in Path("/dev/shm").glob("*")),
+        *(f"file {path}" for path in folder.rglob("*")),
+    }
+
+
+def _children() -> Iterator[int]:
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
+        if int(fields[1]) == os.getpid():
+            yield int(status.parent.name)
+
+
+def _descriptors() -> Iterator[tuple[int, str]]:
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            yield int(link.name), str(link.readlink())
+        except OSError:  # the one that this listing used
+            continue
