@@ -99,11 +99,18 @@ def alloc_mem_cgroup_per_node_info(memcg: int, nid: int, pn_size: int, lruvec_si
     return lruvec_stat != 0
 
 
-def css_online(css: int, parent: int) -> Program[int]:
-    """Make the reference count, hold the parent, become visible. Gives 1, or 0 where there is no memory."""
-    ready = yield from percpu_ref_init(css + CSS_REFCNT)
-    if not ready:
-        return 0
+def css_init(css: int) -> Program[int]:
+    """Make the reference count. Gives 1, or 0 where there is no memory."""
+    return (yield from percpu_ref_init(css + CSS_REFCNT))
+
+
+def css_exit(css: int) -> Program[None]:
+    """Undo `css_init`."""
+    yield from percpu_ref_exit(css + CSS_REFCNT)
+
+
+def online_css(css: int, parent: int) -> Program[None]:
+    """Everything is there: hold the parent, become visible."""
     yield write_once(css + CSS_PARENT, parent)
     if parent:
         yield from percpu_ref_get_remote(parent + CSS_REFCNT)
@@ -111,7 +118,6 @@ def css_online(css: int, parent: int) -> Program[int]:
     first = yield read_once(MEMCG_LIST)
     yield write_once(css + MEMCG_NEXT, first)
     yield rcu_assign_pointer(MEMCG_LIST, css)
-    return 1
 
 
 # --- killed
@@ -158,7 +164,7 @@ def css_release_work_fn(css: int) -> Program[None]:
 def css_free_rwork_fn(css: int) -> Program[None]:
     """Free the css; the machine has called the protocol's `css_free` before. The parent loses a reference."""
     parent = yield read_once(css + CSS_PARENT)
-    yield from percpu_ref_exit(css + CSS_REFCNT)
+    yield from css_exit(css)
     yield from mem_cgroup_free(css)
     if parent:
         yield from css_put_remote(parent)

@@ -14,7 +14,7 @@ from percpu_emu.percpu import CountedPages, PerCpuAllocator
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from percpu_emu.kernel.profile import KernelProfile, SlabObject, Stage
+    from percpu_emu.kernel.profile import KernelProfile, Stage
 
 NEVER: Final = math.inf  # grace periods as the unpatched kernel waits for them: nothing goes before the last reference
 _EARLY_AREA: Final = 1024  # bytes; in which pieces the booting kernel allocates makes no difference to any figure
@@ -75,7 +75,8 @@ class _Kernel:
                 releasable += areas if line.until == "release-percpu" else []
         for item in self._profile.slab_object:
             if item.stage == stage:
-                self._make_objects(item)
+                for _ in range(item.times(self._nr_nodes)):
+                    self._slab.alloc(item.size, item.align, item.cache)
         self._balance()
         return releasable
 
@@ -88,13 +89,6 @@ class _Kernel:
     def reading(self) -> Reading:
         """What the counters say now."""
         return Reading(self._percpu.nr_populated, self._percpu.percpu_kb, self._slab.slab_kb)
-
-    def _make_objects(self, item: SlabObject) -> None:
-        for _ in range(item.times(self._nr_nodes)):
-            if item.cache:
-                self._slab.kmem_cache_alloc(self._slab.kmem_cache(item.cache, item.size, item.align))
-            else:
-                self._slab.kmalloc(item.size)
 
     def _balance(self) -> None:
         if self._percpu.balance_pending:

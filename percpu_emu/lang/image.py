@@ -35,6 +35,8 @@ def loop(bases, table, command, turn, end):
             {name}(ctx, memcg, turn)
         turn += 1
         ops.quiescent_state(ctx)
+        if turn % 256 == 0:
+            ops.give_way(ctx)
     return turn
 """
 
@@ -72,6 +74,10 @@ class Image:
         if function not in self._numbered:
             self._numbered.append(function)
         return self._numbered.index(function) + 1
+
+    def knows(self, function: ProgramFunction) -> bool:
+        """Whether the program has a number."""
+        return function in self._numbered
 
     def program(self, number: int) -> ProgramFunction:
         """The program that goes by a number."""

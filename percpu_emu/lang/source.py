@@ -80,8 +80,9 @@ class ProgramSource:
     @cached_property
     def tree(self) -> ast.FunctionDef:
         """The definition."""
+        text = textwrap.dedent(self.text)
         try:
-            node = ast.parse(textwrap.dedent(self.text)).body[0]
+            node = ast.parse(text).body[0]
         except SyntaxError:  # of a lambda, `text` is the line it stands in, which may be part of a statement
             self.refuse(None, "a program is a plain `def`, neither async nor a lambda")
         ast.increment_lineno(node, self.function.__code__.co_firstlineno - 1)
@@ -106,7 +107,8 @@ class ProgramSource:
     @cached_property
     def locals(self) -> frozenset[str]:
         """Parameters and every name that is assigned to."""
-        return frozenset(self.function.__code__.co_varnames)
+        code = self.function.__code__
+        return frozenset(code.co_varnames + code.co_cellvars)
 
     @cached_property
     def sites(self) -> dict[tuple[int, int], Site]:

@@ -121,8 +121,10 @@ class CgroupTree:
 
     def rmdir(self, cgroup: Cgroup) -> None:
         """Remove a cgroup. It dies: gone from the tree, in memory until the last reference is dropped."""
-        if cgroup.parent is None or cgroup.children:
-            raise CgroupError(f"{cgroup.path or '/'}: busy: {'it has children' if cgroup.children else 'it is the root'}")
+        if cgroup.parent is None:
+            raise CgroupError("/: busy: it is the root")
+        if cgroup.children:
+            raise CgroupError(f"{cgroup.path}: busy: it has children")
         if cgroup.state != "online":
             raise CgroupError(f"{cgroup.path}: it was removed already")
         del cgroup.parent.children[cgroup.name]
@@ -168,6 +170,7 @@ class CgroupTree:
         with ExitStack() as undo:
             self._allocate(cgroup, "mkdir", undo)
             undo.pop_all()
+        self._machine.execute(css.online_css, cgroup.memcg, parent.memcg if parent else 0)
         self._by_memcg[cgroup.memcg] = cgroup
         return cgroup
 
@@ -189,7 +192,7 @@ class CgroupTree:
         if line.name == "memcg_vmstats_percpu":
             self._make_memcg(cgroup, undo)
         elif line.name == "mem_cgroup.css.refcnt":
-            self._bring_online(cgroup)
+            self._make_refcnt(cgroup, undo)
         elif isinstance(line, SlabObject):
             cgroup.slab.append(memory.slab.alloc(line.size, line.align, line.cache))
             undo.callback(memory.slab.kfree, cgroup.slab[-1])
@@ -206,10 +209,10 @@ class CgroupTree:
         undo.callback(self._machine.execute, css.mem_cgroup_free, cgroup.memcg)
         undo.callback(self._machine.execute, css.free_mem_cgroup_percpu, cgroup.memcg)
 
-    def _bring_online(self, cgroup: Cgroup) -> None:
-        parent = cgroup.parent.memcg if cgroup.parent else 0
-        if not self._machine.execute(css.css_online, cgroup.memcg, parent):
+    def _make_refcnt(self, cgroup: Cgroup, undo: ExitStack) -> None:
+        if not self._machine.execute(css.css_init, cgroup.memcg):
             raise MemoryError("no per-CPU memory for its reference count")
+        undo.callback(self._machine.execute, css.css_exit, cgroup.memcg)
 
     # --- moments of a cgroup's death, as callbacks and work of the kernel reach them
 

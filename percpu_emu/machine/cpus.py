@@ -54,14 +54,16 @@ class CpuProcesses:
         for word in (c.IRQS_OFF, c.QUIESCENT, c.NOTED, c.FAULT, c.REQUEST):
             block[word] = 0
         block[c.DONE] = block[c.COMMAND]
-        gc.freeze()  # what is there now is never collected: a CPU that collected it would copy every page of it
         process = _FORK.Process(
             target=cpu_main, args=(cpu, os.getpid(), self._memory, self._image), name=f"cpu{cpu}", daemon=True
         )
+        gc.freeze()  # what a CPU inherits it never collects: collecting would copy every page of it
         try:
             process.start()
         except OSError as error:
             raise StartFailed(f"CPU {cpu}'s process could not be started: {error.strerror}") from error
+        finally:
+            gc.unfreeze()
         self._processes[cpu] = process
 
     def command(self, cpu: int, kind: Command, *arguments: int) -> int:
@@ -74,7 +76,9 @@ class CpuProcesses:
         return number
 
     def run(self, cpu: int, function: ProgramFunction, *arguments: int) -> int:
-        """Have a CPU run a program once; the command's number."""
+        """Have a CPU run a program once; the command's number. Raises ValueError for a program that CPUs do not have."""
+        if not self._image.knows(function):
+            raise ValueError(f"{function.__name__} is not in this machine's image: a CPU could not find it")
         return self.command(cpu, Command.RUN, self._image.number(function), *arguments)
 
     def done(self, cpu: int, number: int) -> bool:

@@ -63,6 +63,8 @@ class MachineConfig:
     protocol: Protocol
     workers: Sequence[ProgramFunction] = ()
     stall_seconds: float = 21.0
+    programs: Sequence[ProgramFunction] = ()
+    """Programs for `run_on`, besides the kernel's own; the reference engine runs them."""
 
 
 class Machine:
@@ -73,7 +75,7 @@ class Machine:
         self.topology = config.topology
         self.protocol = config.protocol
         self.events = events or EventStream()
-        self.image = Image(_ENTRIES, config.workers, numbered=_NUMBERED)
+        self.image = Image(_ENTRIES, config.workers, numbered=[*_NUMBERED, *config.programs])
         self.memory = MachineMemory(config.topology, config.profile.layout(config.topology.cpus_per_node))
         self.cpus = CpuProcesses(self.memory, self.image)
         self.rcu = Rcu(self.memory, self.events, config.stall_seconds, self.cpus.whereabouts)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from percpu_recount import check_accounting
 
 from percpu_emu.percpu import NULL, AreaLayout, BadFree, CountedPages, PerCpuAllocator, PerCpuExhausted, SharedPages
 from percpu_emu.percpu.layout import KB
-from percpu_emu.shm import PAGE_SIZE, OutOfPages
+from percpu_emu.shm import OutOfPages
+
+from .recount import check_accounting
 
 LAYOUT = AreaLayout((3, 2), static_size=4 * KB, atom_size=256 * KB)  # units of 64 kB and unused ones between nodes
 STATIC, RESERVED, DYNAMIC = 0, 4 * KB, 12 * KB
@@ -219,9 +220,9 @@ def test_a_page_that_is_not_to_be_had_rolls_the_whole_area_back(monkeypatch: pyt
         percpu.alloc(32 * KB)
     assert (percpu.nr_populated, percpu.nr_empty_pop_pages, list(percpu.live())) == before
     check_accounting(percpu)
+    store.segment.close()
 
 
 def test_exhaustion_is_a_memory_error_and_a_bad_free_a_value_error() -> None:
     assert issubclass(PerCpuExhausted, MemoryError)
     assert issubclass(BadFree, ValueError)
-    assert PAGE_SIZE == 4096

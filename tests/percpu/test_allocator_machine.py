@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
-from percpu_recount import check_accounting, check_chunk
 
 from percpu_emu.percpu import NULL, AreaLayout, BadFree, PerCpuAllocator, PerCpuExhausted, SharedPages
 from percpu_emu.percpu.layout import KB
+
+from .recount import check_accounting, check_chunk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +102,4 @@ class AllocatorMachine(RuleBasedStateMachine):
         self.store.segment.close()
 
 
-AllocatorMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
 TestAnyHistoryKeepsThePromises = AllocatorMachine.TestCase

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from percpu_recount import check_accounting
 
 from percpu_emu.percpu import AreaLayout, CountedPages, PerCpuAllocator, PerCpuExhausted
 from percpu_emu.percpu.layout import KB
 from percpu_emu.shm import OutOfPages
+
+from .recount import check_accounting
 
 LAYOUT = AreaLayout((4,), static_size=20 * KB)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-from percpu_recount import check_accounting
+from typing import TYPE_CHECKING
 
-from percpu_emu.percpu import AreaLayout, CountedPages, PageStore, PerCpuAllocator, SharedPages
+import pytest
+
+from percpu_emu.percpu import AreaLayout, CountedPages, PerCpuAllocator, SharedPages
 from percpu_emu.percpu.layout import KB
-from percpu_emu.shm import PAGE_SIZE
+
+from .recount import check_accounting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LAYOUT = AreaLayout((3, 2), static_size=4 * KB, atom_size=256 * KB)
 CPUS = range(LAYOUT.nr_cpus)
@@ -15,8 +20,10 @@ UNUSED = sorted(set(range(LAYOUT.nr_units)) - set(LAYOUT.units))
 
 
 @pytest.fixture
-def shared() -> SharedPages:
-    return SharedPages(LAYOUT, max_chunks=3)
+def shared() -> Iterator[SharedPages]:
+    shared = SharedPages(LAYOUT, max_chunks=3)
+    yield shared
+    shared.segment.close()
 
 
 def copy(shared: SharedPages, p: int, cpu: int, size: int) -> memoryview:
@@ -81,14 +88,16 @@ def test_gigabytes_of_address_space_cost_nothing() -> None:
     shared = SharedPages(AreaLayout((64,), static_size=184320), max_chunks=1000)
     assert shared.segment.size == 1000 * 64 * 256 * KB
     assert shared.held_pages() == 0
+    shared.segment.close()
 
 
-@pytest.mark.parametrize("store", [SharedPages(LAYOUT, 3), CountedPages(LAYOUT)])
-def test_counted_pages_count_what_shared_pages_hold(store: PageStore) -> None:
-    percpu = PerCpuAllocator(LAYOUT, store)
-    areas = [percpu.alloc(size) for size in (952, 240, 32 * KB, 32 * KB, 28 * KB)]
-    for p in areas[::2]:
-        percpu.free(p)
-    percpu.balance()
-    assert store.held_pages() == percpu.os_pages_expected() == 33 * LAYOUT.nr_cpus
-    assert store.held_pages() * PAGE_SIZE < store.max_chunks * LAYOUT.chunk_size
+def test_counted_pages_count_what_shared_pages_hold(shared: SharedPages) -> None:
+    counted = CountedPages(LAYOUT)
+    for store in (shared, counted):
+        percpu = PerCpuAllocator(LAYOUT, store)
+        areas = [percpu.alloc(size) for size in (952, 240, 32 * KB, 32 * KB, 28 * KB)]
+        for p in areas[::2]:
+            percpu.free(p)
+        percpu.balance()
+        check_accounting(percpu)
+    assert counted.held_pages() == shared.held_pages()

@@ -185,10 +185,9 @@ def test_two_processes_lose_counts_without_lock(segment: Segment, add: str) -> N
     counts = []
     for _ in range(20):  # on a busy machine the two may run one after the other
         counts.append(race(segment, loop, TIMES))
-        assert TIMES <= counts[-1] <= 2 * TIMES or "write" in add
-        if counts[-1] < 2 * TIMES:
-            return
-    pytest.fail(f"nothing was lost: {counts}")
+        if counts[-1] != 2 * TIMES:
+            break
+    assert counts[-1] < 2 * TIMES
 
 
 # --- what the processor is given
@@ -239,7 +238,6 @@ def test_it_is_exactly_one_instruction(instruction: Any, operands: int, gives: b
 
 @x86_64
 def test_this_cpu_xchg_takes_no_lock() -> None:
-    text = " ".join(next(iter(atomics.local_exchange.inspect_asm().values()), "")) if False else ""
     function = compiled(atomics.local_exchange, 1)
     [text] = function.inspect_asm().values()
     assert "cmpxchgq" in text

@@ -1,0 +1,122 @@
+"""Programs for the tests of the machine, the broken ones among them. CPUs run all but the workers by reference."""
+
+from __future__ import annotations
+
+from percpu_emu.kernel.layout import VMSTATS, VMSTATS_PERCPU, Item
+from percpu_emu.kernel.memcg import memcg_page_state, memcg_page_state_exact, mod_memcg_state
+from percpu_emu.lang.ops import (
+    Program,
+    alloc_percpu,
+    call_rcu,
+    cpu_relax,
+    free_percpu,
+    ledger_add,
+    ledger_commit,
+    rcu_barrier,
+    rcu_dereference,
+    rcu_read_lock,
+    rcu_read_unlock,
+    read_once,
+    smp_processor_id,
+    synchronize_rcu,
+    this_cpu_read,
+    this_cpu_write,
+    warn_on,
+    write_once,
+)
+
+
+def charge(memcg: int, turn: int) -> Program[None]:  # noqa: ARG001
+    """A right worker."""
+    yield from mod_memcg_state(memcg, Item.MEMCG_CACHE, 1)
+
+
+def forgetful(memcg: int, turn: int) -> Program[None]:  # noqa: ARG001
+    """A broken worker: it notes what it does not do."""
+    yield ledger_add(memcg + VMSTATS + Item.MEMCG_RSS, 1)
+    yield ledger_commit()
+
+
+def answer(a: int, b: int) -> Program[int]:
+    """The CPU's number and two words, so that one sees who ran it."""
+    cpu = yield smp_processor_id()
+    return cpu * 10000 + a * 100 + b
+
+
+def add_cache(memcg: int, pages: int) -> Program[None]:
+    yield from mod_memcg_state(memcg, Item.MEMCG_CACHE, pages)
+
+
+def start_update_and_stop(memcg: int, flag: int) -> Program[None]:
+    """An update that holds in the middle, its slot read and not yet written, until the flag is set."""
+    yield ledger_add(memcg + VMSTATS + Item.MEMCG_CACHE, 1)
+    yield rcu_read_lock()
+    slots = yield rcu_dereference(memcg + VMSTATS_PERCPU)
+    x = yield this_cpu_read(slots + Item.MEMCG_CACHE)
+    while (yield read_once(flag)) == 0:
+        yield cpu_relax()
+    yield this_cpu_write(slots + Item.MEMCG_CACHE, x + 1)
+    yield rcu_read_unlock()
+    yield ledger_commit()
+
+
+def set_word(word: int, value: int) -> Program[None]:
+    yield write_once(word, value)
+
+
+def queue_set_word(word: int) -> Program[None]:
+    yield call_rcu(raise_word, word)
+
+
+def raise_word(word: int) -> Program[None]:
+    x = yield read_once(word)
+    yield write_once(word, x + 1)
+
+
+def queue_and_wait(word: int) -> Program[int]:
+    """A callback has run by the time rcu_barrier returns."""
+    yield call_rcu(raise_word, word)
+    yield rcu_barrier()
+    return (yield read_once(word))
+
+
+def wait_for_readers() -> Program[int]:
+    yield synchronize_rcu()
+    return 1
+
+
+def free_twice(size: int) -> Program[None]:
+    """Broken."""
+    area = yield alloc_percpu(size, 8)
+    yield free_percpu(area)
+    yield free_percpu(area)
+
+
+def warn(condition: int) -> Program[None]:
+    """Broken where the condition holds."""
+    yield warn_on(condition)
+
+
+def shown_state(memcg: int) -> Program[int]:
+    return (yield from memcg_page_state(memcg, Item.MEMCG_CACHE))
+
+
+def exact_state(memcg: int) -> Program[int]:
+    return (yield from memcg_page_state_exact(memcg, Item.MEMCG_CACHE))
+
+
+WORKERS = (charge, forgetful)
+PROGRAMS = (
+    answer,
+    add_cache,
+    start_update_and_stop,
+    set_word,
+    queue_set_word,
+    raise_word,
+    queue_and_wait,
+    wait_for_readers,
+    free_twice,
+    warn,
+    shown_state,
+    exact_state,
+)

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import pytest
+
+from percpu_emu.kernel.layout import Item
+from percpu_emu.kernel.pins import PIN_KINDS
+from percpu_emu.machine import CgroupError
+from percpu_emu.percpu import PerCpuExhausted
+from tests.machine import programs
+from tests.machine.conftest import MakeMachine, Rig
+
+
+def used(rig: Rig) -> tuple[int, dict[str, int]]:
+    """Live per-CPU areas and slab objects."""
+    memory = rig.machine.memory
+    objects = {name: count for name, count in memory.slab.objects().items() if count}
+    return len(list(memory.percpu.live())), objects
+
+
+def test_a_removed_cgroup_without_references_is_freed_with_all_its_memory(make_machine: MakeMachine) -> None:
+    rig = make_machine()
+    before = used(rig)
+    for number in range(3):
+        rig.tree.rmdir(rig.tree.mkdir(f"a{number}"))
+    rig.machine.settle()
+    assert len(rig.events("freed")) == 3
+    assert rig.tree.root.nr_dying_descendants == 0
+    assert used(rig) == before
+
+
+@pytest.mark.parametrize("kind", list(PIN_KINDS))
+def test_a_pin_keeps_a_removed_cgroup_dying_until_it_goes(make_machine: MakeMachine, kind: str) -> None:
+    rig = make_machine()
+    cgroup = rig.tree.mkdir("a")
+    pin = rig.tree.charge(cgroup, kind, 0, "somebody else")
+    rig.tree.rmdir(cgroup)
+    rig.machine.settle()
+    assert rig.tree.root.nr_dying_descendants == 1
+    assert cgroup.state == "released"
+    rig.tree.uncharge(pin, cpu=1)
+    rig.machine.settle()
+    assert rig.tree.root.nr_dying_descendants == 0
+    assert cgroup.state == "freed"
+    assert rig.tree.audit.imbalances == []
+
+
+def test_every_ancestor_counts_its_dying_descendants(make_machine: MakeMachine) -> None:
+    rig = make_machine()
+    outer = rig.tree.mkdir("outer")
+    inner = rig.tree.mkdir("outer/inner")
+    leaf = rig.tree.mkdir("outer/inner/leaf")
+    rig.tree.charge(leaf, "page-cache", 0)
+    rig.tree.rmdir(leaf)
+    rig.machine.settle()
+    assert [cgroup.nr_dying_descendants for cgroup in (inner, outer, rig.tree.root)] == [1, 1, 1]
+    rig.tree.rmdir(inner)
+    rig.machine.settle()
+    assert inner.state == "released", "its child holds a reference on it"
+    assert [cgroup.nr_dying_descendants for cgroup in (outer, rig.tree.root)] == [2, 2]
+
+
+@pytest.mark.parametrize(("protocol", "kept"), [("original", True), ("patched", False)])
+def test_only_the_patched_protocol_gives_the_slots_of_a_dying_cgroup_back(
+    make_machine: MakeMachine, protocol: str, kept: bool
+) -> None:
+    rig = make_machine(protocol=protocol)
+    areas, _ = used(rig)
+    cgroup = rig.tree.mkdir("a")
+    rig.tree.charge(cgroup, "page-cache", 0)
+    made, _ = used(rig)
+    rig.tree.rmdir(cgroup)
+    rig.machine.settle()
+    now, _ = used(rig)
+    slots = 2  # vmstats_percpu, and lruvec_stat of one node
+    assert now == (made if kept else made - slots)
+    assert now > areas
+
+
+@pytest.mark.parametrize("capacity", range(1, 12))
+def test_a_mkdir_that_fails_keeps_nothing(
+    make_machine: MakeMachine, monkeypatch: pytest.MonkeyPatch, capacity: int
+) -> None:
+    """H5: the patchset as posted leaked the slots of a cgroup that was never finished."""
+    rig = make_machine(nodes=2)
+    before = used(rig)
+    alloc, calls = rig.machine.memory.percpu.alloc, []
+
+    def run_out(size: int, align: int = 8) -> int:
+        calls.append(size)
+        if len(calls) >= capacity:
+            raise PerCpuExhausted("run out, for the test")
+        return alloc(size, align)
+
+    monkeypatch.setattr(rig.machine.memory.percpu, "alloc", run_out)
+    failed = False
+    try:
+        rig.tree.mkdir("a")
+    except CgroupError as error:
+        failed = True
+        assert "cannot allocate memory" in str(error)
+    monkeypatch.undo()
+    areas = sum(line.times(2) for line in rig.machine.config.profile.percpu_area if line.stage == "mkdir")
+    assert failed == (capacity <= areas)
+    if failed:
+        assert used(rig) == before
+        rig.tree.mkdir("a")
+
+
+def test_what_the_kernel_refuses_is_refused_in_words(make_machine: MakeMachine) -> None:
+    tree = make_machine().tree
+    parent = tree.mkdir("a")
+    tree.mkdir("a/b")
+    with pytest.raises(CgroupError, match="a/b: it exists already"):
+        tree.mkdir("a/b")
+    with pytest.raises(CgroupError, match="x: no such cgroup"):
+        tree.mkdir("x/y")
+    with pytest.raises(CgroupError, match="a: busy: it has children"):
+        tree.rmdir(parent)
+    with pytest.raises(CgroupError, match="/: busy: it is the root"):
+        tree.rmdir(tree.root)
+    child = tree.find("a/b")
+    tree.rmdir(child)
+    with pytest.raises(CgroupError, match="it was removed already"):
+        tree.rmdir(child)
+
+
+def test_a_reader_sees_the_counter_without_the_slots_and_exactly_after_the_release(make_machine: MakeMachine) -> None:
+    rig = make_machine()
+    cgroup = rig.tree.mkdir("a")
+    rig.tree.charge(cgroup, "vfs-cache", 0)
+    for _ in range(100):
+        rig.run(programs.add_cache, cgroup.memcg, 1, cpu=1)
+    assert rig.run(programs.shown_state, cgroup.memcg) == 99, "the batch is 32, and moved at 33"
+    assert rig.run(programs.exact_state, cgroup.memcg) == 100
+    rig.tree.rmdir(cgroup)
+    rig.machine.settle()
+    assert rig.run(programs.shown_state, cgroup.memcg) == 100
+
+
+def test_a_reader_never_shows_less_than_nothing(make_machine: MakeMachine) -> None:
+    rig = make_machine()
+    memcg = rig.tree.mkdir("a").memcg
+    rig.run(programs.add_cache, memcg, -40)
+    assert rig.run(programs.shown_state, memcg) == 0
+    assert rig.run(programs.exact_state, memcg) == -40
+    assert Item.MEMCG_CACHE == 30

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from percpu_emu.lang import context as c
+from percpu_emu.lang.primitives import ProgramFault
+from percpu_emu.machine import CpuDied, Machine, StartFailed
+from percpu_emu.machine import cpus as cpus_module
+from tests.machine import programs
+from tests.machine.conftest import MakeMachine
+
+
+def test_each_cpu_is_a_process_of_its_own(make_machine: MakeMachine) -> None:
+    rig = make_machine(cpus=3)
+    pids = {rig.machine.cpus.pid(cpu) for cpu in range(3)}
+    assert len(pids) == 3
+    assert os.getpid() not in pids
+
+
+def test_a_cpu_runs_the_program_it_is_given(make_machine: MakeMachine) -> None:
+    rig = make_machine()
+    assert rig.run(programs.answer, 3, 4, cpu=1) == 10304
+    assert rig.run(programs.answer, 5, 6, cpu=0) == 506
+
+
+def test_the_coordinator_is_no_cpu_and_runs_programs_too(make_machine: MakeMachine) -> None:
+    rig = make_machine(cpus=2)
+    assert rig.machine.execute(programs.answer, 1, 2) == 20102
+
+
+def test_an_idle_cpu_is_in_an_extended_quiescent_state(make_machine: MakeMachine) -> None:
+    rig = make_machine()
+    rig.run(programs.answer, 0, 0)
+    assert rig.machine.memory.blocks[0, c.QUIESCENT] == 0
+
+
+def test_a_working_cpu_does_a_program_between_two_turns(make_machine: MakeMachine) -> None:
+    rig = make_machine()
+    rig.tree.table.add(rig.tree.mkdir("a"))
+    rig.work(programs.charge)
+    rig.machine.wait_for(lambda: rig.machine.memory.blocks[1, c.TURN] > 0)
+    assert rig.run(programs.answer, 7, 7, cpu=1) == 10707
+    turns = int(rig.machine.memory.blocks[1, c.TURN])
+    rig.machine.wait_for(lambda: rig.machine.memory.blocks[1, c.TURN] > turns)
+    assert rig.machine.memory.blocks[1, c.TURN] > turns
+
+
+def test_an_offline_cpu_has_no_process_and_an_online_one_a_new_one(make_machine: MakeMachine) -> None:
+    rig = make_machine()
+    first = rig.machine.cpus.pid(1)
+    rig.machine.offline_cpu(1)
+    assert rig.machine.cpus.online == [0]
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+    with pytest.raises(CpuDied, match="CPU 1 is offline"):
+        rig.run(programs.answer, 0, 0, cpu=1)
+    rig.machine.online_cpu(1)
+    assert rig.machine.cpus.pid(1) != first
+    assert rig.run(programs.answer, 0, 1, cpu=1) == 10001
+
+
+def test_a_double_free_by_a_program_is_refused_with_its_reason(make_machine: MakeMachine) -> None:
+    rig = make_machine()
+    with pytest.raises(ProgramFault):
+        rig.run(programs.free_twice, 64)
+    (refusal,) = rig.events("refused")
+    assert refusal["cpu"] == 0
+    assert "freed already" in refusal["reason"]
+
+
+def test_a_program_that_is_not_in_the_image_is_refused_before_the_cpu_sees_it(make_machine: MakeMachine) -> None:
+    def stranger() -> Any:
+        yield
+
+    rig = make_machine()
+    with pytest.raises(ValueError, match="stranger is not in this machine's image"):
+        rig.run(stranger)
+
+
+def test_a_failed_start_ends_the_cpus_that_were_started(
+    make_machine: MakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    start = cpus_module._FORK.Process.start
+
+    def fail_at_the_third(process: Any) -> None:
+        if len(started) == 2:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        start(process)
+        started.append(process.pid)
+
+    monkeypatch.setattr(cpus_module._FORK.Process, "start", fail_at_the_third)
+    with pytest.raises(StartFailed, match="CPU 2's process could not be started: Resource temporarily unavailable"):
+        make_machine(cpus=4)
+    assert len(started) == 2
+    for pid in started:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_closing_a_machine_ends_cpus_that_do_not_listen(make_machine: MakeMachine) -> None:
+    rig = make_machine()
+    machine: Machine = rig.machine
+    pid = machine.cpus.pid(0)
+    memcg = rig.tree.mkdir("a").memcg
+    machine.cpus.run(0, programs.start_update_and_stop, memcg, rig.machine.memory.coordinator)
+    machine.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
