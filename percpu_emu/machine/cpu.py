@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NICE: Final = 5
 """CPU processes give way to the coordinator, which with 16 of them on each processor would hardly ever run."""
-IDLE_LOOK_US: Final = 50_000
+IDLE_LOOK_US: Final = 1_000_000
 _PR_SET_PDEATHSIG: Final = 1
 
 

@@ -98,6 +98,9 @@ class CpuProcesses:
 
     def reap(self) -> list[tuple[int, int]]:
         """CPUs whose process has ended by itself, with their exit codes; they are not online any more."""
+        with contextlib.suppress(ChildProcessError):
+            if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                return []  # one system call, where asking each of 256 processes takes 3 ms
         ended = [(cpu, process.exitcode) for cpu, process in self._processes.items() if process.exitcode is not None]
         for cpu, _ in ended:
             self._forget(cpu)

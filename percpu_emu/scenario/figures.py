@@ -13,7 +13,7 @@ from percpu_emu.shm import PAGE_SIZE
 
 if TYPE_CHECKING:
     from percpu_emu.machine import CgroupTree, Machine
-    from percpu_emu.scenario.schema import Letter, Scenario
+    from percpu_emu.scenario.schema import Letter, Scenario, WorkerPart
 
 KB = 1024
 ATOMIC_MARK = "atomic path"
@@ -61,7 +61,12 @@ class Meter:
             for index, worker in enumerate(self._scenario.workers):
                 if worker.cpus == "all" or cpu in worker.cpus:
                     table = self._tree.table.pointer
-                    self._machine.set_working(cpu, index, table, worker.stretch, worker.rest_us)
+                    self._machine.set_working(cpu, index, table, worker.stretch, self._rest_us(worker))
+
+    def _rest_us(self, worker: WorkerPart) -> int:
+        """How long a CPU rests after a stretch so that all of them together keep the worker's pace."""
+        cpus = self._machine.topology.cpus if worker.cpus == "all" else len(worker.cpus)
+        return worker.stretch * cpus * 1_000_000 // worker.pace if worker.pace else 0
 
     def stop_workers(self) -> None:
         """Have every CPU idle, and the clock for rates stopped."""

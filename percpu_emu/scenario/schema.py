@@ -50,7 +50,7 @@ class WorkerPart(Part):
     program: str = Field(description="name of a bundled program, or path of a file, that takes (memcg, turn)")
     cpus: Literal["all"] | list[Annotated[int, Field(ge=0)]] = "all"
     stretch: int = Field(default=1000, ge=1, description="turns between two rests")
-    rest_us: int = Field(default=0, ge=0, le=1_000_000, description="microseconds of rest (idle); 0: none")
+    pace: int | None = Field(default=None, ge=1, description="turns a second, all CPUs together; as fast as can be")
 
 
 class Mkdir(Part):
