@@ -107,7 +107,7 @@ def _validate(source: str, document: dict[str, Any]) -> Scenario:
 
 
 def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
-    location = _key_path(document, error["loc"])
+    location = _key_path(document, error["loc"], missing=error["type"] == "missing")
     context = error.get("ctx", {})
     match error["type"]:
         case "unknown_key":
@@ -125,13 +125,13 @@ def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
             return f"{location}: found {error['input']!r}, allowed: {allowed}"
 
 
-def _key_path(document: Any, location: tuple[int | str, ...]) -> str:
+def _key_path(document: Any, location: tuple[int | str, ...], *, missing: bool) -> str:
     """The path as it stands in the file: pydantic's location names the kind of each step and union, too."""
     path, here = "", document
     for part in location:
         if isinstance(part, int) and isinstance(here, list):
             path, here = f"{path}[{part}]", here[part] if part < len(here) else None
-        elif isinstance(here, dict) and (part in here or part == location[-1]):
+        elif isinstance(here, dict) and (part in here or (missing and part == location[-1])):
             path, here = _join(path, str(part)), here.get(part)
     return path
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 PinKindName: TypeAlias = Literal["page-cache", "mlock", "vfs-cache", "slab"]
 ProtocolName: TypeAlias = Literal["original", "patched"]
-CgroupPath: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.{}-]+(/[A-Za-z0-9_.{}-]+)*$", max_length=200)]
+
+
+def _inside_the_tree(path: str) -> str:
+    if path != "." and any(part in (".", "..") for part in path.split("/")):
+        raise ValueError(f"{path!r} leads out of the tree; a path goes down from the root, \".\" is the root itself")
+    return path
+
+
+CgroupPath: TypeAlias = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9_.{}-]+(/[A-Za-z0-9_.{}-]+)*$", max_length=200),
+    AfterValidator(_inside_the_tree),
+]
 """Path below the root; `{i}` is the number of the repetition, from 1."""
 
 

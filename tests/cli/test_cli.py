@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from percpu_emu.cli.catalogue import PROTOCOLS as CATALOGUED
+from percpu_emu.cli.schemas import SCHEMAS, schema_text
+from percpu_emu.kernel.protocols import PROTOCOLS
+from percpu_emu.report.result import Report, report_schema
+from percpu_emu.scenario.schema import json_schema
+
+SMALL = """
+name = "small"
+summary = "two cgroups come and go"
+
+[machine]
+cpus = 2
+
+[[workers]]
+program = "charge"
+
+[[steps]]
+do = "repeat"
+times = 2
+steps = [{ do = "mkdir", cgroup = "a{i}", publish = true }, { do = "rmdir", cgroup = "a{i}" }, { do = "settle" }]
+"""
+
+
+def command(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-m", "percpu_emu", *arguments]
+    return subprocess.run(call, capture_output=True, text=True, timeout=100, check=False, cwd=cwd)
+
+
+def test_list_shows_every_kind_and_works_in_any_folder(tmp_path: Path) -> None:
+    result = command("list", cwd=tmp_path)
+    assert result.returncode == 0
+    for word in ("scenarios:", "dying-cgroups", "programs:", "charge", "protocols:", "patched", "kernels:", "linux-6.1"):
+        assert word in result.stdout
+    assert CATALOGUED.keys() == PROTOCOLS.keys()
+
+
+def test_list_imports_neither_numba_nor_numpy() -> None:
+    code = "import sys; from percpu_emu.cli.catalogue import catalogue; catalogue(); print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "percpu_emu.cli.catalogue" in modules
+    assert not {"numba", "numpy", "pydantic", "multiprocess"} & set(modules)
+
+
+@pytest.mark.parametrize("name", ["dying-cgroups", "charge", "patched", "original", "linux-5.0-mmotm"])
+def test_show_describes_whatever_list_names(name: str) -> None:
+    result = command("show", name)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"{name}: ")
+    assert len(result.stdout.splitlines()) > 5
+
+
+def test_show_lists_the_injection_points_of_a_protocol() -> None:
+    assert "percpu_rcu_free:1 (line " in command("show", "patched").stdout
+
+
+def test_run_json_is_one_object_that_fits_its_schema(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(SMALL)
+    result = command("run", "small.toml", "--json", "--seed", "7", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    report = Report.model_validate(json.loads(result.stdout))
+    assert report.verdict == "pass"
+    assert report.seed == 7
+    assert report.scope["cpus"] == 2
+    assert {check.ok for check in report.checks} == {True}
+
+
+def test_run_for_people_ends_with_the_verdict(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(SMALL)
+    result = command("run", "small.toml", cwd=tmp_path)
+    assert "pass in" in result.stdout.splitlines()[-1]
+    assert "nothing lost, nothing doubled" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "nothing"], "percpu-emu: nothing: no scenario of that name; there are: dying-cgroups"),
+        (["run", "dying-cgroups", "--cpus", "0"], "machine.cpus: found 0, allowed: greater than or equal to 1"),
+        (["run", "dying-cgroups", "--cpus", "2", "--nodes", "3"], "3 nodes need at least as many CPUs"),
+        (["run", "dying-cgroups", "--protocol", "none"], "protocols[0]: found 'none', allowed: 'original' or 'patched'"),
+        (["run", "dying-cgroups", "--kernel", "linux-9"], "machine.kernel: found 'linux-9', allowed: linux-5.0-mmotm"),
+        (["show", "nothing"], "nothing is named 'nothing'; `percpu-emu list` shows what there is"),
+        (["schema", "nothing"], "no schema of 'nothing'; there are: scenario, report"),
+    ],
+)
+def test_wrong_input_is_told_in_a_line_with_exit_code_2(arguments: list[str], message: str) -> None:
+    result = command(*arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_wrong_input_with_json_is_an_object_too() -> None:
+    result = command("run", "nothing", "--json")
+    assert result.returncode == 2
+    report = Report.model_validate(json.loads(result.stdout))
+    assert report.verdict == "inconclusive"
+    assert report.error is not None
+    assert report.error.kind == "input"
+
+
+def test_a_worker_outside_the_language_is_refused_with_file_line_and_reason(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def mine(memcg, turn):\n    x = [1]\n    yield x\n")
+    (tmp_path / "small.toml").write_text(SMALL.replace('"charge"', '"mine.py"'))
+    result = command("run", "small.toml", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "mine.py:2: `[1]`: List is not part of the language" in result.stderr
+
+
+def test_the_environments_failure_has_exit_code_3_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(SMALL)
+    limits = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12)); "
+    run = "sys.argv[1:] = ['run', 'small.toml']; runpy.run_module('percpu_emu', run_name='__main__')"
+    load_first = "import percpu_emu.cli.running; from percpu_emu.machine.signals import signals; signals(); "
+    result = subprocess.run(
+        [sys.executable, "-c", load_first + limits + run], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert result.returncode == 3, result.stderr
+    assert "Too many open files" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("of", SCHEMAS)
+def test_the_shipped_schemas_are_up_to_date(of: str) -> None:
+    current = {"scenario": json_schema, "report": report_schema}[of]()
+    assert json.loads(schema_text(of)) == current
+    assert json.loads(command("schema", of).stdout) == current

@@ -1,0 +1,108 @@
+"""Whatever ends a run - Ctrl-C, SIGTERM, SIGKILL - no process of it stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+CPUS = 3
+RUN = ["run", "release-storm", "--cpus", str(CPUS), "--seconds", "60"]
+
+
+@contextmanager
+def running(cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """A storm in a session of its own, as soon as its CPU processes are there and at work."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "percpu_emu", *RUN],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while len(children(process.pid)) < CPUS and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those that run; a zombie that its new parent has not yet reaped does not."""
+    found = []
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        found += [pid] if state != "Z" else []
+    return found
+
+
+def wait_until_gone(pids: list[int]) -> list[int]:
+    deadline = time.monotonic() + 10
+    while alive(pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return alive(pids)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_ends_the_machine_and_is_told(tmp_path: Path, number: int, code: int, word: str) -> None:
+    with running(tmp_path) as process:
+        cpus = children(process.pid)
+        assert len(cpus) == CPUS
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == code
+        assert f"percpu-emu: {word}: every CPU process is ended, nothing is left behind" in errors
+        assert "Traceback" not in errors
+        assert wait_until_gone(cpus) == []
+
+
+def test_ctrl_c_reaches_the_whole_group_and_only_the_coordinator_acts_on_it(tmp_path: Path) -> None:
+    with running(tmp_path) as process:
+        cpus = children(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 130
+        assert "Traceback" not in errors
+        assert wait_until_gone(cpus) == []
+
+
+def test_a_killed_coordinator_takes_its_cpus_with_it(tmp_path: Path) -> None:
+    with running(tmp_path) as process:
+        cpus = children(process.pid)
+        assert len(cpus) == CPUS
+        process.kill()
+        process.wait(timeout=20)
+        assert wait_until_gone(cpus) == []
+
+
+def test_a_stopped_cpu_does_not_keep_the_machine_from_ending(tmp_path: Path) -> None:
+    with running(tmp_path) as process:
+        cpus = children(process.pid)
+        os.kill(cpus[0], signal.SIGSTOP)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+        assert wait_until_gone(cpus) == []

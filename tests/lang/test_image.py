@@ -1,0 +1,277 @@
+"""Images: which programs are compiled, by which numbers things go, and what the cache keeps."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from percpu_emu.kernel import charge, css, release
+from percpu_emu.kernel.protocols import ORIGINAL, PATCHED
+from percpu_emu.lang import cache
+from percpu_emu.lang import context as c
+from percpu_emu.lang.image import Image, programs_of
+from percpu_emu.lang.ops import Program, ProgramFunction, call_rcu, mark, queue_work, smp_mb, warn_on, write_once
+from percpu_emu.lang.source import Refused
+
+from .rig import Rig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+
+def entry(x: int) -> Program[int]:
+    yield mark("in the entry")
+    yield call_rcu(first, x)
+    return (yield from called(x))
+
+
+def called(x: int) -> Program[int]:
+    yield mark("in a called program")
+    yield queue_work(second, x)
+    return x * 2
+
+
+def first(x: int) -> Program[None]:
+    yield mark("in a callback")
+    yield from called(x)
+    yield call_rcu(third, x)
+
+
+def second(_x: int) -> Program[None]:
+    yield mark("in a callback")
+
+
+def third(x: int) -> Program[None]:
+    yield warn_on(x)
+    yield call_rcu(first, x)  # a callback may queue the one that queued it
+
+
+def worker(memcg: int, turn: int) -> Program[None]:
+    yield write_once(memcg, turn + 1)
+
+
+def bad_worker(_memcg: int) -> Program[None]:
+    yield smp_mb()
+
+
+def bases(x: int, bases: int) -> Program[int]:
+    """Names that the compiled module uses itself."""
+    ctx = x
+    ops = bases
+    abs = 3  # noqa: A001
+    run = bases_1 = WORD = njit = 1  # noqa: N806
+    yield smp_mb()
+    for start1 in range(ctx, ops + 1):
+        abs += start1  # noqa: A001
+    return abs + run + bases_1 + WORD + njit
+
+
+# --- numbers
+
+
+def test_entries_and_workers_then_callbacks_have_numbers_from_1() -> None:
+    image = Image([entry], [worker])
+    assert [image.program(number) for number in (1, 2)] == [entry, worker]
+    assert {image.program(number) for number in (3, 4, 5)} == {first, second, third}
+    assert [image.number(image.program(number)) for number in range(1, 6)] == [1, 2, 3, 4, 5]
+
+
+def test_marks_and_warnings_of_callbacks_are_numbered_before_anything_runs() -> None:
+    """A process that is forked now numbers them as every other does."""
+    image = Image([entry])
+    assert sorted(image.marks) == ["in a callback", "in a called program", "in the entry"]
+    assert [site.program for site in image.warnings] == ["third"]
+    assert [image.mark_number(name) for name in image.marks] == [0, 1, 2]
+
+
+def test_a_machines_programs_have_all_their_callbacks_numbered() -> None:
+    programs = [css.kill_css, css.css_put, PATCHED.css_offline, ORIGINAL.css_free, charge.charge_page_cache]
+    image = Image(programs)
+    numbered = {image.program(number) for number in range(1, len(image._numbered) + 1)}
+    assert numbered >= {
+        css.css_killed_ref_fn, css.css_killed_work_fn, css.css_release_work_fn, css.css_free_rwork_fn,
+        release.percpu_rcu_free,
+    }  # fmt: skip
+
+
+def test_one_mark_too_many_is_an_error() -> None:
+    image = Image([])
+    for number in range(c.MAX_MARKS):
+        image.mark_number(f"mark {number}")
+    assert image.mark_number("mark 0") == 0
+    with pytest.raises(ValueError, match="more than 32 marks in the programs of one machine"):
+        image.mark_number("another")
+
+
+def test_only_entries_and_workers_are_compiled() -> None:
+    image = Image([entry], [worker])
+    assert image.compiled(first) is None
+    assert image.compiled(called) is None
+    assert "def third" not in image.text(entry)
+
+
+def test_what_is_an_entry_and_a_worker_is_compiled_once() -> None:
+    image = Image([entry, worker, entry], [worker])
+    done: list[tuple[int, int]] = []
+    image.load(lambda number, of: done.append((number, of)))
+    assert {of for _, of in done} == {2}
+
+
+def test_programs_of_a_module_are_those_it_defines() -> None:
+    this: ModuleType = sys.modules[__name__]
+    assert list(programs_of(this)) == [entry, called, first, second, third, worker, bad_worker, bases]
+
+
+def test_a_worker_takes_a_cgroup_and_a_turn() -> None:
+    with pytest.raises(Refused) as caught:
+        Image([], [bad_worker])
+    assert caught.value.reason == "bad_worker is a worker, which takes a memory cgroup and the turn's number"
+    assert caught.value.line == bad_worker.__code__.co_firstlineno
+
+
+def test_names_of_the_compiled_module_are_free_for_variables(rig: Rig) -> None:
+    assert rig.both(bases, 2, 4).result == 3 + (2 + 3 + 4) + 4
+
+
+# --- the loop of a worker
+
+TABLE: Final = 200
+COMMAND: Final = 7
+
+
+@pytest.fixture
+def working(rig: Rig) -> Rig:
+    """A rig with a table of two cgroups, one of them gone, and the command to work."""
+    rig.segments["memory"].words[TABLE : TABLE + 3] = [2, 300, 0]
+    rig.segments["control"].words[rig.block + c.COMMAND] = COMMAND
+    return rig
+
+
+def test_a_worker_does_turn_after_turn_over_the_table(working: Rig) -> None:
+    loop = Image([], [worker]).loop(worker)
+    assert loop(working.context.bases(), TABLE, COMMAND, 0, 10) == 10
+    words = working.words()
+    assert words["memory", 300] == 10  # on CPU 1 it meets the cgroup in the turns 1, 3, ... 9
+    assert ("memory", 0) not in words
+    assert words["control", working.block + c.QUIESCENT] == 1
+
+
+def test_a_worker_stops_when_another_command_stands_there(working: Rig) -> None:
+    loop = Image([], [worker]).loop(worker)
+    assert loop(working.context.bases(), TABLE, COMMAND - 1, 3, 10) == 3
+    assert ("memory", 300) not in working.words()
+
+
+# --- the cache
+
+
+def modified(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_was_compiled_once_is_loaded_from_then_on(own_cache: Path) -> None:
+    first_time: Any = Image([called]).compiled(called)
+    assert (len(first_time.stats.cache_misses), len(first_time.stats.cache_hits)) == (1, 0)
+    files = modified(own_cache)
+    second_time: Any = Image([called]).compiled(called)
+    assert (len(second_time.stats.cache_misses), len(second_time.stats.cache_hits)) == (0, 1)
+    assert modified(own_cache) == files
+
+
+def test_what_is_read_by_another_process_was_written_whole(own_cache: Path) -> None:
+    Image([called]).load()
+    assert not list(own_cache.rglob("*.new"))
+
+
+def test_another_program_is_another_module(own_cache: Path) -> None:
+    Image([called]).load()
+    Image([called, second]).load()
+    assert len(list(own_cache.glob("image_*.py"))) == 2
+
+
+def test_changed_primitives_make_another_module(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image([second]).load()
+    monkeypatch.setattr(cache, "_foundation", lambda: b"other primitives")
+    Image([second]).load()
+    assert len(list(own_cache.glob("image_*.py"))) == 2
+
+
+SCRIPT: Final = """
+import os, sys
+from percpu_emu.lang.cache import cache_folder
+folder = cache_folder()
+if os.fork() == 0:
+    sys.exit()
+os.wait()
+print(folder, folder.is_dir())
+"""
+
+
+def folder_of(**environment: str) -> tuple[Path, str]:
+    """Which cache folder a process chooses, and whether it is there at the process's end, after a child's."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT],
+        env=kept | {"PERCPU_EMU_CACHE": ""} | environment, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    folder, there = result.stdout.split()
+    return Path(folder), there
+
+
+def test_a_named_cache_folder_is_made_and_stays(tmp_path: Path) -> None:
+    assert folder_of(PERCPU_EMU_CACHE=str(tmp_path / "a" / "b")) == (tmp_path / "a" / "b", "True")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_the_users_cache_folder_is_the_default(tmp_path: Path) -> None:
+    assert folder_of(XDG_CACHE_HOME=str(tmp_path))[0] == tmp_path / "percpu-emu"
+    assert folder_of(HOME=str(tmp_path))[0] == tmp_path / ".cache" / "percpu-emu"
+
+
+@pytest.mark.parametrize("unwritable", ["/dev/null/cache", "/proc/cache"])
+def test_where_the_cache_folder_cannot_be_written_a_passing_one_is_used_and_removed(unwritable: str) -> None:
+    folder, there = folder_of(PERCPU_EMU_CACHE=unwritable)
+    assert folder.name.startswith("percpu-emu-")
+    assert there == "True"
+    assert not folder.exists()
+
+
+def test_a_user_without_a_home_has_a_passing_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    removed: list[Any] = []
+    monkeypatch.delenv("PERCPU_EMU_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(cache.Path, "home", no_home)
+    monkeypatch.setattr(cache.atexit, "register", removed.append)
+    cache.cache_folder.cache_clear()
+    try:
+        folder = cache.cache_folder()
+        assert folder.is_dir()
+        removed[0]()
+        assert not folder.exists()
+    finally:
+        cache.cache_folder.cache_clear()
+
+
+def test_a_program_runs_from_a_passing_folder(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, own_temporary_folder: Path
+) -> None:
+    removed: list[Any] = []
+    monkeypatch.setenv("PERCPU_EMU_CACHE", "/dev/null/cache")
+    monkeypatch.setattr(cache.atexit, "register", removed.append)
+    cache.cache_folder.cache_clear()
+    try:
+        assert rig.native(called, 21) == 42
+        assert list(own_temporary_folder.glob("percpu-emu-*/image_*.py"))
+    finally:
+        cache.cache_folder.cache_clear()
+        for remove in removed:
+            remove()

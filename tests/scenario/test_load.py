@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from percpu_emu.kernel.profile import profile_names
+from percpu_emu.scenario.load import ScenarioError, load, scenario_names
+
+VALID = """
+name = "mine"
+summary = "a scenario of my own"
+
+[machine]
+cpus = 2
+
+[[workers]]
+program = "charge"
+
+[[steps]]
+do = "repeat"
+times = 3
+steps = [{ do = "mkdir", cgroup = "a{i}", publish = true }, { do = "rmdir", cgroup = "a{i}" }]
+"""
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write_file(text: str) -> Path:
+        path = tmp_path / "mine.toml"
+        path.write_text(text)
+        return path
+
+    return write_file
+
+
+def problem_in(path: Path) -> str:
+    with pytest.raises(ScenarioError) as caught:
+        load(str(path))
+    return "\n".join(caught.value.problems)
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_every_bundled_scenario_is_valid_and_named_as_its_file(name: str) -> None:
+    assert load(name).scenario.name == name
+
+
+def test_a_file_of_ones_own_is_loaded_by_its_path(write: Write) -> None:
+    loaded = load(str(write(VALID)))
+    assert loaded.scenario.machine.cpus == 2
+    assert [worker.__name__ for worker in loaded.workers] == ["charge"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("cpus = 2", "cpus = 0", "machine.cpus: found 0, allowed: greater than or equal to 1"),
+        ("cpus = 2", 'cpus = "2"', "machine.cpus: found '2', allowed: a valid integer"),
+        ("cpus = 2", "cpus = 2.5", "machine.cpus: found 2.5, allowed: a valid integer"),
+        ("cpus = 2", "cpus = 9999", "machine.cpus: found 9999, allowed: less than or equal to 512"),
+        ("cpus = 2", "", "machine.cpus: missing"),
+        ("cpus = 2", "cpus = 2\nnodes = 3", "machine: 3 nodes need at least as many CPUs, 2 are given"),
+        ("cpus = 2", "cpus = 2\ncups = 3", "machine.cups: unknown key, allowed: cpus, nodes, kernel, stall_seconds"),
+        ('summary = "a scenario of my own"', "", "summary: missing"),
+        ('name = "mine"', 'name = "Mine!"', "name: found 'Mine!', allowed: String should match pattern '^[a-z0-9-]+$'"),
+        ('do = "repeat"', 'do = "repaet"', "steps[0].do: found 'repaet', allowed: 'mkdir', "),
+        ('do = "repeat"', "", "steps[0].do: missing; it says what the step does"),
+        ('do = "mkdir", cgroup = "a{i}"', 'do = "mkdir"', "steps[0].steps[0].cgroup: missing"),
+        ('do = "rmdir", cgroup', 'do = "rmdir", path', "steps[0].steps[1].path: unknown key, allowed: do, cgroup"),
+        ('cgroup = "a{i}" }]', 'cgroup = "../x" }]', "steps[0].steps[1].cgroup: '../x' leads out of the tree"),
+        ("times = 3", 'times = "many"', "steps[0].times: found 'many', allowed: "),
+        ('program = "charge"', 'program = "chrage"', "workers[0].program: found 'chrage', allowed: charge, "),
+        ('program = "charge"', 'program = "charge"\ncpus = [7]', "worker charge: no CPU 7, the machine has 2"),
+        ("cpus = 2", 'cpus = 2\nkernel = "linux-9"', "machine.kernel: found 'linux-9', allowed: linux-5.0-mmotm, "),
+        ("[machine]", "[machine", "not TOML: "),
+    ],
+)
+def test_a_wrong_file_is_refused_with_key_path_what_was_found_and_what_is_allowed(
+    write: Write, old: str, new: str, problem: str
+) -> None:
+    assert old in VALID
+    assert problem in problem_in(write(VALID.replace(old, new, 1)))
+
+
+def test_every_problem_of_a_file_is_told_at_once(write: Write) -> None:
+    text = VALID.replace("cpus = 2", "cpus = 0").replace("times = 3", "times = 0")
+    assert len(problem_in(write(text)).splitlines()) >= 2
+
+
+def test_a_name_that_does_not_exist_is_answered_with_those_that_do() -> None:
+    with pytest.raises(ScenarioError, match="dying-cgroup: no scenario of that name; there are: dying-cgroups, "):
+        load("dying-cgroup")
+    with pytest.raises(ScenarioError, match=r"nothing/here\.toml: there is no such file"):
+        load("nothing/here.toml")
+
+
+def test_the_command_line_replaces_keys_and_is_checked_like_the_file() -> None:
+    loaded = load("dying-cgroups", {"machine.cpus": 4, "cgroups": None})
+    assert loaded.scenario.machine.cpus == 4
+    assert loaded.changed == {"machine.cpus"}
+    assert load("dying-cgroups", {"machine.cpus": 32}).changed == frozenset()
+    with pytest.raises(ScenarioError, match=r"machine\.cpus: found -1"):
+        load("dying-cgroups", {"machine.cpus": -1})
+
+
+def test_a_program_beside_the_scenario_is_found_by_its_file_name(write: Write, tmp_path: Path) -> None:
+    program = tmp_path / "my_worker.py"
+    program.write_text(
+        "from percpu_emu.lang.ops import read_once\n\n\ndef my_worker(memcg, turn):\n    yield read_once(memcg)\n"
+    )
+    loaded = load(str(write(VALID.replace('"charge"', '"my_worker.py"'))))
+    assert [worker.__name__ for worker in loaded.workers] == ["my_worker"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("x = (", "cannot be loaded: SyntaxError"),
+        ("import nothing_of_that_name", "cannot be loaded: ModuleNotFoundError"),
+        ("def other(memcg, turn):\n    yield 1\n", "has no program"),
+        ("def my_worker(memcg, turn):\n    return 1\n", "has no program"),
+        ("def my_worker(memcg):\n    yield 1\n", "takes (memcg, turn), not 1 arguments"),
+    ],
+)
+def test_a_program_file_that_is_none_is_refused_with_the_reason(
+    write: Write, tmp_path: Path, text: str, problem: str
+) -> None:
+    (tmp_path / "my_worker.py").write_text(text)
+    assert problem in problem_in(write(VALID.replace('"charge"', '"my_worker.py"')))
+
+
+def test_the_bundled_kernels_can_be_named() -> None:
+    for name in profile_names():
+        assert load("dying-cgroups", {"machine.kernel": name}).profile.name == name
