@@ -16,8 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 hypothesis.settings.register_profile("default", derandomize=True, deadline=None)
-hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("default")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--require-all", action="store_true", help="a skipped test fails the run: everything is installed")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--require-all") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,7 +52,8 @@ def nothing_left_behind(own_temporary_folder: Path, request: pytest.FixtureReque
     if _found(own_temporary_folder) - before:
         gc.collect()
         time.sleep(0.1)
-    assert sorted(_found(own_temporary_folder) - before) == []
+    if left := sorted(_found(own_temporary_folder) - before):
+        pytest.fail(f"left behind: {', '.join(left)}", pytrace=False)
 
 
 def _found(folder: Path) -> set[str]:

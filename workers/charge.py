@@ -7,6 +7,6 @@ from percpu_emu.kernel.memcg import mod_memcg_state
 from percpu_emu.lang.ops import Program
 
 
-def charge(memcg: int, turn: int) -> Program[None]:  # noqa: ARG001 - every worker is called so
+def charge(memcg: int, turn: int) -> Program[None]:
     """One turn."""
     yield from mod_memcg_state(memcg, Item.MEMCG_CACHE, 1)

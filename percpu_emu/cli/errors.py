@@ -64,8 +64,6 @@ def _say(command: str, subject: str, kind: Kind, message: str, as_json: bool) ->
         from percpu_emu.report.result import Report, ReportedError
 
         failure = ReportedError(kind=kind, message=message)
-        report = Report(
-            command=command, subject=subject, verdict="inconclusive", scope={}, checks=[], error=failure
-        )
+        report = Report(command=command, subject=subject, verdict="inconclusive", scope={}, checks=[], error=failure)
         typer.echo(report.model_dump_json())
     typer.echo(f"percpu-emu: {message}", err=True)

@@ -24,7 +24,9 @@ def run_and_report(name: str, overrides: Mapping[str, Any], *, as_json: bool) ->
     loaded = load(name, overrides)
     errors = Console(stderr=True)
     logger.remove()
-    logger.add(lambda message: errors.print(message, end="", markup=False, highlight=False), format="{level}: {message}")
+    logger.add(
+        lambda message: errors.print(message, end="", markup=False, highlight=False), format="{level}: {message}"
+    )
     events = EventStream()
     with LiveProgress(errors, logger) as progress:
         events.listen(progress)

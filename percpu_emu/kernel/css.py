@@ -76,7 +76,7 @@ def mem_cgroup_alloc(size: int, vmstats_size: int, pn_size: int, lruvec_size: in
         return 0
     vmstats_percpu = yield alloc_percpu(vmstats_size, 8)
     yield rcu_assign_pointer(memcg + VMSTATS_PERCPU, vmstats_percpu)
-    complete = vmstats_percpu != 0
+    complete = int(vmstats_percpu != 0)
     for nid in range((yield nr_node_ids())):
         if complete:
             complete = yield from alloc_mem_cgroup_per_node_info(memcg, nid, pn_size, lruvec_size)

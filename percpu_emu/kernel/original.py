@@ -13,7 +13,7 @@ from percpu_emu.kernel.release import lruvec_flush_percpu, memcg_flush_percpu
 from percpu_emu.lang.ops import Program, mark, nr_node_ids, read_once
 
 
-def css_offline(memcg: int) -> Program[None]:  # noqa: ARG001 - what every protocol is called with
+def css_offline(memcg: int) -> Program[None]:  # noqa: ARG001 - as every protocol's is called
     """Nothing is released yet."""
     yield mark("offline, slots kept")
 

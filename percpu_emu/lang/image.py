@@ -45,10 +45,11 @@ def loop(bases, table, command, turn, end):
 class Image:
     """Programs compiled for the native engine.
 
-    `entries` can be started by a command, `workers` are called turn after turn inside a CPU process. Programs that
-    these call are found by themselves; `numbered` programs and those that are queued as callbacks get a number, and are compiled only where
-    they are entries too: a callback that runs seldom is not worth a second of compiling. All of them are checked, and
-    every callback, mark and warning has its number, before anything runs: CPU processes inherit the same numbers.
+    `entries` can be started by a command, `workers` are called turn after turn inside a CPU process. Programs that these
+    call are found by themselves. `numbered` programs, and those that are queued as callbacks, get a number; they are
+    compiled only where they are entries too: a callback that runs seldom is not worth a second of compiling. All of
+    them are checked, and every callback, mark and warning has its number, before anything runs: CPU processes inherit
+    the same numbers.
     """
 
     entries: Sequence[ProgramFunction]
@@ -88,21 +89,25 @@ class Image:
         return self._texts[function]
 
     def compiled(self, function: ProgramFunction) -> Callable[..., int] | None:
-        """`compiled(bases, *arguments)` for an entry or a worker, None for any other program."""
-        if function not in self._texts:
+        """`compiled(bases, *arguments)` for an entry, None for any other program."""
+        if function not in self.entries:
             return None
         entry: Callable[..., int] = self._module(function).run
         return entry
 
     def loop(self, worker: ProgramFunction) -> Callable[..., int]:
-        """`loop(bases, table, command, turn, end)`: turns of a worker until `end`, or until another command stands there."""
+        """`loop(bases, table, command, turn, end)`: turns of a worker, to `end` or to the next command."""
         entry: Callable[..., int] = self._module(worker).loop
         return entry
 
-    def load(self, progress: Callable[[int, int], None] = lambda _done, _of: None) -> None:
+    @property
+    def texts(self) -> list[str]:
+        """Everything that numba compiles."""
+        return list(self._texts.values())
+
+    def load(self) -> None:
         """Compile, or load what was compiled before: once, in the coordinator, before CPU processes are forked."""
-        for done, function in enumerate(self._texts):
-            progress(done, len(self._texts))
+        for function in self._texts:
             self._module(function)
 
     def mark_number(self, name: str) -> int:
@@ -130,15 +135,19 @@ class Image:
         source = ProgramSource(function)
         if function in self.workers and len(source.parameters) != 2:
             source.refuse(source.tree, f"{source.name} is a worker, which takes a memory cgroup and the turn's number")
-        parameters = [f"word{number}" for number, _ in enumerate(source.parameters)]
-        run = _RUN.format(
-            types=", ".join(["BASES", *["WORD"] * len(parameters)]),
-            parameters=", ".join(["bases", *parameters]),
-            name=name,
-            arguments=", ".join(["context(bases)", *parameters]),
-        )
-        loop = [_LOOP.format(name=name)] if function in self.workers else []
-        return "\n\n".join([*unit.texts, run, *loop])
+        entry_points = [_run_text(source, name)] if function in self.entries else []
+        entry_points += [_LOOP.format(name=name)] if function in self.workers else []
+        return "\n\n".join([*unit.texts, *entry_points])
+
+
+def _run_text(source: ProgramSource, name: str) -> str:
+    parameters = [f"word{number}" for number, _ in enumerate(source.parameters)]
+    return _RUN.format(
+        types=", ".join(["BASES", *["WORD"] * len(parameters)]),
+        parameters=", ".join(["bases", *parameters]),
+        name=name,
+        arguments=", ".join(["context(bases)", *parameters]),
+    )
 
 
 class _Unit:

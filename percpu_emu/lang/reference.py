@@ -90,19 +90,26 @@ class Reference:
 @cache
 def _performer() -> tuple[Any, dict[str, int]]:
     """One compiled function for all operations, `perform(bases, code, a, b, c)`, and the code of each."""
-    arity = {
+    return load_compiled(performer_text()).perform, {name: code for code, name in enumerate(_arities())}
+
+
+def performer_text() -> str:
+    """What numba compiles for this engine."""
+    lines = ["@njit(WORD(BASES, WORD, WORD, WORD, WORD), cache=True)", "def perform(bases, code, a, b, c):"]
+    lines += ["    ctx = context(bases)"]
+    for code, (name, arity) in enumerate(_arities().items()):
+        arguments = ", ".join(["ctx", "a", "b", "c"][: arity + 1])
+        lines += [f"    if code == {code}:", f"        return ops.{name}({arguments})"]
+    return "\n".join([*lines, "    return 0"])
+
+
+def _arities() -> dict[str, int]:
+    """How many words each operation takes; a `warn_on` takes the number of its site, too."""
+    return {
         name: len(inspect.signature(value).parameters) + (name == "warn_on")
         for name, value in vars(ops).items()
         if is_operation(value) or value is ops.per_cpu
     }
-    codes = {name: code for code, name in enumerate(arity)}
-    lines = ["@njit(WORD(BASES, WORD, WORD, WORD, WORD), cache=True)", "def perform(bases, code, a, b, c):"]
-    lines += ["    ctx = context(bases)"]
-    for name, code in codes.items():
-        arguments = ", ".join(["ctx", "a", "b", "c"][: arity[name] + 1])
-        lines += [f"    if code == {code}:", f"        return ops.{name}({arguments})"]
-    lines += ["    return 0"]
-    return load_compiled("\n".join(lines)).perform, codes
 
 
 # --- programs as they stand, computing with words

@@ -25,7 +25,7 @@ class Long(int):
 
     __slots__ = ()
 
-    def __new__(cls, value: int) -> Long:
+    def __new__(cls, value: int) -> Long:  # noqa: D102 - as int's
         return super().__new__(cls, wrap(value))
 
     def __add__(self, other: int) -> Long:

@@ -107,7 +107,7 @@ class CgroupTree:
         return cgroup
 
     def mkdir(self, path: str) -> Cgroup:
-        """Make a cgroup. Raises CgroupError where it exists, has no parent, or memory is short; then nothing is kept."""
+        """Make a cgroup. Raises CgroupError where it exists, has no parent, or memory is short: nothing stays."""
         above, _, name = path.rpartition("/")
         parent = self.find(above)
         if name in parent.children:
@@ -175,14 +175,15 @@ class CgroupTree:
         return cgroup
 
     def _boot_areas(self) -> None:
-        """What the kernel itself had allocated before the first cgroup, but for the root cgroup, which `_make` makes."""
+        """What the kernel itself had allocated before the first cgroup, less the root cgroup, which `_make` makes."""
         areas = [area for area in self._profile.percpu_area if area.stage == "mkdir"]
         root = sum(area.size * area.times(self._machine.topology.nodes) for area in areas)
         if self._profile.percpu.early > root:
             self._machine.memory.percpu.alloc((self._profile.percpu.early - root) & ~7)
 
     def _allocate(self, cgroup: Cgroup, stage: Stage, undo: ExitStack) -> None:
-        for line in (*self._profile.slab_object, *self._profile.percpu_area):
+        lines: tuple[SlabObject | PercpuArea, ...] = (*self._profile.slab_object, *self._profile.percpu_area)
+        for line in lines:
             if line.stage == stage and line.name not in _MADE_BY_PROGRAMS:
                 for _ in range(line.times(self._machine.topology.nodes)):
                     self._allocate_one(cgroup, line, undo)

@@ -40,7 +40,7 @@ PAGE_WORDS = 512
 
 @dataclass(frozen=True)
 class CounterArray:
-    """A row of counters of one kind: `count` twins at `twins`; their slots at per-CPU pointer `slots`, 0 if released."""
+    """A row of `count` counters: their twins at `twins`, their slots at per-CPU pointer `slots`, 0 if released."""
 
     memcg: int
     kind: str
@@ -60,7 +60,8 @@ class CounterArray:
         twins = memory.words[self.twins : self.twins + self.count]
         if not self.slots:
             return twins.copy()
-        return twins + memory.slots(self.slots, self.count).sum(axis=0)
+        totals: npt.NDArray[np.int64] = twins + memory.slots(self.slots, self.count).sum(axis=0)
+        return totals
 
     def ledger(self, memory: MachineMemory) -> npt.NDArray[np.int64]:
         """What all CPUs together know they added to each counter."""

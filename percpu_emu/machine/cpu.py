@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 from enum import IntEnum
@@ -12,6 +11,7 @@ from percpu_emu.lang import context as c
 from percpu_emu.lang.primitives import ProgramFault, Stopped
 from percpu_emu.lang.reference import Reference
 from percpu_emu.machine.signals import signals
+from percpu_emu.shm import die_with
 
 if TYPE_CHECKING:
     from percpu_emu.lang.image import Image
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 NICE: Final = 5
 """CPU processes give way to the coordinator, which with 16 of them on each processor would hardly ever run."""
 IDLE_LOOK_US: Final = 1_000_000
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class Command(IntEnum):
@@ -31,7 +30,7 @@ class Command(IntEnum):
     RUN = 1
     """Program number, then up to five arguments: run it once; the result goes to RESULT."""
     WORK = 2
-    """Worker's index, its table, turns at a stretch, microseconds to rest between two stretches: until told otherwise."""
+    """Worker's index, its table, turns at a stretch, microseconds of rest between two: until told otherwise."""
     REST = 3
     """Stop working; idle."""
 
@@ -121,9 +120,7 @@ class Cpu:
 
 def cpu_main(number: int, parent: int, memory: MachineMemory, image: Image) -> NoReturn:
     """The process of CPU `number`: it dies with its parent, and Ctrl-C is the parent's business."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)
+    die_with(parent)
     os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

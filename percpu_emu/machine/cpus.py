@@ -76,7 +76,7 @@ class CpuProcesses:
         return number
 
     def run(self, cpu: int, function: ProgramFunction, *arguments: int) -> int:
-        """Have a CPU run a program once; the command's number. Raises ValueError for a program that CPUs do not have."""
+        """Have a CPU run a program once; the command's number. Raises ValueError for a program CPUs do not have."""
         if not self._image.knows(function):
             raise ValueError(f"{function.__name__} is not in this machine's image: a CPU could not find it")
         return self.command(cpu, Command.RUN, self._image.number(function), *arguments)

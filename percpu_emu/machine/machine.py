@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import TracebackType
 from typing import Final, Self
 
 from percpu_emu.kernel import css
@@ -19,10 +18,11 @@ from percpu_emu.kernel.charge import charge_page, charge_slab, uncharge_page, un
 from percpu_emu.kernel.profile import KernelProfile
 from percpu_emu.kernel.protocols import PROTOCOLS, Protocol
 from percpu_emu.lang import context as c
+from percpu_emu.lang.cache import prepare
 from percpu_emu.lang.image import Image
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.primitives import ProgramFault
-from percpu_emu.lang.reference import Reference
+from percpu_emu.lang.reference import Reference, performer_text
 from percpu_emu.machine.cpu import Command, Fault
 from percpu_emu.machine.cpus import CpuProcesses
 from percpu_emu.machine.deaths import Doubt, doubts_of
@@ -30,22 +30,24 @@ from percpu_emu.machine.events import EventStream
 from percpu_emu.machine.memory import MachineMemory, Topology
 from percpu_emu.machine.rcu import Rcu
 from percpu_emu.machine.services import DirectLine, Services
-from percpu_emu.machine.signals import signals
+from percpu_emu.machine.signals import SIGNALS_TEXT, signals
 
 REAP_SECONDS: Final = 0.01
 SLEEP_US: Final = 10_000
 GRACE_PERIOD_LOOKS: Final = 100
 GRACE_PERIOD_SLEEP_US: Final = 100
 
-_PROTOCOL_PROGRAMS: Final = [
+_PROTOCOL_PROGRAMS: Final[list[ProgramFunction]] = [
     program
     for protocol in PROTOCOLS.values()
     for program in (protocol.css_free, protocol.cpu_dead, protocol.release)
     if program
 ]
-_ENTRIES: Final = list(dict.fromkeys([charge_page, uncharge_page, css.css_killed_ref_fn, *_PROTOCOL_PROGRAMS]))
+_ENTRIES: Final[list[ProgramFunction]] = list(
+    dict.fromkeys([charge_page, uncharge_page, css.css_killed_ref_fn, *_PROTOCOL_PROGRAMS])
+)
 """Programs worth compiling: those that CPUs run, and those that go over all CPUs."""
-_NUMBERED: Final = [charge_slab, uncharge_slab]
+_NUMBERED: Final[list[ProgramFunction]] = [charge_slab, uncharge_slab]
 """Programs that CPUs run by the reference engine."""
 
 Hook = Callable[[int], None]
@@ -77,6 +79,7 @@ class Machine:
         self.protocol = config.protocol
         self.events = events or EventStream()
         self.image = _image(tuple(config.workers), tuple(config.programs))
+        prepare([SIGNALS_TEXT, performer_text(), *self.image.texts], self._show_preparing)
         self.memory = MachineMemory(config.topology, config.profile.layout(config.topology.cpus_per_node))
         self.cpus = CpuProcesses(self.memory, self.image)
         self.rcu = Rcu(self.memory, self.events, config.stall_seconds, self.cpus.whereabouts)
@@ -92,7 +95,7 @@ class Machine:
         self._reap_at = 0.0
 
     def __enter__(self) -> Self:
-        self.image.load(lambda done, of: self.events.emit("progress", done=done, of=of, what="preparing programs"))
+        self.image.load()
         signals()  # loaded here, a CPU process starts in 5 ms instead of 50
         try:
             for cpu in range(self.topology.cpus):
@@ -104,8 +107,13 @@ class Machine:
         self.events.emit("machine_started", cpus=self.topology.cpus, nodes=self.topology.nodes)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
+
+    def _show_preparing(self, done: int, of: int) -> None:
+        self.events.emit("progress", done=done, of=of, what="compiling, the first time only")
 
     def close(self) -> None:
         """End every CPU process and give the memory back."""
@@ -147,8 +155,7 @@ class Machine:
     def rest(self) -> None:
         """Stop every CPU's worker; all CPUs are idle when this returns."""
         numbers = {cpu: self.cpus.command(cpu, Command.REST) for cpu in self.cpus.online}
-        for cpu, number in numbers.items():
-            self.wait_for(lambda cpu=cpu, number=number: cpu not in self.cpus.online or self.cpus.done(cpu, number))
+        self.wait_for(lambda: all(self.cpus.done(cpu, numbers[cpu]) for cpu in self.cpus.online))
 
     # --- waiting
 

@@ -75,7 +75,7 @@ class DirectLine:
     def _call(self, _block: int, code: int, a: int, b: int) -> int:
         try:
             return self._answer(code, a, b)
-        except BaseException as error:  # noqa: BLE001 - no exception passes through compiled code; `reraise` has it
+        except BaseException as error:
             self._raised = error
             self._block[c.FAULT] = c.REFUSED
             return 0

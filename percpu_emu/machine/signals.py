@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from percpu_emu.lang.cache import load_compiled
 
-_TEXT: Final = '''
+SIGNALS_TEXT: Final = '''
 from numba import cfunc
 from percpu_emu.lang import context as c
 from percpu_emu.shm import atomics, syscalls
@@ -104,4 +104,4 @@ def mailbox(block, code, a, b):
 @cache
 def signals() -> Any:
     """The compiled functions of this module's text, as attributes."""
-    return load_compiled(_TEXT)
+    return load_compiled(SIGNALS_TEXT)

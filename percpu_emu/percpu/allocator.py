@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 NULL: Final = 0
 
 
-class PerCpuExhausted(MemoryError):  # noqa: N818
+class PerCpuExhausted(MemoryError):
     """No room for an area, or no page to put under it; what was there before is as it was."""
 
 
-class BadFree(ValueError):  # noqa: N818
+class BadFree(ValueError):
     """A pointer to be freed is not that of a live area; nothing has changed."""
 
 

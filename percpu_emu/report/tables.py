@@ -21,7 +21,7 @@ _LABELS = {
 }
 
 
-def comparison_table(figures: Mapping[str, Any], letter: Mapping[str, Letter]) -> Table:
+def comparison_table(figures: Mapping[str, Any], letter: Mapping[Any, Letter]) -> Table:
     """Protocols side by side, each beside what the cover letter says; a row for each reading of each figure."""
     table = Table(title_justify="left", show_edge=False, pad_edge=False)
     table.add_column("")
@@ -42,7 +42,7 @@ def comparison_table(figures: Mapping[str, Any], letter: Mapping[str, Letter]) -
     return table
 
 
-def _costs(figures: Mapping[str, Any], letter: Mapping[str, Letter]) -> list[str]:
+def _costs(figures: Mapping[str, Any], letter: Mapping[Any, Letter]) -> list[str]:
     cells = []
     for protocol, of_protocol in figures.items():
         cells.append(_number(of_protocol.get("kb_per_dying_cgroup")))

@@ -1,0 +1,1 @@
+"""Scenarios: their files, what their steps do, what is expected of them."""

@@ -12,8 +12,8 @@ from percpu_emu.machine import Cgroup, CgroupError, CgroupTree, CpuDied, Machine
 from percpu_emu.scenario import schema
 
 if TYPE_CHECKING:
-    from percpu_emu.scenario.schema import Part, Scenario
     from percpu_emu.scenario.figures import Meter
+    from percpu_emu.scenario.schema import Part, Scenario
 
 
 class Shell:

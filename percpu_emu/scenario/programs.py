@@ -14,7 +14,7 @@ from percpu_emu.lang.source import is_program
 WORKER_ARGUMENTS = 2
 
 
-class ProgramNotFound(ValueError):  # noqa: N818
+class ProgramNotFound(ValueError):
     """No such program, or a file that holds none."""
 
 
@@ -39,10 +39,9 @@ def _program_in(path: Path) -> ProgramFunction:
         spec.loader.exec_module(module)
     except Exception as error:
         raise ProgramNotFound(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
-    program = getattr(module, path.stem.replace("-", "_"), None)
-    if not is_program(program):
+    function: ProgramFunction | None = getattr(module, path.stem.replace("-", "_"), None)
+    if function is None or not is_program(function):
         raise ProgramNotFound(f"{path} has no program (a function that yields operations) named {path.stem}")
-    function: ProgramFunction = program
     if function.__code__.co_argcount != WORKER_ARGUMENTS:
         raise ProgramNotFound(f"{path}: {path.stem} takes (memcg, turn), not {function.__code__.co_argcount} arguments")
     return function

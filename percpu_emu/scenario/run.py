@@ -14,6 +14,7 @@ from percpu_emu.scenario.actions import Shell
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.figures import Meter
 from percpu_emu.scenario.load import Loaded
+from percpu_emu.scenario.schema import ProtocolName
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
 
 
@@ -58,7 +59,7 @@ class _Outcome:
     cut_short: str | None
 
 
-def _run_protocol(loaded: Loaded, name: str, events: EventStream) -> _Outcome:
+def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream) -> _Outcome:
     scenario = loaded.scenario
     topology = Topology.spread(scenario.machine.cpus, scenario.machine.nodes)
     config = MachineConfig(topology, loaded.profile, PROTOCOLS[name], loaded.workers, scenario.machine.stall_seconds)

@@ -13,7 +13,7 @@ ProtocolName: TypeAlias = Literal["original", "patched"]
 
 def _inside_the_tree(path: str) -> str:
     if path != "." and any(part in (".", "..") for part in path.split("/")):
-        raise ValueError(f"{path!r} leads out of the tree; a path goes down from the root, \".\" is the root itself")
+        raise ValueError(f'{path!r} leads out of the tree; a path goes down from the root, "." is the root itself')
     return path
 
 
@@ -161,19 +161,7 @@ class During(Part):
 
 
 Step: TypeAlias = Annotated[
-    Mkdir
-    | Attach
-    | Charge
-    | Uncharge
-    | Rmdir
-    | Replace
-    | Settle
-    | Wait
-    | Read
-    | Offline
-    | Online
-    | Repeat
-    | During,
+    Mkdir | Attach | Charge | Uncharge | Rmdir | Replace | Settle | Wait | Read | Offline | Online | Repeat | During,
     Field(discriminator="do"),
 ]
 

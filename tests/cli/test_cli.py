@@ -38,7 +38,16 @@ def command(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedPro
 def test_list_shows_every_kind_and_works_in_any_folder(tmp_path: Path) -> None:
     result = command("list", cwd=tmp_path)
     assert result.returncode == 0
-    for word in ("scenarios:", "dying-cgroups", "programs:", "charge", "protocols:", "patched", "kernels:", "linux-6.1"):
+    for word in (
+        "scenarios:",
+        "dying-cgroups",
+        "programs:",
+        "charge",
+        "protocols:",
+        "patched",
+        "kernels:",
+        "linux-6.1",
+    ):
         assert word in result.stdout
     assert CATALOGUED.keys() == PROTOCOLS.keys()
 
@@ -86,7 +95,10 @@ def test_run_for_people_ends_with_the_verdict(tmp_path: Path) -> None:
         (["run", "nothing"], "percpu-emu: nothing: no scenario of that name; there are: dying-cgroups"),
         (["run", "dying-cgroups", "--cpus", "0"], "machine.cpus: found 0, allowed: greater than or equal to 1"),
         (["run", "dying-cgroups", "--cpus", "2", "--nodes", "3"], "3 nodes need at least as many CPUs"),
-        (["run", "dying-cgroups", "--protocol", "none"], "protocols[0]: found 'none', allowed: 'original' or 'patched'"),
+        (
+            ["run", "dying-cgroups", "--protocol", "none"],
+            "protocols[0]: found 'none', allowed: 'original' or 'patched'",
+        ),
         (["run", "dying-cgroups", "--kernel", "linux-9"], "machine.kernel: found 'linux-9', allowed: linux-5.0-mmotm"),
         (["show", "nothing"], "nothing is named 'nothing'; `percpu-emu list` shows what there is"),
         (["schema", "nothing"], "no schema of 'nothing'; there are: scenario, report"),

@@ -41,7 +41,7 @@ def check(native: int, pcp: int, expected: int) -> Program[int]:
     return agree
 
 
-def percpu_test(ui_one: int) -> Program[int]:
+def percpu_test(ui_one: int) -> Program[int]:  # noqa: PLR0915 - the kernel has it in one function, too
     """All cases, in the order of the module; how many went well."""
     good = 0
     yield preempt_disable()

@@ -6,6 +6,7 @@ import ctypes
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from percpu_emu.lang import cache
 from percpu_emu.lang import context as c
 from percpu_emu.lang.context import Context
 from percpu_emu.lang.image import Image
@@ -24,6 +25,8 @@ FIRST_OBJECT: Final = 2048
 """Where kzalloc begins to hand out the kernel's memory."""
 FIRST_AREA: Final = 512
 """Where alloc_percpu begins, in each unit."""
+MANY: Final = 4
+"""Programs that are worth being compiled side by side."""
 
 Words: TypeAlias = dict[tuple[str, int], int]
 """Words that are not 0, by segment and index."""
@@ -81,6 +84,8 @@ class Rig:
     def prepare(self, programs: Iterable[ProgramFunction]) -> None:
         """Put programs into one image; the others get an image each when they first run."""
         image = Image(list(programs))
+        if len(image.texts) >= MANY:
+            cache.prepare(image.texts, lambda _done, _of: None)
         self._images |= dict.fromkeys(image.entries, image)
 
     def image(self, program: ProgramFunction) -> Image:
@@ -109,14 +114,12 @@ class Rig:
         assert native == reference
         return reference
 
-    def _outcome(
-        self, engine: Callable[..., int], program: ProgramFunction, arguments: tuple[int, ...]
-    ) -> Outcome:
+    def _outcome(self, engine: Callable[..., int], program: ProgramFunction, arguments: tuple[int, ...]) -> Outcome:
         self.reset()
         result: int | str
         try:
             result = engine(program, *arguments)
-        except Exception as error:  # noqa: BLE001 - whichever it is, the engines have to agree
+        except Exception as error:  # whichever it is, the engines have to agree
             result = type(error).__name__
         return Outcome(result, self.words(), list(self._served))
 
@@ -133,7 +136,7 @@ class Rig:
         header[c.LEDGER_STRIDE] = PAGE_SIZE
         header[c.UNIT_OFFSETS : c.UNIT_OFFSETS + CPUS] = [cpu * UNIT_WORDS for cpu in range(CPUS)]
         block[c.CPU] = self.cpu
-        block[c.SERVICE] = ctypes.cast(self._callback, ctypes.c_void_p).value
+        block[c.SERVICE] = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
         block[c.HEADER] = self.segments["control"].address
         self._handed_out = [FIRST_AREA, FIRST_OBJECT]
         self._served.clear()

@@ -1,25 +1,34 @@
-"""Random programs do the same in both engines: the same result or exception, the same words in the end."""
+"""Random programs do the same in both engines: the same result or exception, the same words in the end.
+
+A module of random programs is compiled once, on all processors beforehand, and then run with many arguments.
+`PERCPU_EMU_TEST_MODULES=300 pytest tests/lang/test_differential.py` tries more modules than the usual few.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import random
-from typing import TYPE_CHECKING, Final
+import sys
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
+from percpu_emu.lang.cache import prepare
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
 
 from .rig import UNIT_WORDS, Rig
 from .writer import module_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import ModuleType
+    from collections.abc import Iterator
+    from pathlib import Path
 
-PROGRAMS: Final = 8
-ARGUMENTS: Final = 12
+MODULES: Final = int(os.environ.get("PERCPU_EMU_TEST_MODULES", "12"))
+PROGRAMS: Final = 5
+"""In each module."""
 
 words = st.one_of(
     st.sampled_from([LONG_MIN, LONG_MIN + 1, -33, -1, 0, 1, 2, 33, 63, 64, 1 << 31, 1 << 32, LONG_MAX - 1, LONG_MAX]),
@@ -27,24 +36,44 @@ words = st.one_of(
 )
 
 
+def text_of(seed: int) -> str:
+    return module_text(random.Random(seed), PROGRAMS)
+
+
 @pytest.fixture(scope="module")
-def shared_rig() -> Iterator[Rig]:
+def mains(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """Of each module the program that calls one of its programs."""
+    folder: Path = tmp_path_factory.mktemp("written")
+    found = []
+    for seed in range(MODULES):
+        path = folder / f"random_{seed}.py"
+        path.write_text(text_of(seed))
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = module
+        spec.loader.exec_module(module)
+        found.append(module.main)
+    return found
+
+
+@pytest.fixture(scope="module")
+def rig(mains: list[Any]) -> Iterator[Rig]:
     rig = Rig(before={("memory", 100): 5, ("memory", 101): -7, ("percpu", UNIT_WORDS + 41): LONG_MAX})
+    prepare([rig.image(main).text(main) for main in mains], lambda _done, _of: None)
     yield rig
     rig.close()
 
 
-@pytest.mark.timeout(600)
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
-@given(seed=st.integers(0, 1 << 32), arguments=st.lists(st.tuples(words, words, words), min_size=ARGUMENTS, max_size=ARGUMENTS))
+@pytest.mark.timeout(300 + 10 * MODULES)
+@pytest.mark.parametrize("seed", range(MODULES))
+@settings(max_examples=60)
+@given(which=st.integers(0, PROGRAMS - 1), arguments=st.tuples(words, words, words))
 def test_random_programs_do_the_same_in_both_engines(
-    module_of: Callable[[str], ModuleType], shared_rig: Rig, seed: int, arguments: list[tuple[int, int, int]]
+    rig: Rig, mains: list[Any], seed: int, which: int, arguments: tuple[int, int, int]
 ) -> None:
-    text = module_text(random.Random(seed), PROGRAMS)
-    main = module_of(text).main
-    for which in range(PROGRAMS):
-        for triple in arguments:
-            reference, native = shared_rig.outcomes(main, which, *triple)
-            if reference != native:
-                note(text)
-            assert (which, triple, native) == (which, triple, reference)
+    reference, native = rig.outcomes(mains[seed], which, *arguments)
+    if reference != native:
+        note(text_of(seed))
+    assert native == reference

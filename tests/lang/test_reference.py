@@ -35,8 +35,8 @@ def without_result(n: int) -> Program[None]:
 
 
 def with_result_of_it(n: int) -> Program[int]:
-    x: Any = yield from without_result(n)
-    return x + 1
+    x = yield from without_result(n)  # type: ignore[func-returns-value]
+    return 1 + x  # type: ignore[operator]
 
 
 def failing(n: int) -> Program[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -15,6 +14,7 @@ from percpu_emu.lang.source import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 PROLOGUE: Final = """\
 import enum
@@ -179,9 +179,11 @@ WHOLE: Final = {
     "def p(x):\n    yield smp_mb()\n    match x: #!\n        case 1:\n            pass": (
         "`match x:`: Match is not part of the language"
     ),
-    "def p(x):\n    y = (yield #!\n        read_once(x) + x)": "`yield (read_once(x) + x)`: only an operation is yielded",
+    "def p(x):\n    y = (yield #!\n        read_once(x) + x)": (
+        "`yield (read_once(x) + x)`: only an operation is yielded"
+    ),
     "def p(x):\n    y = (yield read_once(x)) + (\n        plain(x)) #!": "`plain(x)`: it is no operation",
-    "def p(x):\n    y = yield read_once(x)\n    z = lambda: y #!": "`lambda: y`: Lambda is not part of the language",
+    "def p(x):\n    y = yield read_once(x)\n    z = lambda: y #!": ("`lambda: y`: Lambda is not part of the language"),
     # the program itself
     "p = lambda x: (yield read_once(x)) #!": "a program is a plain `def`, neither async nor a lambda",
     "p = max([\n    lambda x: (yield read_once(x))]) #!": "a program is a plain `def`, neither async nor a lambda",
@@ -204,7 +206,9 @@ WHOLE: Final = {
         "p calls itself; a program does not recurse"
     ),
     # programs that this one brings along
-    "def p(x):\n    yield from q(x)\ndef q(x):\n    yield plain(x) #!": "`yield plain(x)`: only an operation is yielded",
+    "def p(x):\n    yield from q(x)\ndef q(x):\n    yield plain(x) #!": (
+        "`yield plain(x)`: only an operation is yielded"
+    ),
     "def p(x):\n    yield call_rcu(q, x)\ndef q(x):\n    yield queue_work(r, x)\ndef r(x):\n    yield plain(x) #!": (
         "`yield plain(x)`: only an operation is yielded"
     ),
@@ -253,9 +257,7 @@ def test_every_refusal_of_the_compiler_is_in_the_table(module_of: Callable[[str]
         refusing = next(frame for frame in reversed(frames) if frame.tb_frame.f_code.co_name != "refuse")
         reached.add((refusing.tb_frame.f_code.co_filename, refusing.tb_lineno))
     places = {place for module in (native, source, subset, image) for place in refusing_lines(module)}
-    untested = {
-        (file, lines) for file, lines in places if not any(file == f and line in lines for f, line in reached)
-    }
+    untested = {(file, lines) for file, lines in places if not any(file == f and line in lines for f, line in reached)}
     assert untested == {worker_refusal()}
 
 

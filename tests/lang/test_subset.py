@@ -59,7 +59,7 @@ ACCEPTED: Final = [
     "for i in range(x):\n    if i:\n        break\n    else:\n        y = 1\n    z = y",
     "y = 1\nwhile x:\n    x -= 1\n    y += 1\nreturn y",
     "while True:\n    y = 1\n    if x:\n        break\nreturn y",
-    "while 1:\n    x -= 1\n    if x:\n        y = 1\n        break\n    if x > 1:\n        y = 2\n        break\nreturn y",
+    "while 1:\n    if x:\n        y = 1\n        break\n    if x > 1:\n        y = 2\n        break\nreturn y",
     "while True:\n    x = yield read_once(x)\n    if x:\n        return x",
     "while True:\n    y = 1\n    while x:\n        break\n    break\nreturn y",
     "return x\nreturn y\ny = 1",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
 PROLOGUE: Final = """\
@@ -74,7 +75,10 @@ class Writer:
         """The module, with `main(which, a, b, c)`, which calls one of the programs."""
         main = ["", "def main(which, a, b, c):", "    yield smp_mb()"]
         for number, (name, (parameters, _)) in enumerate(self.costs.items()):
-            main += [f"    if which == {number}:", f"        return (yield from {name}({', '.join('abc'[:parameters])}))"]
+            main += [
+                f"    if which == {number}:",
+                f"        return (yield from {name}({', '.join('abc'[:parameters])}))",
+            ]
         return "\n".join([*self.lines, *main, ""])
 
     def program(self) -> None:
@@ -109,7 +113,8 @@ class Writer:
         kinds += ["if"] * 3 + ["for", "for_from", "while", "while_true"] if depth else []
         kinds += ["break", "continue"] if self._loops else []
         kind = self._one_of([*kinds, "return", "pass"])
-        return getattr(self, f"_write_{kind}")(assigned, depth, indent)  # type: ignore[no-any-return]
+        write: Callable[[frozenset[str], int, str], frozenset[str] | None] = getattr(self, f"_write_{kind}")
+        return write(assigned, depth, indent)
 
     def _write_assign(self, assigned: frozenset[str], _depth: int, indent: str) -> frozenset[str]:
         names = self._one_of([["x"], ["y"], ["z"], ["x", "y"], ["ops"], ["ctx"], ["a"]])
@@ -215,14 +220,16 @@ class Writer:
 
     def _expression(self, assigned: frozenset[str], depth: int) -> str:
         kinds = ["constant", "local", "local"]
-        kinds += ["binary"] * 4 + ["unary", "compare", "chain", "logic", "not", "choice", "pure", "yield"] * (depth > 0)
-        return getattr(self, f"_{self._one_of(kinds if depth else kinds[:3])}")(assigned, depth - 1)  # type: ignore[no-any-return]
+        if depth > 0:
+            kinds += ["binary"] * 4 + ["unary", "compare", "chain", "logic", "not", "choice", "pure", "yield"]
+        write: Callable[[frozenset[str], int], str] = getattr(self, f"_{self._one_of(kinds)}")
+        return write(assigned, depth - 1)
 
     def _constant(self, _assigned: frozenset[str], _depth: int) -> str:
-        return self._one_of(CONSTANTS)
+        return str(self._one_of(CONSTANTS))
 
     def _local(self, assigned: frozenset[str], depth: int) -> str:
-        return self._one_of(sorted(assigned)) if assigned else self._constant(assigned, depth)
+        return str(self._one_of(sorted(assigned))) if assigned else self._constant(assigned, depth)
 
     def _binary(self, assigned: frozenset[str], depth: int) -> str:
         left, symbol, right = self._expression(assigned, depth), self._one_of(BINARY), self._expression(assigned, depth)
@@ -290,7 +297,7 @@ class Writer:
         return f"(yield {name}({self._arguments(assigned, depth, WORD_OPERATIONS[name], pointer)}))"
 
     def _pointer(self, assigned: frozenset[str], depth: int, base: str) -> str:
-        return self._one_of([base, f"{base} + 1", f"{base} + ({self._expression(assigned, depth)} & 3)"])
+        return str(self._one_of([base, f"{base} + 1", f"{base} + ({self._expression(assigned, depth)} & 3)"]))
 
     def _arguments(self, assigned: frozenset[str], depth: int, count: int, *before: str) -> str:
         return ", ".join([*before, *(self._expression(assigned, depth) for _ in range(count))])

@@ -218,9 +218,7 @@ def test_a_difference_that_no_death_explains_is_not_excused_by_one(make_machine:
     rig.machine.doubts.append(Doubt(1, address, "MEMCG_CACHE", delta=1, held=5))
     rig.machine.execute(programs.set_word, address, 3)
     rig.tree.audit_all()
-    assert [str(imbalance) for imbalance in rig.tree.audit.imbalances] == [
-        "MEMCG_CACHE is 3, 0 were added: 3 too many"
-    ]
+    assert [str(imbalance) for imbalance in rig.tree.audit.imbalances] == ["MEMCG_CACHE is 3, 0 were added: 3 too many"]
 
 
 def test_a_reference_too_many_keeps_a_cgroup(make_machine: MakeMachine) -> None:

@@ -55,7 +55,9 @@ def test_a_load_gives_the_word(segment: Segment, instruction: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "instruction", [atomics.write_once, atomics.store_release, atomics.local_write], ids=["write_once", "release", "local"]
+    "instruction",
+    [atomics.write_once, atomics.store_release, atomics.local_write],
+    ids=["write_once", "release", "local"],
 )
 def test_a_store_changes_the_word_and_no_other(segment: Segment, instruction: Any) -> None:
     store = compiled(instruction, 1, gives=False)
@@ -130,6 +132,11 @@ def loop(counter, start, times):
         {add}
     return 0
 """
+BY_COMPARE_EXCHANGE: Final = """\
+old = read_once(counter)
+        while compare_exchange(counter, old, old + 1) != old:
+            old = read_once(counter)
+"""
 
 
 def adding(add: str) -> Any:
@@ -161,7 +168,7 @@ def test_two_processes_lose_nothing_by_atomic_add(segment: Segment) -> None:
     "add",
     [
         "fetch_add(counter, 1)",
-        "old = read_once(counter)\n        while compare_exchange(counter, old, old + 1) != old: old = read_once(counter)",
+        BY_COMPARE_EXCHANGE,
     ],
     ids=["fetch_add", "compare_exchange"],
 )

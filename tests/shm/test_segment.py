@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import resource
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -103,7 +104,7 @@ def test_a_child_process_has_it_at_the_same_address(segment: Segment) -> None:
 
 
 def test_it_has_no_name_in_any_file_system(segment: Segment) -> None:
-    assert os.readlink(f"/proc/self/fd/{segment.fd}") == "/memfd:percpu-emu:test (deleted)"
+    assert str(Path(f"/proc/self/fd/{segment.fd}").readlink()) == "/memfd:percpu-emu:test (deleted)"
 
 
 def test_it_can_be_closed_twice(segment: Segment) -> None:
@@ -130,10 +131,10 @@ def test_refused_address_space_is_out_of_pages_with_the_reason() -> None:
 def test_a_failed_start_leaves_no_descriptor() -> None:
     def make() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(list(Path("/proc/self/fd").iterdir()))
         with pytest.raises(OutOfPages, match="segment huge: 1099511627776 bytes of address space refused"):
             Segment("huge", 1 << 40)
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
 
     assert outcome_in_child(make) == "done"
 

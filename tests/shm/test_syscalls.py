@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from numba import njit, types
 
-from percpu_emu.shm import PAGE_SIZE, Segment, syscalls
+from percpu_emu.shm import PAGE_SIZE, Segment
+from percpu_emu.shm.syscalls import futex_wait, futex_wake, sched_yield, usleep
 
 from .processes import started
 
@@ -20,24 +21,15 @@ LONG: Final = 30_000_000
 """Microseconds that no test waits."""
 
 
-@njit([WORD(WORD, WORD, WORD)])
-def wait(address: int, value: int, microseconds: int) -> Any:
-    return syscalls.futex_wait(address, value, microseconds)
+def compiled(function: Any, arguments: int) -> Any:
+    names = ", ".join("abc"[:arguments])
+    return njit([WORD(*[WORD] * arguments)])(eval(f"lambda {names}: function({names})", {"function": function}))
 
 
-@njit([WORD(WORD)])
-def wake(address: int) -> Any:
-    return syscalls.futex_wake(address)
-
-
-@njit([WORD(WORD)])
-def sleep(microseconds: int) -> Any:
-    return syscalls.usleep(microseconds)
-
-
-@njit([WORD()])
-def give_way() -> Any:
-    return syscalls.sched_yield()
+wait = compiled(futex_wait, 3)
+wake = compiled(futex_wake, 1)
+sleep = compiled(usleep, 1)
+give_way = compiled(sched_yield, 0)
 
 
 @pytest.fixture
