@@ -45,8 +45,8 @@ def loop(bases, table, command, turn, end):
 class Image:
     """Programs compiled for the native engine.
 
-    `entries` can be started by a command, `workers` are called turn after turn inside a CPU process. Programs that these
-    call are found by themselves. `numbered` programs, and those that are queued as callbacks, get a number; they are
+    `entries` can be started by a command, `workers` are called turn after turn inside a CPU process. What these
+    call is found by itself. `numbered` programs, and those that are queued as callbacks, get a number; they are
     compiled only where they are entries too: a callback that runs seldom is not worth a second of compiling. All of
     them are checked, and every callback, mark and warning has its number, before anything runs: CPU processes inherit
     the same numbers.

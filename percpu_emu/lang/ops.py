@@ -39,7 +39,7 @@ def per_cpu(pointer: int, cpu: int) -> PerCpu:
     return PerCpu(pointer, cpu)
 
 
-# --- words -----------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------------------------
 
 
 def read_once(pointer: Pointer) -> Op:
@@ -92,7 +92,7 @@ def cmpxchg(pointer: Pointer, old: int, new: int) -> Op:
     return Op("cmpxchg", (pointer, old, new))
 
 
-# --- this CPU's copy: one instruction, not LOCKed -----------------------------------------------------------------
+# --- this CPU's copy: one instruction, not LOCKed -------------------------------------------------------------------
 
 
 def this_cpu_read(pointer: int) -> Op:
@@ -228,7 +228,7 @@ def local_irq_restore(flags: int) -> Op:
     return Op("local_irq_restore", (flags,))
 
 
-# --- memory, waiting, the machine -------------------------------------------------------------------------------------
+# --- memory, waiting, the machine -----------------------------------------------------------------------------------
 
 
 def alloc_percpu(size: int, align: int) -> Op:
@@ -281,7 +281,7 @@ def cpumask_next(cpu: int, mask: int) -> Op:
     return Op("cpumask_next", (cpu, mask))
 
 
-# --- what is ours: the ledger and the trace -----------------------------------------------------------------------------
+# --- what is ours: the ledger and the trace -------------------------------------------------------------------------
 
 
 def ledger_add(counter: int, delta: int) -> Op:

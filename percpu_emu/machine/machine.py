@@ -107,9 +107,7 @@ class Machine:
         self.events.emit("machine_started", cpus=self.topology.cpus, nodes=self.topology.nodes)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _show_preparing(self, done: int, of: int) -> None:

@@ -19,7 +19,7 @@ class ProgramNotFound(ValueError):
 
 
 def find_program(name: str, folder: Path) -> ProgramFunction:
-    """The worker of that name, or in the file at that path (from `folder`, or from here): the file's name is its name."""
+    """The worker of that name, or in the file at that path (from `folder`, or from here), whose name is its own."""
     known = bundled_files("workers", ".py")
     candidates = [known[name]] if name in known else [folder / name, Path(name)]
     path = next((candidate for candidate in candidates if candidate.is_file()), None)

@@ -61,7 +61,7 @@ class Segment:
         return os.fstat(self.fd).st_blocks * 512 // PAGE_SIZE
 
     def holds_data(self, offset: int, length: int) -> bool:
-        """Whether a page of the range was touched, by a read or a write, since the last `punch`; `populate` is no touch."""
+        """Whether a page of the range was read or written since the last `punch`; `populate` does neither."""
         return next(self.data_pages(offset, length), None) is not None
 
     def data_pages(self, offset: int, length: int) -> Iterator[int]:

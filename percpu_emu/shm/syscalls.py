@@ -46,7 +46,7 @@ def usleep(_typingctx: Any, microseconds: Any) -> Any:
 
 
 @intrinsic
-def _futex(_typingctx: Any, address: Any, operation: Any, value: Any, nanoseconds: Any) -> Any:
+def _futex(_typingctx: Any, address: Any, operation: Any, value: Any, nanoseconds: Any) -> Any:  # noqa: ARG001
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         address, operation, value, nanoseconds = args
         second = ir.Constant(_WORD, 1_000_000_000)
