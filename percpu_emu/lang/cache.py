@@ -8,18 +8,14 @@ import importlib.util
 import os
 import platform
 import shutil
-import signal
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Final
 
 from percpu_emu import shm
-from percpu_emu.shm import die_with
 
 _PROLOGUE: Final = """\
 # Made by percpu_emu.lang; numba keeps its machine code beside this file.
@@ -37,6 +33,7 @@ def context(bases):
 """
 
 
+@cache
 def load_compiled(text: str) -> ModuleType:
     """The module of that text, which may use `njit`, WORD, BASES, `ops` (lang.primitives) and `context(bases)`.
 
@@ -55,48 +52,9 @@ def load_compiled(text: str) -> ModuleType:
     return module
 
 
-def prepare(texts: Sequence[str], progress: Callable[[int, int], None]) -> None:
-    """Compile those texts that have not been compiled yet, on all processors; `load_compiled` finds them afterwards.
-
-    What goes wrong in doing so goes wrong again, and is told, when the text is loaded.
-    """
-    missing = sorted((text for text in texts if not _is_compiled(text)), key=len, reverse=True)
-    processes = min(os.cpu_count() or 1, len(missing))
-    pids = {_compile_apart(missing[first::processes]) for first in range(processes)}
-    try:
-        while pids:
-            progress(sum(map(_is_compiled, missing)), len(missing))
-            pids = {pid for pid in pids if os.waitpid(pid, os.WNOHANG) == (0, 0)}
-            time.sleep(0.05)
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-
-
-def _compile_apart(texts: Sequence[str]) -> int:
-    parent = os.getpid()
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        die_with(parent)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for text in texts:
-            load_compiled(text)
-    finally:
-        os._exit(0)
-
-
 def _path_of(text: str) -> Path:
     digest = hashlib.sha256(_foundation() + text.encode()).hexdigest()[:20]
     return cache_folder() / f"image_{digest}.py"
-
-
-def _is_compiled(text: str) -> bool:
-    path = _path_of(text)
-    indexes = list((path.parent / "__pycache__").glob(f"{path.stem}.*.nbi"))  # numba's, one for each entry point
-    return len(indexes) >= text.count("cache=True")
 
 
 @cache

@@ -22,6 +22,8 @@ from percpu_emu.lang.source import Refused
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from percpu_emu.lang.ops import ProgramFunction
+
     from .rig import Rig
 
 
@@ -199,6 +201,69 @@ def test_changed_primitives_make_another_module(own_cache: Path, monkeypatch: py
     monkeypatch.setattr(cache, "_foundation", lambda: b"other primitives")
     Image([second]).load()
     assert len(list(own_cache.glob("image_*.py"))) == 2
+
+
+def texts_of(*programs: ProgramFunction) -> list[str]:
+    return Image(programs).texts
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_what_was_prepared_is_only_loaded() -> None:
+    shown: list[tuple[int, int]] = []
+    image = Image([called, second, third])
+    cache.prepare(image.texts, lambda done, of: shown.append((done, of)))
+    for program in image.entries:
+        compiled: Any = image.compiled(program)
+        assert (len(compiled.stats.cache_misses), len(compiled.stats.cache_hits)) == (0, 1)
+    assert shown[0] == (0, 3)
+    assert shown == sorted(shown)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_what_is_prepared_already_is_not_prepared_again() -> None:
+    Image([second]).load()
+    shown: list[tuple[int, int]] = []
+    cache.prepare(texts_of(second), lambda done, of: shown.append((done, of)))
+    assert shown == []
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_text_that_cannot_be_compiled_is_told_when_it_is_loaded() -> None:
+    text = "@njit(WORD(WORD), cache=True)\ndef run(a):\n    return nowhere\n"
+    cache.prepare([text, *texts_of(second)], lambda _done, _of: None)
+    with pytest.raises(Exception, match="nowhere"):
+        cache.load_compiled(text)
+    compiled: Any = Image([second]).compiled(second)
+    assert compiled.stats.cache_hits
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_an_interrupted_preparation_leaves_no_process() -> None:
+    def interrupt(_done: int, _of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.prepare(texts_of(called, second), interrupt)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_preparation_for_which_there_are_no_processes_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork = os.fork
+    forked: list[int] = []
+
+    def fork_once() -> int:
+        if forked:
+            raise BlockingIOError("no process")
+        forked.append(fork())
+        return forked[0]
+
+    monkeypatch.setattr(os, "fork", fork_once)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
+    with pytest.raises(BlockingIOError, match="no process"):
+        cache.prepare(texts_of(called, second), lambda _done, _of: None)
+    assert not Path(f"/proc/{forked[0]}").exists()
 
 
 SCRIPT: Final = """
