@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from types import FrameType
@@ -22,6 +21,7 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of whatever is done at random.")]
 Name = Annotated[str, typer.Argument(help="Name of a bundled scenario, or path of a scenario file.")]
 
 
@@ -36,25 +36,37 @@ def version(
 
 
 @app.command("list")
-def list_(as_json: Json = False) -> None:
+def list_(as_json: Json = False, seed: Seed = None) -> None:
     """The bundled scenarios, programs, protocols and kernels."""
     from percpu_emu.cli.catalogue import catalogue, print_catalogue
 
+    entries = catalogue()
     if as_json:
-        typer.echo(json.dumps(catalogue()))
+        from percpu_emu.cli.reading import print_json
+
+        print_json("list", "", entries, found=all(entries.values()), seed=seed)
     else:
-        print_catalogue(catalogue())
+        print_catalogue(entries)
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A scenario, program, protocol or kernel, or a path.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="A scenario, program, protocol or kernel, or a path.")],
+    as_json: Json = False,
+    seed: Seed = None,
+) -> None:
     """What one of them is, in prose."""
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("show", name, as_json=False):
+    with errors_for_people("show", name, as_json=as_json):
         from percpu_emu.cli.describe import describe
+        from percpu_emu.cli.reading import print_json
 
-        typer.echo(describe(name))
+        text = describe(name)
+        if as_json:
+            print_json("show", name, {"text": text}, found=bool(text), seed=seed)
+        else:
+            typer.echo(text)
 
 
 @app.command()
@@ -67,7 +79,7 @@ def run(
     seconds: Annotated[float | None, typer.Option(help="Length of what runs for a time.")] = None,
     kernel: Annotated[str | None, typer.Option(help="Kernel profile, by name or path.")] = None,
     protocol: Annotated[list[str] | None, typer.Option(help="Run under this protocol only; may be repeated.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of what the scenario does at random.")] = None,
+    seed: Seed = None,
 ) -> None:
     """A scenario on real processes, at native speed."""
     overrides = {

@@ -100,6 +100,7 @@ class Cpu:
         except Stopped:
             return 0, Fault.STOPPED
         finally:
+            self._block[c.FAULT] = 0
             self._call.idle_enter(self._bases)
 
     def _stretch(self, command: int, loop: Any, table: int, stretch: int, rest: int) -> None:

@@ -27,9 +27,10 @@ from percpu_emu.machine.cpu import Command, Fault
 from percpu_emu.machine.cpus import CpuProcesses
 from percpu_emu.machine.deaths import Doubt, doubts_of
 from percpu_emu.machine.events import EventStream
+from percpu_emu.machine.mail import Mail
 from percpu_emu.machine.memory import MachineMemory, Topology
 from percpu_emu.machine.rcu import Rcu
-from percpu_emu.machine.services import DirectLine, Services
+from percpu_emu.machine.services import DirectLine
 from percpu_emu.machine.signals import SIGNALS_TEXT, signals
 
 REAP_SECONDS: Final = 0.01
@@ -87,7 +88,7 @@ class Machine:
         self.after: dict[ProgramFunction, Hook] = {}
         self.doubts: list[Doubt] = []
         self._work: deque[tuple[ProgramFunction, int]] = deque()
-        self._services = Services(self.memory)
+        self._mail = Mail(self.memory, self.image, self.events, self.rcu, self._deliver)
         ctx = self.memory.context(self.memory.coordinator)
         self._bases = ctx.bases()
         self._reference = Reference(ctx, self.image)
@@ -169,7 +170,7 @@ class Machine:
 
     def settle(self) -> None:
         """Look round until no callback and no work is left: every release that is due has happened."""
-        self.wait_for(lambda: self.rcu.idle and not self._work and not self._ring_entries())
+        self.wait_for(lambda: self.rcu.idle and not self._work and not self._mail.waiting())
 
     def run_for(self, seconds: float) -> None:
         """Look round for a while."""
@@ -191,8 +192,8 @@ class Machine:
     def poll(self) -> bool:
         """Do what is due now; whether there was anything."""
         self._bury_the_dead()
-        busy = self._drain_rings() > 0
-        busy |= self._answer_requests() > 0
+        busy = self._mail.drain_rings() > 0
+        busy |= self._mail.answer_requests() > 0
         busy |= self.rcu.advance()
         busy |= self.rcu.run_ready() > 0
         busy |= self._run_work() > 0
@@ -228,7 +229,7 @@ class Machine:
             doubts = doubts_of(self.memory, cpu)
             self.doubts += doubts
             self.events.emit("cpu_died", cpu=cpu, exitcode=exitcode, doubts=[str(doubt) for doubt in doubts])
-            self._drain_ring(cpu)
+            self._mail.drain_ring(cpu)
             self._cpu_dead(cpu)
 
     # --- what CPUs and programs leave for the coordinator
@@ -250,74 +251,14 @@ class Machine:
             self._run_queued(*self._work.popleft())
         return count
 
-    def _ring_entries(self) -> int:
-        return int((self.memory.blocks[:, c.RING_TAIL] - self.memory.blocks[:, c.RING_HEAD]).sum())
-
-    def _drain_rings(self) -> int:
-        waiting = self.memory.blocks[:, c.RING_TAIL] != self.memory.blocks[:, c.RING_HEAD]
-        return sum(self._drain_ring(number) for number in waiting.nonzero()[0].tolist())
-
-    def _drain_ring(self, number: int) -> int:
-        block = self.memory.blocks[number]
-        head, tail = int(block[c.RING_HEAD]), int(block[c.RING_TAIL])
-        for entry in range(head, tail):
-            what, argument = block[c.RING + entry % c.RING_ENTRIES * 2 :][:2].tolist()
-            self._queue(self.image.program(what >> 1), argument, what & 1)
-        block[c.RING_HEAD] = tail
-        return tail - head
-
-    def _queue(self, function: ProgramFunction, argument: int, kind: int) -> None:
+    def _deliver(self, function: ProgramFunction, argument: int, kind: int) -> None:
         if kind == c.WORK:
             self._work.append((function, argument))
         else:
             self.rcu.call(lambda: self._run_queued(function, argument))
 
-    def _answer_requests(self) -> int:
-        asking = (self.memory.blocks[: self.topology.cpus, c.REQUEST] == c.ASKED).nonzero()[0].tolist()
-        return sum(self._answer_request(cpu) for cpu in asking)
-
-    def _answer_request(self, cpu: int) -> int:
-        block = self.memory.blocks[cpu]
-        code, a, b = block[c.REQUEST_CODE : c.REQUEST_CODE + 3].tolist()
-        if code == c.SYNCHRONIZE_RCU:
-            block[c.REQUEST] = c.TAKEN
-            self.rcu.call(lambda: self._reply(cpu, 0))
-        elif code == c.RCU_BARRIER:
-            block[c.REQUEST] = c.TAKEN
-            self._drain_rings()
-            self.rcu.barrier(lambda: self._reply(cpu, 0))
-        elif code == c.DRAIN_RING:
-            self._drain_ring(cpu)
-            self._reply(cpu, 0)
-        else:
-            self._reply(cpu, self._answer_or_refuse(cpu, code, a, b))
-        return 1
-
-    def _answer_or_refuse(self, cpu: int, code: int, a: int, b: int) -> int:
-        try:
-            return self._services.answer(code, a, b)
-        except ValueError as error:
-            self.memory.blocks[cpu, c.FAULT] = c.REFUSED
-            self.events.emit("refused", cpu=cpu, reason=str(error))
-            return 0
-
-    def _reply(self, cpu: int, answer: int) -> None:
-        if self.memory.blocks[cpu, c.REQUEST] != 0:  # else its process died meanwhile, and another one came up
-            self.memory.blocks[cpu, c.ANSWER] = answer
-            signals().publish(self.memory.block_address(cpu, c.REQUEST), c.ANSWERED)
-
     def _answer_directly(self, code: int, a: int, b: int) -> int:
-        """A request of the coordinator's own programs, which nobody else can look round for."""
-        if code == c.DRAIN_RING:
-            return self._drain_ring(self.memory.coordinator)
-        if code in (c.SYNCHRONIZE_RCU, c.RCU_BARRIER):
-            over: list[bool] = []
-            self._drain_rings()
-            register = self.rcu.call if code == c.SYNCHRONIZE_RCU else self.rcu.barrier
-            register(lambda: over.append(True))
-            self.wait_for(lambda: bool(over))
-            return 0
-        return self._services.answer(code, a, b)
+        return self._mail.answer_directly(code, a, b, self.wait_for)
 
 
 @cache

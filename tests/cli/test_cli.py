@@ -67,6 +67,13 @@ def test_show_describes_whatever_list_names(name: str) -> None:
     assert len(result.stdout.splitlines()) > 5
 
 
+@pytest.mark.parametrize("arguments", [["list"], ["show", "patched"]])
+def test_commands_that_only_read_give_the_same_object(arguments: list[str]) -> None:
+    report = Report.model_validate(json.loads(command(*arguments, "--json", "--seed", "3").stdout))
+    assert (report.command, report.verdict, report.seed) == (arguments[0], "pass", 3)
+    assert report.figures
+
+
 def test_show_lists_the_injection_points_of_a_protocol() -> None:
     assert "percpu_rcu_free:1 (line " in command("show", "patched").stdout
 

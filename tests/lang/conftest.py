@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from percpu_emu.lang.cache import cache_folder
+from percpu_emu.lang.cache import cache_folder, load_compiled
 
 from .rig import Rig
 
@@ -55,6 +55,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """An empty cache folder."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("PERCPU_EMU_CACHE", str(folder))
-    cache_folder.cache_clear()
+    forget()
     yield folder
+    forget()
+
+
+def forget() -> None:
+    """Have this process look for its cache folder, and load from it, as a new one would."""
     cache_folder.cache_clear()
+    load_compiled.cache_clear()

@@ -6,7 +6,6 @@ import ctypes
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from percpu_emu.lang import cache
 from percpu_emu.lang import context as c
 from percpu_emu.lang.context import Context
 from percpu_emu.lang.image import Image
@@ -25,8 +24,6 @@ FIRST_OBJECT: Final = 2048
 """Where kzalloc begins to hand out the kernel's memory."""
 FIRST_AREA: Final = 512
 """Where alloc_percpu begins, in each unit."""
-MANY: Final = 4
-"""Programs that are worth being compiled side by side."""
 
 Words: TypeAlias = dict[tuple[str, int], int]
 """Words that are not 0, by segment and index."""
@@ -84,8 +81,6 @@ class Rig:
     def prepare(self, programs: Iterable[ProgramFunction]) -> None:
         """Put programs into one image; the others get an image each when they first run."""
         image = Image(list(programs))
-        if len(image.texts) >= MANY:
-            cache.prepare(image.texts, lambda _done, _of: None)
         self._images |= dict.fromkeys(image.entries, image)
 
     def image(self, program: ProgramFunction) -> Image:

@@ -24,6 +24,8 @@ from percpu_emu.lang.ops import (
     write_once,
 )
 
+from . import operations
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -94,6 +96,24 @@ def test_a_read_and_a_write_are_two_instructions(program: Any) -> None:
 
 def test_atomic_long_add_is_one_locked_add() -> None:
     assert stores(compiled(add_to_all)) == ["lock addq R, (R)", "lock incq (R)", "lock decq (R)", RESULT]
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        (operations.do_atomic_long_fetch_add, "lock xaddq R, (R)"),
+        (operations.do_atomic_long_add_return, "lock xaddq R, (R)"),
+        (operations.do_xchg, "xchgq R, (R)"),
+        (operations.do_cmpxchg, "lock cmpxchgq R, (R)"),
+        (operations.do_this_cpu_add_return, "xaddq R, (R)"),
+        (operations.do_this_cpu_cmpxchg, "cmpxchgq R, (R)"),
+        (operations.do_this_cpu_and, "andq R, (R)"),
+        (operations.do_this_cpu_or, "orq R, (R)"),
+    ],
+)
+def test_a_read_modify_write_is_one_instruction(program: Any, expected: str) -> None:
+    instruction, _result = stores(compiled(program))
+    assert instruction == expected
 
 
 def test_these_programs_are_compiled_anew(own_cache: Path) -> None:

@@ -1,6 +1,6 @@
 """Random programs do the same in both engines: the same result or exception, the same words in the end.
 
-A module of random programs is compiled once, on all processors beforehand, and then run with many arguments.
+A module of random programs is compiled once, and then run with many arguments.
 `PERCPU_EMU_TEST_MODULES=300 pytest tests/lang/test_differential.py` tries more modules than the usual few.
 """
 
@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from percpu_emu.lang.cache import prepare
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
 
 from .rig import UNIT_WORDS, Rig
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MODULES: Final = int(os.environ.get("PERCPU_EMU_TEST_MODULES", "12"))
+MODULES: Final = int(os.environ.get("PERCPU_EMU_TEST_MODULES", "8"))
 PROGRAMS: Final = 5
 """In each module."""
 
@@ -59,9 +58,8 @@ def mains(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def rig(mains: list[Any]) -> Iterator[Rig]:
+def rig() -> Iterator[Rig]:
     rig = Rig(before={("memory", 100): 5, ("memory", 101): -7, ("percpu", UNIT_WORDS + 41): LONG_MAX})
-    prepare([rig.image(main).text(main) for main in mains], lambda _done, _of: None)
     yield rig
     rig.close()
 

@@ -19,10 +19,10 @@ from percpu_emu.lang.image import Image, programs_of
 from percpu_emu.lang.ops import Program, call_rcu, mark, queue_work, smp_mb, warn_on, write_once
 from percpu_emu.lang.source import Refused
 
+from .conftest import forget
+
 if TYPE_CHECKING:
     from types import ModuleType
-
-    from percpu_emu.lang.ops import ProgramFunction
 
     from .rig import Rig
 
@@ -180,6 +180,7 @@ def test_what_was_compiled_once_is_loaded_from_then_on(own_cache: Path) -> None:
     first_time: Any = Image([called]).compiled(called)
     assert (len(first_time.stats.cache_misses), len(first_time.stats.cache_hits)) == (1, 0)
     files = modified(own_cache)
+    forget()
     second_time: Any = Image([called]).compiled(called)
     assert (len(second_time.stats.cache_misses), len(second_time.stats.cache_hits)) == (0, 1)
     assert modified(own_cache) == files
@@ -199,71 +200,14 @@ def test_another_program_is_another_module(own_cache: Path) -> None:
 def test_changed_primitives_make_another_module(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image([second]).load()
     monkeypatch.setattr(cache, "_foundation", lambda: b"other primitives")
+    forget()
     Image([second]).load()
     assert len(list(own_cache.glob("image_*.py"))) == 2
 
 
-def texts_of(*programs: ProgramFunction) -> list[str]:
-    return Image(programs).texts
-
-
 @pytest.mark.usefixtures("own_cache")
-def test_what_was_prepared_is_only_loaded() -> None:
-    shown: list[tuple[int, int]] = []
-    image = Image([called, second, third])
-    cache.prepare(image.texts, lambda done, of: shown.append((done, of)))
-    for program in image.entries:
-        compiled: Any = image.compiled(program)
-        assert (len(compiled.stats.cache_misses), len(compiled.stats.cache_hits)) == (0, 1)
-    assert shown[0] == (0, 3)
-    assert shown == sorted(shown)
-
-
-@pytest.mark.usefixtures("own_cache")
-def test_what_is_prepared_already_is_not_prepared_again() -> None:
-    Image([second]).load()
-    shown: list[tuple[int, int]] = []
-    cache.prepare(texts_of(second), lambda done, of: shown.append((done, of)))
-    assert shown == []
-
-
-@pytest.mark.usefixtures("own_cache")
-def test_a_text_that_cannot_be_compiled_is_told_when_it_is_loaded() -> None:
-    text = "@njit(WORD(WORD), cache=True)\ndef run(a):\n    return nowhere\n"
-    cache.prepare([text, *texts_of(second)], lambda _done, _of: None)
-    with pytest.raises(Exception, match="nowhere"):
-        cache.load_compiled(text)
-    compiled: Any = Image([second]).compiled(second)
-    assert compiled.stats.cache_hits
-
-
-@pytest.mark.usefixtures("own_cache")
-def test_an_interrupted_preparation_leaves_no_process() -> None:
-    def interrupt(_done: int, _of: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        cache.prepare(texts_of(called, second), interrupt)
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
-
-
-@pytest.mark.usefixtures("own_cache")
-def test_a_preparation_for_which_there_are_no_processes_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    fork = os.fork
-    forked: list[int] = []
-
-    def fork_once() -> int:
-        if forked:
-            raise BlockingIOError("no process")
-        forked.append(fork())
-        return forked[0]
-
-    monkeypatch.setattr(os, "fork", fork_once)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
-    with pytest.raises(BlockingIOError, match="no process"):
-        cache.prepare(texts_of(called, second), lambda _done, _of: None)
-    assert not Path(f"/proc/{forked[0]}").exists()
+def test_one_process_loads_a_module_once() -> None:
+    assert Image([second]).compiled(second) is Image([second]).compiled(second)
 
 
 SCRIPT: Final = """
@@ -315,14 +259,14 @@ def test_a_user_without_a_home_has_a_passing_cache_folder(monkeypatch: pytest.Mo
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", no_home)
     monkeypatch.setattr(atexit, "register", removed.append)
-    cache.cache_folder.cache_clear()
+    forget()
     try:
         folder = cache.cache_folder()
         assert folder.is_dir()
         removed[0]()
         assert not folder.exists()
     finally:
-        cache.cache_folder.cache_clear()
+        forget()
 
 
 def test_a_program_runs_from_a_passing_folder(
@@ -331,11 +275,11 @@ def test_a_program_runs_from_a_passing_folder(
     removed: list[Any] = []
     monkeypatch.setenv("PERCPU_EMU_CACHE", "/dev/null/cache")
     monkeypatch.setattr(atexit, "register", removed.append)
-    cache.cache_folder.cache_clear()
+    forget()
     try:
         assert rig.native(called, 21) == 42
         assert list(own_temporary_folder.glob("percpu-emu-*/image_*.py"))
     finally:
-        cache.cache_folder.cache_clear()
+        forget()
         for remove in removed:
             remove()

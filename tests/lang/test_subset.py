@@ -40,6 +40,7 @@ REFUSED: Final = [
     "while True:\n    if x:\n        break\n    y = 1\nreturn y #!",
     "while 1:\n    x -= 1\n    if x:\n        y = 1\n        break\n    if x > 1:\n        break\nreturn y #!",
     "while True:\n    while True:\n        y = 1\n        break\n    if x:\n        z = 1\n    break\nreturn z #!",
+    "while True:\n    if x:\n        break\n    y = 1\n    break\nreturn y #!",
     "while x:\n    y = 1\n    break\nreturn y #!",
     "while 0:\n    y = 1\nreturn y #!",
     # one that has no end, in one that has: the outer test still may be false at once

@@ -69,6 +69,7 @@ def test_a_double_free_by_a_program_is_refused_with_its_reason(make_machine: Mak
     (refusal,) = rig.events("refused")
     assert refusal["cpu"] == 0
     assert "freed already" in refusal["reason"]
+    assert rig.run(programs.answer, 1, 1) == 101, "the CPU goes on with the next program"
 
 
 def test_a_program_that_is_not_in_the_image_is_refused_before_the_cpu_sees_it(make_machine: MakeMachine) -> None:

@@ -1,0 +1,25 @@
+"""The JSON object of commands that only read what ships."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from percpu_emu.report.result import Report, ReportedCheck
+from percpu_emu.scenario.verdict import Check, verdict_of
+
+
+def print_json(command: str, subject: str, figures: Mapping[str, Any], *, found: bool, seed: int | None) -> None:
+    """Print it. Nothing is run, so the one thing that can be wrong is that nothing was found."""
+    check = Check("found", found, "read from the files that ship, or from the path given; nothing was run")
+    report = Report(
+        command=command,
+        subject=subject,
+        verdict=verdict_of([check], None),
+        scope={"engine": "none"},
+        checks=[ReportedCheck(name=check.name, ok=check.ok, detail=check.detail)],
+        figures=dict(figures),
+        seed=seed,
+    )
+    sys.stdout.write(report.model_dump_json() + "\n")
