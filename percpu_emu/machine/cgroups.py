@@ -80,7 +80,7 @@ class CgroupTree:
         self._machine = machine
         self._profile = machine.config.profile
         self.audit = LedgerAudit(machine.memory, machine.doubts)
-        self.table = CgroupTable(machine)
+        self.table = CgroupTable(machine, self.audit.check)
         self.releases = 0
         """Cgroups whose slots were given back while they were dying."""
         self.caught = 0

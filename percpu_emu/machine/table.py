@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from percpu_emu.kernel import css
@@ -14,13 +15,18 @@ if TYPE_CHECKING:
 
 
 class CgroupTable:
-    """Entries hold a reference; one that is taken out drops it a grace period later, when no turn uses it any more."""
+    """Entries hold a reference; one that is taken out drops it a grace period later, when no turn uses it any more.
+
+    That is the moment at which its counters are final for now: `on_leave` is called with it, to hold them against the
+    ledgers.
+    """
 
     pointer = CGROUP_TABLE
     """For `Machine.set_working`."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, on_leave: Callable[[int], None]) -> None:
         self._machine = machine
+        self._on_leave = on_leave
         self._entries: list[Cgroup | None] = []
         self._next = 0
 
@@ -60,4 +66,5 @@ class CgroupTable:
                 self.put(index, None)
 
     def _drop(self, memcg: int) -> None:
+        self._on_leave(memcg)
         self._machine.execute(css.css_put_remote, memcg)
