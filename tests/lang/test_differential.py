@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MODULES: Final = int(os.environ.get("PERCPU_EMU_TEST_MODULES", "8"))
+MODULES: Final = int(os.environ.get("PERCPU_EMU_TEST_MODULES", "6"))
 PROGRAMS: Final = 5
 """In each module."""
 

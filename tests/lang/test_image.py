@@ -158,7 +158,7 @@ def test_a_worker_does_turn_after_turn_over_the_table(working: Rig) -> None:
     loop = Image([], [worker]).loop(worker)
     assert loop(working.context.bases(), TABLE, COMMAND, 0, 64) == 64
     assert ("memory", 300) not in working.words()  # CPU 1 begins with the second entry, which is empty
-    assert loop(working.context.bases(), TABLE, COMMAND, 64, 200) == 200
+    assert loop(working.context.bases(), TABLE, COMMAND, 64, 190) == 190
     words = working.words()
     assert words["memory", 300] == 128  # it stays with an entry for 64 turns
     assert ("memory", 0) not in words
