@@ -60,7 +60,7 @@ def _found(folder: Path) -> set[str]:
         *(f"child process {pid}" for pid in _children()),
         *(f"descriptor {number} of {name}" for number, name in _descriptors() if "memfd:" in name),
         *(f"mount {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if "percpu" in line),
-        *(f"shared memory {path}" for path in Path("/dev/shm").glob("*")),
+        *(f"shared memory {path}" for path in Path("/dev/shm").glob("*percpu*")),
         *(f"file {path}" for path in folder.rglob("*")),
     }
 

@@ -32,6 +32,7 @@ from percpu_emu.machine.memory import MachineMemory, Topology
 from percpu_emu.machine.rcu import Rcu
 from percpu_emu.machine.services import DirectLine
 from percpu_emu.machine.signals import SIGNALS_TEXT, signals
+from percpu_emu.shm import signals_held
 
 REAP_SECONDS: Final = 0.01
 SLEEP_US: Final = 10_000
@@ -131,12 +132,8 @@ class Machine:
         """Run a program in the coordinator: compiled where the image has it, else by the reference engine."""
         compiled = self.image.compiled(function)
         try:
-            if compiled:
-                return compiled(self._bases, *arguments)
-            return self._reference.run(function, *arguments)
-        except ProgramFault:
-            self._line.reraise()
-            raise
+            with signals_held():
+                return compiled(self._bases, *arguments) if compiled else self._reference.run(function, *arguments)
         finally:
             self._line.reraise()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from percpu_emu.lang import context as c
 from percpu_emu.percpu import PerCpuExhausted
-from percpu_emu.shm import WORD_SIZE, OutOfPages
+from percpu_emu.shm import WORD_SIZE, OutOfPages, signals_let_through
 
 if TYPE_CHECKING:
     from percpu_emu.machine.memory import MachineMemory
@@ -74,7 +74,8 @@ class DirectLine:
 
     def _call(self, _block: int, code: int, a: int, b: int) -> int:
         try:
-            return self._answer(code, a, b)
+            with signals_let_through():
+                return self._answer(code, a, b)
         except BaseException as error:
             self._raised = error
             self._block[c.FAULT] = c.REFUSED

@@ -10,6 +10,8 @@ from percpu_emu.lang.ops import (
     call_rcu,
     cpu_relax,
     free_percpu,
+    kfree,
+    kzalloc,
     ledger_add,
     ledger_commit,
     rcu_barrier,
@@ -92,6 +94,13 @@ def free_twice(size: int) -> Program[None]:
     yield free_percpu(area)
 
 
+def allocate_often(times: int) -> Program[None]:
+    """Many calls of the coordinator from compiled code."""
+    for _ in range(times):
+        area = yield kzalloc(64)
+        yield kfree(area)
+
+
 def warn(condition: int) -> Program[None]:
     """Broken where the condition holds."""
     yield warn_on(condition)
@@ -116,6 +125,7 @@ PROGRAMS = (
     queue_and_wait,
     wait_for_readers,
     free_twice,
+    allocate_often,
     warn,
     shown_state,
     exact_state,

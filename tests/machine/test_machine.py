@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import Any
 
 import pytest
@@ -111,3 +112,19 @@ def test_closing_a_machine_ends_cpus_that_do_not_listen(make_machine: MakeMachin
     machine.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("attempt", range(10))
+def test_ctrl_c_is_not_forgotten_where_compiled_code_calls_python(make_machine: MakeMachine, attempt: int) -> None:
+    rig = make_machine(cpus=1)
+    # another process sends it, not a thread: a thread would be given the signal that this one holds back
+    later = subprocess.Popen(["sh", "-c", f"sleep {0.01 + attempt / 1000}; kill -INT {os.getpid()}"])
+
+    def interrupted() -> None:
+        for _ in range(100):
+            rig.machine.execute(programs.allocate_often, 500)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert later.wait() == 0
+    assert rig.machine.execute(programs.answer, 1, 2) == 10102
