@@ -39,17 +39,14 @@ SLEEP_US: Final = 10_000
 GRACE_PERIOD_LOOKS: Final = 100
 GRACE_PERIOD_SLEEP_US: Final = 100
 
-_PROTOCOL_PROGRAMS: Final[list[ProgramFunction]] = [
-    program
-    for protocol in PROTOCOLS.values()
-    for program in (protocol.css_free, protocol.cpu_dead, protocol.release)
-    if program
-]
-_ENTRIES: Final[list[ProgramFunction]] = list(
-    dict.fromkeys([charge_page, uncharge_page, css.css_killed_ref_fn, *_PROTOCOL_PROGRAMS])
+_AT_START: Final[list[ProgramFunction]] = [charge_page, css.css_killed_ref_fn]
+"""Programs that are compiled before the CPU processes start, with the workers and the release."""
+_WHEN_NEEDED: Final[list[ProgramFunction]] = list(
+    dict.fromkeys(program for protocol in PROTOCOLS.values() for program in (protocol.css_free, protocol.cpu_dead))
 )
-"""Programs worth compiling: those that CPUs run, and those that go over all CPUs."""
-_NUMBERED: Final[list[ProgramFunction]] = [charge_slab, uncharge_slab]
+"""Programs that the coordinator compiles when it first runs them: they go over all CPUs, and many runs need none."""
+_RELEASES: Final[list[ProgramFunction]] = [protocol.release for protocol in PROTOCOLS.values() if protocol.release]
+_NUMBERED: Final[list[ProgramFunction]] = [uncharge_page, charge_slab, uncharge_slab]
 """Programs that CPUs run by the reference engine."""
 
 Hook = Callable[[int], None]
@@ -111,11 +108,12 @@ class Machine:
         self.close()
 
     def _prepare(self) -> None:
-        """Compile everything, or load it, before a CPU process is forked: that takes 5 ms then, instead of 50.
+        """Compile what CPUs need, or load it, before one is forked: that takes 5 ms then, instead of 50.
 
-        The first time it takes 20 seconds. (On two processors at once it took 28: each has to compile the primitives.)
+        The first time it takes some 15 seconds. Two processors at once took longer: each has to compile the primitives.
         """
-        texts = [SIGNALS_TEXT, performer_text(), *self.image.texts]
+        programs = [*_AT_START, *_RELEASES, *self.config.workers]
+        texts = [SIGNALS_TEXT, performer_text(), *map(self.image.text, programs)]
         for done, text in enumerate(texts):
             self.events.emit("progress", done=done, of=len(texts), what="preparing programs, the first time only")
             load_compiled(text)
@@ -261,4 +259,4 @@ class Machine:
 @cache
 def _image(workers: tuple[ProgramFunction, ...], programs: tuple[ProgramFunction, ...]) -> Image:
     """Machines that run the same programs share their image: one protocol after the other does."""
-    return Image(_ENTRIES, workers, numbered=[*_NUMBERED, *programs])
+    return Image([*_AT_START, *_RELEASES, *_WHEN_NEEDED], workers, numbered=[*_NUMBERED, *programs])
