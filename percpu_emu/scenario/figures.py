@@ -76,7 +76,6 @@ class Meter:
     def figures(self) -> dict[str, Any]:
         """Everything that was read and counted."""
         figures: dict[str, Any] = {**self.readings, **self._cost(), **self._work()}
-        figures["cgroups_released"] = self._tree.releases
         return figures | dict(self._counts)
 
     def _cost(self) -> Mapping[str, float]:
