@@ -118,6 +118,8 @@ CPU_POSSIBLE_MASK: Final = BOOT + 8
 CPU_ONLINE_MASK: Final = CPU_POSSIBLE_MASK + MASK_WORDS
 MEMCG_LIST: Final = CPU_ONLINE_MASK + MASK_WORDS  # first memory cgroup, linked by MEMCG_NEXT
 CPUMASK_OF: Final = BOOT + 64  # a mask of one CPU, for each CPU
+STATIC: Final = BOOT + 4608  # words that the programs of a scenario may use as static data of their own
+STATIC_WORDS: Final = 512
 CGROUP_TABLE: Final = BOOT + 8192  # size, then pointers: the memory cgroups that workers update
 CGROUP_TABLE_ENTRIES: Final = 57343
 

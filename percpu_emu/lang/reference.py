@@ -21,7 +21,7 @@ from percpu_emu.lang.source import ProgramSource, Site, is_operation
 from percpu_emu.lang.words import Long, wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from percpu_emu.lang.context import Context
 
@@ -114,22 +114,25 @@ def _arities() -> dict[str, int]:
 
 # --- programs as they stand, computing with words
 
-_IN_WORDS: Final[dict[ProgramFunction, ProgramFunction]] = {}
+_IN_WORDS: Final[dict[tuple[ProgramFunction, frozenset[tuple[str, int]]], ProgramFunction]] = {}
 _SOURCES: Final[dict[CodeType, ProgramSource]] = {}
 
 
-def in_words(function: ProgramFunction, callers: tuple[ProgramFunction, ...] = ()) -> ProgramFunction:
+def in_words(
+    function: ProgramFunction, callers: tuple[ProgramFunction, ...] = (), constants: Mapping[str, int] | None = None
+) -> ProgramFunction:
     """The program, with every number in it a `Long`, and 0 as its result where it has none."""
-    if function in _IN_WORDS:
-        return _IN_WORDS[function]
-    source = ProgramSource(function)
+    key = function, frozenset((constants or {}).items())
+    if key in _IN_WORDS:
+        return _IN_WORDS[key]
+    source = ProgramSource(function, constants or {})
     source.check_recursion(callers)
     rewriter = _InWords(source, callers)
     code = compile(ast.Module([rewriter.rewrite()], []), source.file, "exec", dont_inherit=True)
     names = {**function.__globals__, **rewriter.names}
     exec(code, names)
     rewritten: ProgramFunction = names[source.name]
-    _IN_WORDS[function] = rewritten
+    _IN_WORDS[key] = rewritten
     _SOURCES[rewritten.__code__] = source
     return rewritten
 
@@ -187,7 +190,7 @@ class _InWords(ast.NodeTransformer):
     def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.AST:
         callee = self._source.callee(node.value)
         assert isinstance(node.value, ast.Call)
-        name = self._named(f"program {id(callee)}", in_words(callee, self._callers))
+        name = self._named(f"program {id(callee)}", in_words(callee, self._callers, self._source.constants))
         call = ast.Call(name, [self.visit(argument) for argument in node.value.args], [])
         return ast.copy_location(ast.YieldFrom(ast.copy_location(call, node)), node)
 

@@ -6,7 +6,8 @@ import ast
 import builtins
 import inspect
 import textwrap
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
 from typing import Any, Final, NoReturn
@@ -54,9 +55,13 @@ class Site:
 
 @dataclass(frozen=True)
 class ProgramSource:
-    """One program function, with line numbers as in its file."""
+    """One program function, with line numbers as in its file.
+
+    `constants` replaces numbers that a program knows by a name of its module: a setting makes the kernel's smaller.
+    """
 
     function: ProgramFunction
+    constants: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
@@ -144,7 +149,8 @@ class ProgramSource:
             self.refuse(node, f"`{node.id}` is a local variable, which holds a number")
         for scope in (self.function.__globals__, vars(builtins)):
             if node.id in scope:
-                return scope[node.id]
+                value = scope[node.id]
+                return self.constants.get(node.id, value) if isinstance(value, int) else value
         self.refuse(node, f"`{node.id}` is not defined")
 
     def constant(self, node: ast.expr) -> int:

@@ -1,0 +1,80 @@
+"""The one event stream of a controlled run: what each step did. Everything a person is shown is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from percpu_emu.lang.source import Site
+
+
+@dataclass(frozen=True)
+class Access:
+    """A word that a step touched; read only where `old` is `new`. Addresses as in `lang.setting`."""
+
+    address: int
+    old: int
+    new: int
+    write: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of one context: an operation, or an event of the machine (`op` is then its name)."""
+
+    context: int
+    op: str
+    """Name of the operation; "offline", "kill", "migrate" for what has no operation."""
+    args: tuple[int, ...] = ()
+    """Arguments as words; a `per_cpu` pointer as an address, a callback as the slot that it was queued in."""
+    result: int = 0
+    accesses: tuple[Access, ...] = ()
+    site: Site | None = None
+    """The yield; None for events of the machine."""
+    cpu: int | None = None
+    """The CPU it was done on, None for the coordinator's contexts."""
+    waits_for: tuple[int, ...] = ()
+    """Contexts that a wait for RCU which this step begins has to wait for."""
+    ended: bool = False
+    """Whether it was the context's last step."""
+
+
+@dataclass(frozen=True)
+class TracedContext:
+    """Who takes steps. Callback slots appear once for each program that ran in them."""
+
+    number: int
+    name: str
+    cpu: int | None
+    kind: str
+    """task, interrupt, offline, kill, callback (RCU) or work."""
+    program: str
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What a check found: which check, in a sentence what is wrong, and the steps that are to blame (their indices)."""
+
+    check: str
+    detail: str
+    guilty: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A controlled run, from the state after the setup on."""
+
+    scenario: str
+    summary: str
+    contexts: Sequence[TracedContext]
+    steps: Sequence[Step]
+    names: Mapping[int, str]
+    """What words are called, by address: "stats", "slot of CPU 1"."""
+    initial: Mapping[int, int] = field(default_factory=dict)
+    """Words that are not 0 before the first step, by address; the named ones are all there."""
+    ledgers: Mapping[int, int] = field(default_factory=dict)
+    """What was added in all to each counter, by the counter's address, at the end."""
+    violation: Violation | None = None
+    missing: str = ""
+    """Which step of the protocol is missing, in words of the scenario's author."""
+    token: str = ""
