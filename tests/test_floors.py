@@ -10,7 +10,7 @@ import pytest
 import percpu_emu
 
 PACKAGE = Path(percpu_emu.__file__).parent
-FLOORS = ["shm", "percpu", "lang", "kernel", "machine", "scenario", "report", "cli"]
+FLOORS = ["shm", "percpu", "lang", "kernel", "explore", "machine", "scenario", "report", "cli"]
 BELOW_ALL = {"bundled"}
 """Where the package's files are: not a floor, and it imports none."""
 
@@ -34,6 +34,11 @@ def test_a_floor_imports_downwards_only(floor: str) -> None:
     allowed = {*FLOORS[: FLOORS.index(floor) + 1], *BELOW_ALL, "__version__"}
     for path in (PACKAGE / floor).rglob("*.py"):
         assert imported_floors(path) <= allowed, path
+
+
+def test_search_and_machine_stand_side_by_side() -> None:
+    for path in (PACKAGE / "machine").rglob("*.py"):
+        assert "explore" not in imported_floors(path), path
 
 
 def test_every_folder_of_the_package_is_a_floor() -> None:

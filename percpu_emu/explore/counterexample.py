@@ -1,0 +1,123 @@
+"""The smallest counterexample: fewest preemptions, then fewest steps, then fewest CPUs and updates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from percpu_emu.explore.blame import blame
+from percpu_emu.explore.model import Model
+from percpu_emu.explore.search import Budget, Search, with_room
+from percpu_emu.explore.subject import StateView, Subject
+from percpu_emu.explore.token import Token, departures_of, digest
+from percpu_emu.explore.tracing import Stepper
+from percpu_emu.lang.setting import MIGRATE
+from percpu_emu.lang.trace import Trace
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """A schedule that violates a check, told as a trace."""
+
+    subject: Subject
+    check: str
+    schedule: tuple[int, ...]
+    preemptions: int
+    trace: Trace
+    token: str
+
+
+def smallest(subject: Subject, budget: Budget) -> Counterexample | None:
+    """The smallest that there is within the budget; None if no search found one again."""
+    best = _least(subject, budget)
+    if best is None or best.check in ("final", "invariant"):
+        return best  # what the user's check expects is about the whole of the scenario
+    turns = subject.turns or tuple(spec.turns for spec in subject.setting.contexts)
+    smaller = True
+    while smaller:
+        smaller = False
+        for fewer in _fewer(subject, turns, best):
+            other = _least(subject.with_turns(fewer), budget)
+            if other and other.check == best.check and _size(other) <= _size(best):
+                best, turns, smaller = other, fewer, True
+                break
+    return best
+
+
+def _size(example: Counterexample) -> tuple[int, int]:
+    return example.preemptions, len(example.schedule)
+
+
+def _fewer(subject: Subject, turns: tuple[int, ...], best: Counterexample) -> Iterator[tuple[int, ...]]:
+    """One context left out, or with a turn less.
+
+    Left out is only who does nothing in the counterexample, or what somebody else does, too: without the one who
+    releases, say, everything leaks, and that is not the bug that was found.
+    """
+    programs = [spec.program for spec, n in zip(subject.setting.contexts, turns, strict=True) if n]
+    kept = [at for at, n in enumerate(turns) if n]
+    acting = {choice % MIGRATE for choice in best.schedule}
+    for number, at in enumerate(kept):
+        if len(kept) > 1 and (number not in acting or programs.count(programs[number]) > 1):
+            yield (*turns[:at], 0, *turns[at + 1 :])
+    for at in kept:
+        if turns[at] > 1:
+            yield (*turns[:at], turns[at] - 1, *turns[at + 1 :])
+
+
+def _least(subject: Subject, budget: Budget) -> Counterexample | None:
+    def search(model: Model) -> Counterexample | None:
+        deepening = Search(model, reduce=subject.invariant is None, budget=budget, judges=judges_of(subject, model))
+        found = deepening.least_preempted()
+        if found is None:
+            return None
+        return tell(subject, model, list(found.schedule), found.detail)
+
+    example: Counterexample | None = with_room(subject.setting, subject.checks, search)
+    return example
+
+
+def judges_of(subject: Subject, model: Model) -> tuple[tuple[str, bool, Callable[..., str | None]], ...]:
+    """A subject's own checks, for a search."""
+    named = (("final", False, subject.final), ("invariant", True, subject.invariant))
+    return tuple(
+        (name, every, lambda state, judge=judge: judge(StateView(subject, model, state)))
+        for name, every, judge in named
+        if judge is not None
+    )
+
+
+def tell(subject: Subject, model: Model, schedule: list[int], detail: str = "") -> Counterexample:
+    """The counterexample that a schedule is: replayed in the model, with what is wrong at its end."""
+    stepper = Stepper(model).run(schedule)
+    check = stepper.finish()
+    if not check:
+        for name, _, wrong in judges_of(subject, model):
+            if said := wrong(stepper.state[: model.size]):
+                check, detail = name, said
+    violation = blame(subject, stepper, check, detail) if check else None
+    token = str(Token(subject.name, departures_of(model, schedule), digest(model), subject.turns, subject.cpus))
+    trace = Trace(
+        scenario=subject.name,
+        summary=subject.summary,
+        contexts=list(stepper.actors.values()),
+        steps=stepper.steps,
+        names=subject.names,
+        initial=model.words(model.initial),
+        ledgers=stepper.ledgers(),
+        violation=violation,
+        missing=subject.missing,
+        token=token,
+    )
+    return Counterexample(subject, check, tuple(schedule), preemptions(model, schedule), trace, token)
+
+
+def preemptions(model: Model, schedule: list[int]) -> int:
+    """How often a schedule takes the turn from a context that could have gone on."""
+    stepper, count = Stepper(model), 0
+    for choice in schedule:
+        last = stepper.steps[-1].context if stepper.steps else None
+        if last is not None and (choice >= MIGRATE or choice != last):
+            count += choice >= MIGRATE or last in stepper.choices()
+        stepper.take(choice)
+    return count

@@ -1,0 +1,144 @@
+"""Exploring a subject: by which strategy, how far, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from percpu_emu.explore.counterexample import Counterexample, judges_of, smallest, tell
+from percpu_emu.explore.model import Model, OutOfRoom
+from percpu_emu.explore.random_search import random_schedules
+from percpu_emu.explore.search import Budget, Found, Search, with_room
+from percpu_emu.explore.subject import Subject
+from percpu_emu.explore.tracing import Stepper
+from percpu_emu.lang import virtual
+from percpu_emu.lang.setting import CALLBACKS
+
+Strategy: TypeAlias = Literal["exhaustive", "preemptions", "pct", "random"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to explore."""
+
+    strategy: Strategy = "exhaustive"
+    budget: Budget = field(default_factory=Budget)
+    preemptions: int | None = None
+    """For "preemptions": how many at most."""
+    schedules: int = 100_000
+    """For "pct" and "random"."""
+    depth: int = 3
+    """For "pct": of the bugs that are looked for, the number of orderings that have to come together."""
+    seed: int = 1
+    reduce: bool = True
+    prefix: tuple[int, ...] = ()
+    """A schedule that is taken first; the strategy goes on from there."""
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What came of it."""
+
+    subject: Subject
+    options: Options
+    complete: bool
+    """Whether every interleaving within the scope was covered."""
+    stopped: str
+    """Why it is not complete."""
+    counterexample: Counterexample | None
+    figures: dict[str, Any]
+    reduction: dict[str, Any]
+    unreached: tuple[str, ...]
+    """Marks that had to be reached and were not."""
+
+
+def explore(subject: Subject, options: Options, progress: Callable[[Search], None] | None = None) -> Explored:
+    """Explore. Raises `SetupFailed` where the setup is wrong, `Refused` for a program that is not in the language."""
+
+    def search(model: Model) -> Explored:
+        if options.prefix:
+            model.initial = Stepper(model).run(options.prefix).state[: model.size].copy()
+        if options.strategy in ("pct", "random"):
+            return _by_chance(subject, options, model)
+        return _by_search(subject, options, model, progress)
+
+    start = time.perf_counter()
+    try:
+        explored: Explored = with_room(subject.setting, subject.checks, search)
+    except OutOfRoom as error:
+        explored = _gave_up(subject, options, error)
+    explored.figures["seconds"] = round(time.perf_counter() - start, 6)
+    return explored
+
+
+def _gave_up(subject: Subject, options: Options, error: OutOfRoom) -> Explored:
+    endless = "a context goes on for ever without anything that others could notice"
+    slots = f"more than {CALLBACKS} callbacks at a time"
+    reason = endless if error.reason == virtual.ENDLESS else slots
+    return Explored(subject, options, False, reason, None, {"executions": None, "states": 0, "steps": 0}, {}, ())
+
+
+def _by_search(subject: Subject, options: Options, model: Model, progress: Callable[[Search], None] | None) -> Explored:
+    reduce = options.reduce and subject.invariant is None
+    search = Search(model, reduce, options.budget, progress, judges_of(subject, model), options.preemptions)
+    deepening = options.strategy == "preemptions"
+    found = search.least_preempted() if deepening else next(iter(search.run()), None)
+    figures = {
+        "executions": None if found else search.executions(),
+        "states": search.states,
+        "steps": search.steps,
+        "search_seconds": round(search.seconds, 6),
+        "megabytes": round(search.megabytes, 1),
+    }
+    example = _smallest(subject, options, model, found) if found else None
+    if deepening:
+        figures["preemptions"] = search.reached - (0 if search.stopped else 1)
+    return Explored(
+        subject,
+        options,
+        complete=not search.stopped,
+        stopped=search.stopped,
+        counterexample=example,
+        figures=figures,
+        reduction={"on": reduce, "rounds": search.rounds, "conflicting_words": search.conflicting_words},
+        unreached=_unreached(subject, model, search.marks),
+    )
+
+
+def _smallest(subject: Subject, options: Options, model: Model, found: Found) -> Counterexample:
+    first = tell(subject, model, list(found.schedule), found.detail)
+    if options.prefix:
+        return first
+    return smallest(subject, options.budget) or first
+
+
+def _by_chance(subject: Subject, options: Options, model: Model) -> Explored:
+    walked = random_schedules(
+        model,
+        schedules=options.schedules,
+        seconds=options.budget.seconds,
+        seed=options.seed,
+        depth=options.depth if options.strategy == "pct" else None,
+    )
+    example = None
+    if walked.first is not None:
+        _, schedule, _ = walked.first
+        example = tell(subject, model, list(schedule))
+    figures = {
+        "executions": walked.schedules,
+        "states": 0,
+        "steps": walked.steps,
+        "search_seconds": round(walked.seconds, 6),
+        "violations": walked.violations,
+    }
+    stopped = f"{walked.schedules} schedules by chance cover no scope"
+    return Explored(
+        subject, options, False, stopped, example, figures, {"on": False}, _unreached(subject, model, walked.marks)
+    )
+
+
+def _unreached(subject: Subject, model: Model, marks: int) -> tuple[str, ...]:
+    reached = {name for number, name in enumerate(model.code.marks) if marks >> number & 1}
+    return tuple(name for name in subject.sometimes if name not in reached)

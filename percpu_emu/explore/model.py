@@ -1,0 +1,263 @@
+"""A setting made ready for the virtual engine: its code, the layout of its states, and the state it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from percpu_emu.explore.kernels import kernels
+from percpu_emu.kernel.layout import CPU_ONLINE_MASK, CPU_POSSIBLE_MASK, cpumask_of
+from percpu_emu.lang import flow, virtual
+from percpu_emu.lang.bytecode import Code, Compiler, Stretch
+from percpu_emu.lang.ops import ProgramFunction
+from percpu_emu.lang.setting import ContextSpec, Setting
+
+Words = npt.NDArray[np.int64]
+KINDS: Final = {"task": virtual.TASK, "interrupt": virtual.INTERRUPT, "offline": virtual.OFFLINE, "kill": virtual.KILL}
+MAX_LOCAL: Final = 1 << 12
+NO_STRETCH: Final = -1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much room states have; a search that meets a limit begins anew with more."""
+
+    slots: int = 2
+    words: int = 48
+    areas: int = 8
+    objects: int = 8
+
+    def grown(self, reason: int) -> Limits:
+        """More of what a step ran out of."""
+        grow = {virtual.NO_SLOT: "slots", virtual.NO_WORD: "words", virtual.NO_REGION: "areas"}[reason]
+        values = {name: getattr(self, name) for name in ("slots", "words", "areas", "objects")}
+        values[grow] *= 2
+        if grow == "areas":
+            values["objects"] *= 2
+        return Limits(**values)
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What is checked besides what every step is checked for."""
+
+    total: ProgramFunction | None = None
+    """`(counter)`: the counter's value with all slots; it has to be what the ledger says at the end."""
+    left: int | None = None
+    """How many regions may be allocated at the end."""
+    exclusive: bool = False
+    """Only a CPU itself writes its slots."""
+    bound: int | None = None
+    """How far a counter's twin may be from its ledger."""
+
+
+class SetupFailed(ValueError):
+    """The setup program of a setting broke a rule, or did not come to an end."""
+
+
+@dataclass
+class Model:
+    """A setting in the virtual engine."""
+
+    setting: Setting
+    checks: Checks = field(default_factory=Checks)
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        setting = self.setting
+        self.compiler = Compiler(setting.cpus, setting.nodes, setting.constants)
+        self._shared: dict[Any, Stretch] = {}
+        stretches = [self._stretch(spec) for spec in setting.contexts]
+        total = self.compiler.callback(self.checks.total) if self.checks.total else None
+        queued: list[Stretch] = []
+        while len(queued) < len(self.code.queued):
+            queued.append(self.compiler.callback(self.code.queued[len(queued)]))
+        flow.improve(self.code)
+        self.queued = queued
+        self.stretches = stretches
+        self.total = total
+        self.vm = self._vm()
+        self.initial = self._initial()
+
+    @property
+    def code(self) -> Code:
+        """The compiled programs."""
+        return self.compiler.code
+
+    @property
+    def size(self) -> int:
+        """Words of a state."""
+        return int(self.vm[virtual.STATE_WORDS])
+
+    def _stretch(self, spec: ContextSpec) -> Stretch:
+        own = self.setting.cpus if spec.cpu is None else spec.cpu
+        arguments = tuple(own if argument == "cpu" else argument for argument in spec.arguments)
+        down = spec.kind in ("offline", "kill")
+        key = (spec.program, arguments, spec.turns, down)
+        if key not in self._shared:
+            self._shared[key] = self.compiler.task(spec.program, arguments, spec.turns, down)
+        return self._shared[key]
+
+    # --- layout
+
+    def _vm(self) -> Words:
+        code, limits, contexts = self.code, self.limits, len(self.setting.contexts)
+        slot_registers = max((stretch.registers for stretch in self.queued), default=0)
+        checker = self.total.registers if self.total else 0
+        registers = [s.registers for s in self.stretches] + [max(1, slot_registers)] * limits.slots + [checker + 1]
+        blocks, at = [], virtual.HEADER_WORDS
+        for count in registers[:-1]:
+            blocks.append(at)
+            at += virtual.REGISTERS + count
+        state_words = at + limits.words + limits.areas + limits.objects
+        blocks.append(state_words)  # the checker's block lies behind what is compared
+        kinds = [KINDS[spec.kind] for spec in self.setting.contexts]
+        kinds += [virtual.SLOT] * limits.slots + [virtual.TASK]
+        targets = [spec.cpu if spec.home is None and spec.cpu is not None else -1 for spec in self.setting.contexts]
+        table = 1 << max(6, (limits.words * 4 - 1).bit_length())
+        header = {
+            virtual.CPUS: self.setting.cpus,
+            virtual.CONTEXTS: contexts,
+            virtual.SLOTS: limits.slots,
+            virtual.STATE_WORDS: state_words,
+            virtual.FIRST_WORD: at,
+            virtual.MAX_WORDS: limits.words,
+            virtual.FIRST_REGION: at + limits.words,
+            virtual.MAX_AREAS: limits.areas,
+            virtual.MAX_OBJECTS: limits.objects,
+            virtual.EXCLUSIVE: int(self.checks.exclusive),
+            virtual.ONLINE_MASK: CPU_ONLINE_MASK,
+            virtual.TOTAL_ENTRY: self.total.start if self.total else -1,
+            virtual.LEFT: -1 if self.checks.left is None else self.checks.left,
+            virtual.BOUND: -1 if self.checks.bound is None else self.checks.bound,
+            virtual.CHECKER: contexts + limits.slots,
+            virtual.HASH_MASK: table - 1,
+        }
+        parts = {
+            virtual.CODE: [value for row in code.rows for value in row],
+            virtual.CONSTANTS: code.constants,
+            virtual.LIVE_MASKS: flow.live_masks(code),
+            virtual.ENTRIES: [s.start for s in self.queued],
+            virtual.BLOCKS: blocks,
+            virtual.REGISTER_COUNTS: registers,
+            virtual.KINDS: kinds,
+            virtual.TARGETS: [*targets, *[-1] * (limits.slots + 1)],
+            virtual.KEYS: [virtual.EMPTY] * table,
+            virtual.INDICES: [0] * table,
+            virtual.ADDRESSES: [0] * limits.words,
+            virtual.LOG: [0] * virtual.LOG_WORDS,
+        }
+        return flat(header, parts, virtual.VM_HEADER)
+
+    @property
+    def buffer_words(self) -> int:
+        """Words of a buffer in which a state is worked on: the checker's block comes behind it."""
+        return self.size + virtual.REGISTERS + int(self.vm[self.vm[virtual.REGISTER_COUNTS] + self.vm[virtual.CHECKER]])
+
+    # --- the first state
+
+    def _initial(self) -> Words:
+        state = np.zeros(self.buffer_words, dtype=np.int64)
+        state[virtual.ONLINE] = (1 << self.setting.cpus) - 1
+        self._boot_masks(state)
+        if self.setting.setup is not None:
+            self._set_up(state)
+        for number, (spec, stretch) in enumerate(zip(self.setting.contexts, self.stretches, strict=True)):
+            base = self.block(number)
+            state[base + virtual.PC] = stretch.start
+            state[base + virtual.CPU] = 0 if spec.home is None else spec.home + 1
+            state[base + virtual.MIGRATIONS] = spec.migrates
+            waiting = spec.kind == "interrupt"
+            state[base + virtual.STATUS] = virtual.WAITING if waiting else virtual.RUNNING
+            kernels().compute(self.vm, state, number)
+        return state[: self.size].copy()
+
+    def _boot_masks(self, state: Words) -> None:
+        everyone = (1 << self.setting.cpus) - 1
+        masks = {CPU_POSSIBLE_MASK: everyone, CPU_ONLINE_MASK: everyone}
+        masks |= {cpumask_of(cpu): 1 << cpu for cpu in range(self.setting.cpus)}
+        for address, mask in masks.items():
+            state[self.vm[virtual.FIRST_WORD] + kernels().make_word(self.vm, address)] = mask
+
+    def _set_up(self, state: Words) -> None:
+        """Run the setup in a model of its own, which has the same memory, and take its words and regions over."""
+        assert self.setting.setup is not None
+        alone = Setting(
+            self.setting.cpus,
+            (ContextSpec("setup", self.setting.setup),),
+            None,
+            self.setting.constants,
+            self.setting.nodes,
+        )
+        model = Model(alone, limits=self.limits)
+        found = model.initial.copy()
+        buffer = np.zeros(model.buffer_words, dtype=np.int64)
+        buffer[: model.size] = found
+        for _ in range(MAX_LOCAL):
+            if not kernels().is_enabled(model.vm, buffer, 0):
+                break
+            violated = kernels().step(model.vm, buffer, 0)
+            if violated < 0:
+                raise OutOfRoom(violated)
+            if violated:
+                raise SetupFailed(f"{self.setting.setup.__name__}: {virtual.CHECKS[violated]} in the setup")
+        if buffer[model.block(0) + virtual.STATUS] != virtual.OVER:
+            raise SetupFailed(f"{self.setting.setup.__name__}: it waits, or does not come to an end")
+        here, there = self.vm, model.vm
+        for word in range(int(model.vm[virtual.WORD_COUNT])):
+            mine = kernels().make_word(self.vm, model.address(word))
+            state[here[virtual.FIRST_WORD] + mine] = buffer[there[virtual.FIRST_WORD] + word]
+        regions = self.limits.areas + self.limits.objects
+        first, theirs = here[virtual.FIRST_REGION], there[virtual.FIRST_REGION]
+        state[first : first + regions] = buffer[theirs : theirs + regions]
+        state[virtual.AREAS : virtual.OBJECTS + 1] = buffer[virtual.AREAS : virtual.OBJECTS + 1]
+
+    # --- reading a state
+
+    def block(self, context: int) -> int:
+        """Where a context's block begins in a state."""
+        return int(self.vm[self.vm[virtual.BLOCKS] + context])
+
+    def address(self, word: int) -> int:
+        """The address of a word of the state."""
+        return int(self.vm[self.vm[virtual.ADDRESSES] + word])
+
+    def words(self, state: Words) -> dict[int, int]:
+        """The words of memory that are not 0, by address."""
+        return {a: v for a, v in self._values(state) if not a & virtual.LEDGER or a < 0}
+
+    def ledgers(self, state: Words) -> dict[int, int]:
+        """What is entered in the ledger, by the counter's address."""
+        return {a - virtual.LEDGER: v for a, v in self._values(state) if a & virtual.LEDGER and a > 0}
+
+    def results(self, state: Words) -> tuple[int, ...]:
+        """What the last turn of each context of the setting gave."""
+        return tuple(int(state[self.block(n) + virtual.RESULT]) for n in range(len(self.setting.contexts)))
+
+    def _values(self, state: Words) -> Sequence[tuple[int, int]]:
+        first = int(self.vm[virtual.FIRST_WORD])
+        count, addresses = int(self.vm[virtual.WORD_COUNT]), int(self.vm[virtual.ADDRESSES])
+        where = self.vm[addresses : addresses + count].tolist()
+        pairs = zip(where, state[first : first + count].tolist(), strict=True)
+        return [(address, value) for address, value in pairs if value]
+
+
+class OutOfRoom(Exception):
+    """A step ran out of room (`Limits.grown(reason)`)."""
+
+    def __init__(self, reason: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def flat(header: Mapping[int, int], parts: Mapping[int, Sequence[int]], size: int) -> Words:
+    """One array of a header of `size` words, in which stands where each part begins, and the parts."""
+    values = [header.get(at, 0) for at in range(size)]
+    for where, part in parts.items():
+        values[where] = len(values)
+        values += part
+    return np.array(values, dtype=np.int64)

@@ -1,0 +1,347 @@
+"""Which steps need no choice: the partial-order reduction.
+
+A step that no other context can disturb, nor notice, is taken at once instead of being tried in every order. Whether
+that is so is decided from three things, all exact:
+
+* **who touches what**: each word has the set of operations that were ever seen to touch it, by kind (read, add, write).
+  An operation seen for the first time means that the search so far may have left something out: it begins anew, with
+  what it has learned, until nothing new turns up. Then the reduced search is complete: the first conflict that it had
+  missed would have been reached, and recorded, behind steps that all commute;
+* **what can still be done**: from each operation, which others can be reached (`lang.flow.reachable`). What a context
+  has behind it disturbs nobody;
+* **the grace period**: what stands behind a wait for RCU cannot happen while a reader stays in its section.
+
+To enter a read-side section commutes with what others do later, to leave it with what they did before (Lipton's
+movers): so a section whose accesses nobody disturbs is one step, and one with a single disturbed access has one choice.
+A step that is safe only inside its section makes the section as a whole one that others can notice.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from percpu_emu.lang import instructions as i
+from percpu_emu.lang import virtual as v
+from percpu_emu.lang.arithmetic import mul
+from percpu_emu.lang.setting import UNIT_SHIFT
+
+# --- how a step relates to the steps of others
+VISIBLE: Final = 0  # it has to be tried in every order
+SAFE: Final = 1  # it commutes with everything that others can still do before it
+PUT_OFF: Final = 2  # it can be put off until just before the next step
+GUARDED: Final = 4  # as SAFE, but only while its context keeps others away: as a reader, or by having its CPU to itself
+EARLY: Final = 3  # it can be done as soon as its context comes to it
+
+# --- keys of what conflicts without being a word
+PERCPU_KEY: Final = 1 << 61
+REGION_KEY: Final = 1 << 59
+ALLOCATOR_KEY: Final = 1 << 58
+
+# --- columns of `Reduction.touched`: mode (READS, ADDS, WRITES less 1) + OTHERS where it is not the CPU's own copy
+OTHERS: Final = 3
+KINDS: Final = 6
+
+# --- `por`: what is known of a setting's operations, one array; sets of operations are rows of `BITS` words of bits
+ENABLED: Final = 0
+CHANGED: Final = 1  # an operation was seen to touch a word for the first time
+ROWS: Final = 2  # rows of TOUCHED in use
+FULL: Final = 3
+MAX_ROWS: Final = 4
+HASH_MASK: Final = 5
+BITS: Final = 6
+BLOCKS_INSIDE: Final = 7  # 1 if a program may block as a reader: entering a section late could hide a deadlock then
+# where its parts begin:
+NUMBERS: Final = 8  # for each row of code the operation's number, -1 for the rest
+NOW: Final = 9  # a set for each operation: what can be reached without passing a wait for RCU
+EVER: Final = 10  # ... what can be reached at all
+BEHIND: Final = 11  # ... what NOW is from behind a synchronize_rcu
+WAITS: Final = 12  # one set: call_rcu and synchronize_rcu, which look who is a reader
+ENTERS: Final = 13  # one set: operations that make a reader
+BARRIERS: Final = 14  # one set
+KEYS: Final = 15  # words that were touched, and the keys above, in an open hash table ...
+KEY_ROWS: Final = 16  # ... and which row of TOUCHED each has
+TOUCHED: Final = 17  # KINDS sets for each row
+POR_HEADER: Final = 20
+
+
+@v.inner
+def _row_of(por: Any, key: int) -> int:
+    """The row of a key, a new one for a new key; -1 if there is no room."""
+    mask = por[HASH_MASK]
+    slot = (mul(key, 0x9E3779B97F4A7C1) >> 20) & mask
+    while por[por[KEYS] + slot] != v.EMPTY:
+        if por[por[KEYS] + slot] == key:
+            return por[por[KEY_ROWS] + slot]
+        slot = (slot + 1) & mask
+    row = por[ROWS]
+    if row >= por[MAX_ROWS]:
+        por[FULL] = 1
+        return -1
+    por[ROWS] = row + 1
+    por[por[KEY_ROWS] + slot] = row
+    por[por[KEYS] + slot] = key
+    return row
+
+
+@v.inner
+def _touched(por: Any, row: int, kind: int) -> int:
+    """Where the set of operations begins that touch a word in one way."""
+    return por[TOUCHED] + (row * KINDS + kind) * por[BITS]
+
+
+@v.inner
+def _note(por: Any, row: int, kind: int, operation: int) -> None:
+    at, bit = _touched(por, row, kind) + (operation >> 6), 1 << (operation & 63)
+    if not por[at] & bit:
+        por[at] |= bit
+        por[CHANGED] = 1
+
+
+@v.inner
+def _held_up(vm: Any, state: Any, context: int, other: int) -> bool:
+    """Whether `other` cannot take a step before `context` does."""
+    mine, base = v.block_of(vm, context), v.block_of(vm, other)
+    status = state[base + v.STATUS]
+    if status == v.UNUSED or status == v.OVER:
+        return True
+    if state[base + v.WAIT] >> context & 1:
+        return True  # it waits for `context`, as a reader or as a callback
+    cpu = state[mine + v.CPU]
+    if cpu == 0 or state[base + v.CPU] != cpu or state[base + v.MIGRATIONS] > 0:
+        return False
+    level = v.at_interrupt_level(vm, state, context)
+    if v.at_interrupt_level(vm, state, other):
+        if status != v.WAITING:
+            return False
+        return (level and state[mine + v.STATUS] == v.RUNNING) or state[mine + v.DEPTH] >= v.IRQ
+    return (level and state[mine + v.STATUS] == v.RUNNING) or state[mine + v.DEPTH] != 0
+
+
+@v.inner
+def _reaches(vm: Any, por: Any, state: Any, other: int, reader: bool, block: int) -> int:
+    """64 of the operations that `other` can still do; while a context stays a reader, where it is one."""
+    pc = state[v.block_of(vm, other) + v.PC]
+    operation = por[por[NUMBERS] + pc] * por[BITS] + block
+    if not reader:
+        return por[por[EVER] + operation]
+    if v.code(vm, pc, i.OPCODE) == i.SYNCHRONIZE_RCU and state[v.block_of(vm, other) + v.WAIT] & v.REGISTERED:
+        return por[por[BEHIND] + operation]
+    return por[por[NOW] + operation]
+
+
+@v.inner
+def _meets(vm: Any, por: Any, state: Any, other: int, reader: bool, row: int, cpu: int, mode: int) -> bool:
+    """Whether `other` can still touch the word in a way that does not commute with `mode`."""
+    theirs = v.block_of(vm, other)
+    may_own = cpu == 0 or state[theirs + v.CPU] == cpu or state[theirs + v.MIGRATIONS] > 0
+    for block in range(por[BITS]):
+        reached = _reaches(vm, por, state, other, reader, block)
+        if reached == 0:
+            continue
+        for kind in range(3):
+            if (kind == 0 and mode == v.READS) or (kind == 1 and mode == v.ADDS):
+                continue
+            touching = por[_touched(por, row, kind + OTHERS) + block]
+            if may_own:
+                touching |= por[_touched(por, row, kind) + block]
+            if reached & touching:
+                return True
+    return False
+
+
+@v.inner
+def _anyone(por: Any, row: int, mode: int) -> bool:
+    """Whether any operation at all touches the word in a way that does not commute with `mode`."""
+    for kind in range(KINDS):
+        one = kind % OTHERS
+        if (one == 0 and mode == v.READS) or (one == 1 and mode == v.ADDS):
+            continue
+        at = _touched(por, row, kind)
+        for block in range(por[BITS]):
+            if por[at + block]:
+                return True
+    return False
+
+
+@v.inner
+def _disturbed(vm: Any, por: Any, state: Any, context: int, key: int, cpu: int, mode: int) -> int:
+    """Whether another context can touch a word so that the order matters: SAFE, GUARDED or VISIBLE. Notes the touch.
+
+    `cpu`: whose copy of a per-CPU word it is, plus 1; 0 for other words.
+    """
+    base = v.block_of(vm, context)
+    row = _row_of(por, key)
+    if row < 0:
+        return VISIBLE
+    own = cpu != 0 and state[base + v.CPU] == cpu
+    _note(por, row, mode - 1 + (0 if own else OTHERS), por[por[NUMBERS] + state[base + v.PC]])
+    found = SAFE
+    if not _anyone(por, row, mode):
+        return SAFE  # most words: only read, or only ever touched by one program
+    reader = v.is_reader(vm, state, context)
+    for other in range(v.contexts_of(vm)):
+        status = state[v.block_of(vm, other) + v.STATUS]
+        if other == context or status == v.UNUSED or status == v.OVER:
+            continue
+        if not _meets(vm, por, state, other, False, row, cpu, mode):
+            continue
+        if not _held_up(vm, state, context, other):
+            if not reader or _meets(vm, por, state, other, True, row, cpu, mode):
+                return VISIBLE
+        found = GUARDED
+    return found
+
+
+@v.inner
+def _both(one: int, other: int) -> int:
+    """The class of a step that does two things."""
+    if one == VISIBLE or other == VISIBLE:
+        return VISIBLE
+    return GUARDED if one == GUARDED or other == GUARDED else SAFE
+
+
+@v.inner
+def _others_reach(vm: Any, por: Any, state: Any, context: int, operations: int) -> bool:
+    """Whether another context can still do one of these."""
+    for other in range(v.contexts_of(vm)):
+        if other == context or _held_up(vm, state, context, other):
+            continue
+        for block in range(por[BITS]):
+            if _reaches(vm, por, state, other, False, block) & por[operations + block]:
+                return True
+    return False
+
+
+@v.inner
+def _others_may_read(vm: Any, por: Any, state: Any, context: int) -> bool:
+    """Whether another context is a reader, or can still become one."""
+    for other in range(v.contexts_of(vm)):
+        status = state[v.block_of(vm, other) + v.STATUS]
+        if other == context or status == v.UNUSED or status == v.OVER:
+            continue
+        if v.is_reader(vm, state, other) or v.at_interrupt_level(vm, state, other):
+            return True
+    return _others_reach(vm, por, state, context, por[ENTERS])
+
+
+@v.inner
+def _entering_matters(vm: Any, por: Any, state: Any, context: int) -> bool:
+    """Whether someone can notice that a context becomes a reader, or keeps its CPU to itself."""
+    cpu = state[v.block_of(vm, context) + v.CPU]
+    for other in range(v.contexts_of(vm)):
+        base = v.block_of(vm, other)
+        status = state[base + v.STATUS]
+        if status == v.UNUSED or status == v.OVER:
+            continue
+        if state[base + v.MIGRATIONS] > 0:
+            return True
+        if other != context and cpu > 0 and state[base + v.CPU] == cpu:
+            return True
+    return _others_reach(vm, por, state, context, por[WAITS])
+
+
+@v.inner
+def kill_pending(vm: Any, state: Any, context: int) -> bool:
+    """Whether a context's CPU may still be killed."""
+    return _down_pending(vm, state, context, v.KILL)
+
+
+@v.inner
+def has_other_ways(vm: Any, state: Any, context: int) -> bool:
+    """Whether something else than its next step may become of a context: it moves, its CPU goes, it never starts."""
+    if state[v.block_of(vm, context) + v.MIGRATIONS] > 0 or not v.must_finish(vm, state, context):
+        return True
+    return kill_pending(vm, state, context) or _down_pending(vm, state, context, v.OFFLINE)
+
+
+@v.inner
+def _down_pending(vm: Any, state: Any, context: int, kind: int) -> bool:
+    cpu = state[v.block_of(vm, context) + v.CPU]
+    if cpu == 0:
+        return False
+    for other in range(vm[v.CONTEXTS]):
+        mine = vm[vm[v.TARGETS] + other] == cpu - 1 or state[v.block_of(vm, context) + v.MIGRATIONS] > 0
+        if vm[vm[v.KINDS] + other] == kind and mine:
+            if v.code(vm, state[v.block_of(vm, other) + v.PC], i.OPCODE) == i.TAKE_DOWN:
+                return True
+    return False
+
+
+@v.inner
+def between_turns(vm: Any, state: Any, context: int) -> bool:
+    """Whether a context is where its CPU may be taken offline."""
+    return state[v.block_of(vm, context) + v.MID_TURN] == 0 and _down_pending(vm, state, context, v.OFFLINE)
+
+
+@v.inner
+def _class_of_access(vm: Any, por: Any, state: Any, context: int, opcode: int) -> int:
+    address = v.address_of(vm, state, context)
+    if address < 0:
+        return VISIBLE  # it will be caught
+    cpu = address >> UNIT_SHIFT
+    key = address if cpu == 0 else (address & ((1 << UNIT_SHIFT) - 1)) | PERCPU_KEY
+    found = _disturbed(vm, por, state, context, key, cpu, v.mode_of(opcode))
+    region = v.region_of(vm, address)
+    if region >= 0:
+        found = _both(found, _disturbed(vm, por, state, context, REGION_KEY + region, 0, v.READS))
+    base = v.block_of(vm, context)
+    if v.code(vm, state[base + v.PC], i.OWN) & 1 and state[base + v.MIGRATIONS] > 0:
+        return VISIBLE
+    return found
+
+
+@v.inner
+def class_of(vm: Any, por: Any, state: Any, context: int) -> int:
+    """How a context's next step, which is enabled, relates to the steps of others."""
+    base = v.block_of(vm, context)
+    pc = state[base + v.PC]
+    opcode = v.code(vm, pc, i.OPCODE)
+    found = SAFE
+    if opcode <= i.LAST_ACCESS:
+        found = _class_of_access(vm, por, state, context, opcode)
+    elif opcode == i.PROCESSOR_ID:
+        found = VISIBLE if state[base + v.MIGRATIONS] > 0 else SAFE
+    elif opcode == i.RCU_READ_LOCK or opcode == i.PREEMPT_DISABLE:
+        entering = not v.is_reader(vm, state, context)
+        found = PUT_OFF if entering and _entering_matters(vm, por, state, context) else SAFE
+    elif opcode == i.LOCAL_IRQ_SAVE:
+        entering = not state[v.IRQS_OFF] & v.irq_bit(vm, state, context)
+        found = PUT_OFF if entering and _entering_matters(vm, por, state, context) else SAFE
+    elif opcode == i.RCU_READ_UNLOCK or opcode == i.PREEMPT_ENABLE or opcode == i.LOCAL_IRQ_RESTORE:
+        found = EARLY
+    elif opcode == i.CALL_RCU or opcode == i.QUEUE_WORK or opcode == i.SYNCHRONIZE_RCU:
+        if opcode != i.SYNCHRONIZE_RCU or not state[base + v.WAIT] & v.REGISTERED:
+            seen = opcode != i.QUEUE_WORK and _others_may_read(vm, por, state, context)
+            found = VISIBLE if seen or _others_reach(vm, por, state, context, por[BARRIERS]) else SAFE
+    elif opcode == i.RCU_BARRIER:
+        found = SAFE if state[base + v.WAIT] & v.REGISTERED else VISIBLE
+    elif opcode == i.ALLOC_PERCPU or opcode == i.KZALLOC:
+        which = ALLOCATOR_KEY + (1 if opcode == i.KZALLOC else 0)
+        found = _disturbed(vm, por, state, context, which, 0, v.WRITES)
+    elif opcode == i.FREE_PERCPU or opcode == i.KFREE:
+        pointer = v.operand(vm, state, base, v.code(vm, pc, i.A))
+        region = v.freed_region(vm, pointer, opcode == i.FREE_PERCPU)
+        if pointer != 0 and region >= 0:
+            found = _disturbed(vm, por, state, context, REGION_KEY + region, 0, v.WRITES)
+    elif opcode == i.TAKE_DOWN:
+        _disturbed(vm, por, state, context, vm[v.ONLINE_MASK], 0, v.WRITES)
+        found = VISIBLE
+    if kill_pending(vm, state, context) or (por[BLOCKS_INSIDE] and found == PUT_OFF):
+        return VISIBLE
+    if por[BLOCKS_INSIDE] and state[base + v.STATUS] == v.WAITING and v.at_interrupt_level(vm, state, context):
+        return VISIBLE
+    return found
+
+
+@v.inner
+def enables_others(vm: Any, state: Any, context: int) -> bool:
+    """Whether the next step lets another context go on, or makes one: something that could not have come before it."""
+    opcode = v.code(vm, state[v.block_of(vm, context) + v.PC], i.OPCODE)
+    if opcode == i.CALL_RCU or opcode == i.QUEUE_WORK:
+        return True
+    if opcode not in (i.RCU_READ_UNLOCK, i.PREEMPT_ENABLE, i.LOCAL_IRQ_RESTORE):
+        return False
+    for other in range(v.contexts_of(vm)):
+        if state[v.block_of(vm, other) + v.WAIT] >> context & 1:
+            return True
+    return False

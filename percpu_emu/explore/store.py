@@ -1,0 +1,249 @@
+"""The states that a search has found, each kept whole, with the way to it; and the compiled loop that expands them.
+
+States are numbered as they are found, so that what is still to do is a range of numbers. Whole states, not hashes of
+them: two states are one only if they are equal, and a proof has no probability in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from percpu_emu.explore import reduction as r
+from percpu_emu.explore import transition as t
+from percpu_emu.lang import virtual as v
+from percpu_emu.lang.arithmetic import mul
+from percpu_emu.lang.setting import MIGRATE
+
+# --- `Store.numbers`
+FOUND: Final = 0
+EDGES: Final = 1
+VIOLATIONS: Final = 2
+STEPS: Final = 3
+FINALS: Final = 4
+MARKS: Final = 5
+STORE_NUMBERS: Final = 8
+
+# --- which moves of a state are made
+ALL: Final = 0
+GOING_ON: Final = 1  # those that preempt nobody
+PREEMPTING: Final = 2  # those that preempt whoever ran last
+
+# --- why the loop came back
+FINISHED: Final = 0
+FULL: Final = 1
+BUDGET: Final = 2
+ROOM: Final = 16  # plus the reason (NO_SLOT ...) negated
+
+MAX_CHOICES: Final = 1024
+MAX_WANDERING: Final = 10_000
+MAX_VIOLATIONS: Final = 256
+
+
+class Store(NamedTuple):
+    """Room for states; how much of it is used stands in `numbers`."""
+
+    states: Any  # int64[room, words]
+    parents: Any  # int64[room]: the state it was first found from
+    moves: Any  # int64[room]: by which choice
+    depths: Any  # int64[room]: steps from the start
+    finals: Any  # int8[room]: 1 where everything has run
+    table: Any  # int64[2**n]: state numbers plus 1, by hash
+    sources: Any  # int64[edges]
+    targets: Any  # int64[edges]
+    violations: Any  # int64[MAX_VIOLATIONS, 4]: check, state, choice (-1: the state itself), depth
+    numbers: Any  # int64[STORE_NUMBERS]
+    symmetry: Any  # int64[n, 2]: contexts that are interchangeable, with their CPUs
+
+
+@v.inner
+def _hash(state: Any, words: int) -> int:
+    value = 0x2545F4914F6CDD1D
+    for word in range(words):
+        value = mul(value ^ state[word], 0x9E3779B97F4A7C1)
+        value ^= (value >> 29) & 0x7FFFFFFFF
+    return value
+
+
+@v.inner
+def insert(store: Store, state: Any) -> tuple[int, bool]:
+    """The number of a state, and whether it is new."""
+    words = store.states.shape[1]
+    mask = len(store.table) - 1
+    slot = _hash(state, words) & mask
+    while True:
+        entry = store.table[slot]
+        if entry == 0:
+            number = store.numbers[FOUND]
+            store.numbers[FOUND] = number + 1
+            v.copy(store.states[number], state, words)
+            store.finals[number] = 0
+            store.table[slot] = number + 1
+            return number, True
+        known = store.states[entry - 1]
+        equal = True
+        for word in range(words):
+            if known[word] != state[word]:
+                equal = False
+                break
+        if equal:
+            return entry - 1, False
+        slot = (slot + 1) & mask
+
+
+@v.inner
+def refill(store: Store) -> None:
+    """Enter all states in a table that was made anew."""
+    words = store.states.shape[1]
+    mask = len(store.table) - 1
+    for number in range(store.numbers[FOUND]):
+        slot = _hash(store.states[number], words) & mask
+        while store.table[slot] != 0:
+            slot = (slot + 1) & mask
+        store.table[slot] = number + 1
+
+
+@v.inner
+def _violate(store: Store, check: int, state: int, choice: int, depth: int) -> None:
+    count = store.numbers[VIOLATIONS]
+    if count < MAX_VIOLATIONS:
+        store.violations[count, 0] = check
+        store.violations[count, 1] = state
+        store.violations[count, 2] = choice
+        store.violations[count, 3] = depth
+        store.numbers[VIOLATIONS] = count + 1
+
+
+@v.inner
+def _settle(vm: Any, store: Store, state: Any, source: int, choice: int, steps: int) -> bool:
+    """Enter a state that a move has led to, and check it if it is new, which is what it gives."""
+    depth = store.depths[source] + steps if source >= 0 else 0
+    v.forget_dead_registers(vm, state)
+    bound = t.check_bound(vm, state)
+    final = t.is_final(vm, state)
+    number, new = insert(store, state)
+    if source >= 0:
+        edge = store.numbers[EDGES]
+        if edge < len(store.sources):
+            store.sources[edge], store.targets[edge] = source, number
+        store.numbers[EDGES] = edge + 1
+    if not new:
+        return False
+    store.parents[number], store.moves[number], store.depths[number] = source, choice, depth
+    if bound != v.DONE:
+        _violate(store, bound, number, -1, depth)
+    elif final:
+        store.finals[number] = 1
+        store.numbers[FINALS] += 1
+        violated = t.check_final(vm, state)
+        if violated != v.DONE:
+            _violate(store, violated, number, -1, depth)
+    return True
+
+
+@v.inner
+def begin(vm: Any, store: Store, buffer: Any, initial: Any) -> None:
+    """Enter the first state."""
+    v.copy(buffer, initial, len(initial))
+    _settle(vm, store, buffer, -1, -1, 0)
+
+
+@v.inner
+def wander(vm: Any, por: Any, buffers: Any, initial: Any, seed: int) -> int:
+    """Go one way to an end, by chance, to learn what conflicts before a search begins; DONE, or what it ran out of."""
+    state, found = buffers[1], buffers[2]
+    v.copy(state, initial, len(initial))
+    for _ in range(MAX_WANDERING):
+        count = t.choices(vm, state, found)
+        if count == 0:
+            break
+        seed = mul(seed, 0x5851F42D4C957F2D) + 0x14057B7EF767814F
+        choice = found[((seed >> 33) & 0x3FFFFFFF) % count]
+        violated = v.DONE
+        if choice >= MIGRATE:
+            t.migrate(vm, state, choice)
+        else:
+            violated, _, _ = t.move(vm, por, state, choice)
+        if violated != v.DONE:
+            return min(violated, v.DONE)
+    return v.DONE
+
+
+@v.inner
+def _preempts(vm: Any, state: Any, choice: int) -> bool:
+    """Whether a choice takes the turn from a context that could have gone on."""
+    last = state[v.LAST] - 1
+    if last < 0 or last == choice:
+        return False
+    return choice >= MIGRATE or v.is_enabled(vm, state, last)
+
+
+@v.inner
+def _count(vm: Any, store: Store, steps: int) -> None:
+    store.numbers[STEPS] += steps
+    store.numbers[MARKS] |= vm[vm[v.LOG] + v.LOG_MARKS]
+
+
+@v.inner
+def _one_for_all(vm: Any, por: Any, store: Store, buffers: Any, count: int, number: int) -> bool:
+    """Whether there is a move after which all others can be made just as well; it is made.
+
+    The state that it leads to has to be new: else everyone else could be put off for ever, round and round.
+    """
+    here, buffer, found = buffers[0], buffers[1], buffers[2]
+    if not por[r.ENABLED]:
+        return False
+    for index in range(count):
+        choice = found[index]
+        if choice >= MIGRATE or r.class_of(vm, por, here, choice) == r.VISIBLE:
+            continue
+        v.copy(buffer, here, store.states.shape[1])
+        violated, steps, alone = t.move(vm, por, buffer, choice)
+        _count(vm, store, steps)
+        if violated == v.DONE and alone and _settle(vm, store, buffer, number, choice, steps):
+            return True
+    return False
+
+
+@v.inner
+def expand(
+    vm: Any, por: Any, store: Store, buffers: Any, first: int, last: int, which: int, count_turns: bool, stop_at: int
+) -> tuple[int, int]:
+    """Make the moves of states `first` to `last` - 1. Gives why it came back, and the state to go on with.
+
+    `which`: ALL, GOING_ON or PREEMPTING. With `count_turns` a state remembers who ran last. Comes back after `stop_at`
+    violations.
+    """
+    here, buffer, found = buffers[0], buffers[1], buffers[2]
+    words = store.states.shape[1]
+    most = v.contexts_of(vm) * (vm[v.CPUS] + 1)
+    for number in range(first, last):
+        if store.numbers[FOUND] + most >= len(store.states) or store.numbers[EDGES] + most >= len(store.sources):
+            return FULL, number
+        v.copy(here, store.states[number], words)
+        count = t.choices(vm, here, found)
+        if count == 0 and not t.is_final(vm, here):
+            _violate(store, v.DEADLOCK, number, -1, store.depths[number])
+        if which == ALL and count > 1 and _one_for_all(vm, por, store, buffers, count, number):
+            continue
+        for index in range(count):
+            choice = found[index]
+            if which != ALL and _preempts(vm, here, choice) != (which == PREEMPTING):
+                continue
+            v.copy(buffer, here, words)
+            steps, violated = 1, v.DONE
+            if choice >= MIGRATE:
+                t.migrate(vm, buffer, choice)
+            else:
+                violated, steps, _ = t.move(vm, por, buffer, choice)
+            _count(vm, store, steps)
+            if violated < 0:
+                return ROOM - violated, number
+            if violated > 0:
+                _violate(store, violated, number, choice, store.depths[number] + steps)
+                continue
+            if count_turns:
+                buffer[v.LAST] = choice % MIGRATE + 1
+            _settle(vm, store, buffer, number, choice, steps)
+        if store.numbers[VIOLATIONS] >= stop_at:
+            return FINISHED, number + 1
+    return FINISHED, last

@@ -1,0 +1,65 @@
+"""What is explored: a setting, what is checked of it, and the words to tell people about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from percpu_emu.explore.model import Checks, Model, Words
+from percpu_emu.lang.setting import Setting, unit_word
+
+Judge: TypeAlias = Callable[["StateView"], str | None]
+"""A user's check: what is wrong with a state, or None."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Ready to be searched and told about."""
+
+    name: str
+    setting: Setting
+    checks: Checks = field(default_factory=Checks)
+    summary: str = ""
+    names: Mapping[int, str] = field(default_factory=dict)
+    """What words are called, by address or per-CPU pointer."""
+    sometimes: tuple[str, ...] = ()
+    """Marks that have to be reached at least once."""
+    final: Judge | None = None
+    invariant: Judge | None = None
+    expect: str | None = None
+    missing: str = ""
+    turns: tuple[int, ...] | None = None
+    """What was made smaller: how often each context of the scenario runs its program; 0 leaves it out."""
+    cpus: int | None = None
+    """Where it was changed: the number of CPUs."""
+
+    def with_turns(self, turns: tuple[int, ...]) -> Subject:
+        """The same with fewer contexts, or fewer turns of them; counted as in the scenario."""
+        kept = [replace(spec, turns=n) for spec, n in zip(self.setting.contexts, turns, strict=True) if n]
+        return replace(self, setting=replace(self.setting, contexts=tuple(kept)), turns=turns)
+
+
+@dataclass(frozen=True)
+class StateView:
+    """A state as a user's check sees it."""
+
+    subject: Subject
+    model: Model
+    state: Words
+
+    def word(self, address: int) -> int:
+        """A word of the kernel's memory."""
+        return self.model.words(self.state).get(address, 0)
+
+    def slot(self, pointer: int, cpu: int) -> int:
+        """A CPU's copy of a per-CPU word."""
+        return self.model.words(self.state).get(unit_word(cpu, pointer), 0)
+
+    def ledger(self, counter: int) -> int:
+        """What was added to a counter in all, as far as it is entered."""
+        return self.model.ledgers(self.state).get(counter, 0)
+
+    def result(self, number: int) -> Any:
+        """What the last turn of a context gave."""
+        return self.model.results(self.state)[number]

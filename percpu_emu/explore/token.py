@@ -1,0 +1,143 @@
+"""Tokens: a schedule in a few characters, which can be pasted into a bug report.
+
+    flush-then-swap:a1s0.k3Xq
+
+A schedule is told by where it departs from the plain one, in which a context goes on for as long as it can and then
+the lowest-numbered one that can: "after 10 steps context 1, after 28 more context 0". Before the colon stands the
+scenario, with what was changed (`+2110`: turns of each context, `~4`: CPUs); after the dot, a digest of its programs.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from percpu_emu.explore.model import Model
+from percpu_emu.explore.tracing import Stepper
+from percpu_emu.lang.setting import MIGRATE
+
+DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_MORE: Final = "_"
+_MOVES: Final = "-"
+_FORM: Final = re.compile(
+    r"(?P<scenario>[a-z0-9-]+)(\+(?P<turns>[0-9a-zA-Z]+))?(~(?P<cpus>\d+))?:(?P<departures>[-_0-9a-zA-Z]*)\.(?P<digest>\w{4})"
+)
+MAX_STEPS: Final = 100_000
+
+
+class BadToken(ValueError):
+    """Not a token, or one of other programs."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token's parts."""
+
+    scenario: str
+    departures: tuple[tuple[int, int], ...]
+    digest: str
+    turns: tuple[int, ...] | None = None
+    cpus: int | None = None
+
+    def __str__(self) -> str:
+        head = self.scenario
+        if self.turns is not None:
+            head += "+" + "".join(DIGITS[min(n, len(DIGITS) - 1)] for n in self.turns)
+        if self.cpus is not None:
+            head += f"~{self.cpus}"
+        return f"{head}:{''.join(map(_encoded, self.departures))}.{self.digest}"
+
+    @classmethod
+    def parse(cls, text: str) -> Token:
+        """The parts of a token. Raises BadToken."""
+        form = _FORM.fullmatch(text.strip())
+        if form is None:
+            raise BadToken(f"{text!r} is no token; one looks like flush-then-swap:a1s0.k3Xq")
+        turns, cpus = form["turns"], form["cpus"]
+        return cls(
+            form["scenario"],
+            tuple(_decoded(form["departures"], text)),
+            form["digest"],
+            tuple(map(DIGITS.index, turns)) if turns else None,
+            int(cpus) if cpus else None,
+        )
+
+
+def _encoded(departure: tuple[int, int]) -> str:
+    steps, choice = departure
+    text = _MORE * (steps // len(DIGITS)) + DIGITS[steps % len(DIGITS)]
+    if choice >= MIGRATE:
+        text += _MOVES + DIGITS[choice // MIGRATE - 1]
+    return text + DIGITS[choice % MIGRATE]
+
+
+def _decoded(text: str, whole: str) -> list[tuple[int, int]]:
+    departures, at = [], 0
+    try:
+        while at < len(text):
+            steps = 0
+            while text[at] == _MORE:
+                steps, at = steps + len(DIGITS), at + 1
+            steps, at = steps + DIGITS.index(text[at]), at + 1
+            choice = 0
+            if text[at] == _MOVES:
+                choice, at = MIGRATE * (DIGITS.index(text[at + 1]) + 1), at + 2
+            departures.append((steps, choice + DIGITS.index(text[at])))
+            at += 1
+    except (IndexError, ValueError) as error:
+        raise BadToken(f"{whole!r} is no token: its schedule is cut short") from error
+    return departures
+
+
+def digest(model: Model) -> str:
+    """Four characters that another version of the programs, or another setting, does not have."""
+    value = zlib.crc32(repr((model.code.rows, model.code.constants, model.setting.cpus)).encode())
+    return "".join(DIGITS[value // len(DIGITS) ** place % len(DIGITS)] for place in range(4))
+
+
+def departures_of(model: Model, schedule: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Where a schedule departs from the plain one: (steps since the last departure, choice)."""
+    stepper, found, since = Stepper(model), [], 0
+    for choice in schedule:
+        if choice != _plain(stepper):
+            found.append((since, choice))
+            since = 0
+        stepper.take(choice)
+        since += 1
+    return tuple(found)
+
+
+def schedule_of(model: Model, departures: Sequence[tuple[int, int]]) -> list[int]:
+    """The schedule that departs there, up to a violation or until nothing can go on. Raises BadToken."""
+    stepper, schedule, since, left = Stepper(model), list[int](), 0, list(departures)
+    while len(schedule) < MAX_STEPS:
+        possible = stepper.choices()
+        if not possible or (not left and stepper.is_final and _plain(stepper) is None):
+            break
+        choice = _plain(stepper)
+        if left and left[0][0] == since:
+            choice, since = left.pop(0)[1], 0
+        if choice not in possible:
+            raise BadToken(f"its schedule asks at step {len(schedule)} for a context that cannot go on there")
+        assert choice is not None
+        stepper.take(choice)
+        schedule.append(choice)
+        since += 1
+    if left:
+        raise BadToken(f"its schedule is over after {len(schedule)} steps, and the token goes on")
+    return schedule
+
+
+def _plain(stepper: Stepper) -> int | None:
+    """What comes next where nothing is said: whoever ran last, else the first that has to run; None at the end."""
+    steps = [choice for choice in stepper.choices() if choice < MIGRATE]
+    last = stepper.steps[-1].context if stepper.steps else None
+    if last in steps:
+        return last
+    if stepper.is_final:
+        return None
+    due = [choice for choice in steps if stepper.must_run(choice)]
+    return min(due or steps, default=None)

@@ -1,0 +1,162 @@
+"""Schedules: from the moves of a search to single steps, and from steps to a trace of what each one did."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+
+from percpu_emu.explore.kernels import kernels
+from percpu_emu.explore.model import Model, OutOfRoom, Words
+from percpu_emu.lang import instructions as i
+from percpu_emu.lang import ops, virtual
+from percpu_emu.lang.setting import MIGRATE
+from percpu_emu.lang.trace import Access, Step, TracedContext
+
+
+class NotPossible(ValueError):
+    """A schedule has a choice that is not there."""
+
+
+@dataclass
+class Stepper:
+    """A model, taken step by step; `steps` is what was done so far."""
+
+    model: Model
+    steps: list[Step] = field(default_factory=list)
+    actors: dict[tuple[int, str], TracedContext] = field(default_factory=dict)
+    violated: str = ""
+
+    def __post_init__(self) -> None:
+        self.state: Words = np.zeros(self.model.buffer_words, dtype=np.int64)
+        self.state[: self.model.size] = self.model.initial
+        self._queued: dict[int, str] = {}
+        self._choices = np.zeros(1024, dtype=np.int64)
+
+    def choices(self) -> list[int]:
+        """What can be done now; nothing after a violation."""
+        if self.violated:
+            return []
+        return [int(c) for c in self._choices[: kernels().choices(self.model.vm, self.state, self._choices)]]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether everything that has to run has run."""
+        return bool(kernels().is_final(self.model.vm, self.state))
+
+    def must_run(self, context: int) -> bool:
+        """Whether a context has to run before the end; an interrupt need not."""
+        status = self.state[self.model.block(context) + virtual.STATUS]
+        return not (status == virtual.WAITING and context < len(self.model.setting.contexts))
+
+    def run(self, schedule: Iterable[int]) -> Stepper:
+        """Take the steps of a schedule, up to a violation. Raises NotPossible."""
+        for number, choice in enumerate(schedule):
+            if self.violated:
+                break
+            if choice not in self.choices():
+                raise NotPossible(f"step {number}: context {choice % MIGRATE} cannot do anything now")
+            self.take(choice)
+        return self
+
+    def take(self, choice: int) -> None:
+        """One step, which is possible."""
+        context = choice % MIGRATE
+        cpu = self._cpu(context)
+        self._meet(context)
+        if choice >= MIGRATE:
+            kernels().migrate(self.model.vm, self.state, choice)
+            self.steps.append(Step(context, "migrate", (choice // MIGRATE - 1,), cpu=cpu))
+            return
+        pc = int(self.state[self.model.block(context) + virtual.PC])
+        args = self._arguments(context, pc)
+        violated = int(kernels().step(self.model.vm, self.state, context))
+        if violated < 0:
+            raise OutOfRoom(violated)
+        self.steps.append(self._step(context, pc, args, cpu))
+        if not violated and self.steps[-1].ended and context >= len(self.model.setting.contexts):
+            violated = int(kernels().check_counters(self.model.vm, self.state, False))
+        self.violated = virtual.CHECKS[violated]
+
+    def finish(self) -> str:
+        """The check that the state as it stands violates, where everything has run, or can run no more; "" for none."""
+        if self.violated:
+            return self.violated
+        if bound := virtual.CHECKS[kernels().check_bound(self.model.vm, self.state)]:
+            return bound
+        if self.is_final:
+            return virtual.CHECKS[kernels().check_final(self.model.vm, self.state)]
+        return "" if self.choices() else "deadlock"
+
+    def is_unfinished(self, context: int) -> bool:
+        """Whether a context has begun, or has to, and is not over."""
+        return bool(kernels().must_finish(self.model.vm, self.state, context))
+
+    def live_regions(self) -> int:
+        """Areas and objects that are allocated."""
+        first = self.model.vm[virtual.FIRST_REGION]
+        return int((self.state[first : self.model.size] == virtual.LIVE).sum())
+
+    def ledgers(self) -> dict[int, int]:
+        """What is entered in the ledger, by the counter's address."""
+        return self.model.ledgers(self.state)
+
+    # --- what a step did
+
+    def _cpu(self, context: int) -> int | None:
+        cpu = int(self.state[self.model.block(context) + virtual.CPU])
+        return cpu - 1 if cpu else None
+
+    def _operand(self, context: int, which: int) -> int:
+        vm, base = self.model.vm, self.model.block(context)
+        return int(
+            self.state[base + virtual.REGISTERS + which] if which >= 0 else vm[vm[virtual.CONSTANTS] - 1 - which]
+        )
+
+    def _arguments(self, context: int, pc: int) -> tuple[int, ...]:
+        """The operation's arguments, as its program gave them."""
+        name, row = self.model.code.names[pc], self.model.code.rows[pc]
+        values = [self._operand(context, which) for which in row[i.A : i.OWN]]
+        if name == "this_cpu_sub":
+            values[1] = -values[1]
+        return tuple(values[: _arity(name)])
+
+    def _step(self, context: int, pc: int, args: tuple[int, ...], cpu: int | None) -> Step:
+        vm, code = self.model.vm, self.model.code
+        log = vm[vm[virtual.LOG] : vm[virtual.LOG] + virtual.LOG_WORDS].tolist()
+        name = code.names[pc]
+        if name == "take_down":
+            name, args = self.model.setting.contexts[context].kind, (int(vm[vm[virtual.TARGETS] + context]),)
+        if log[virtual.LOG_SLOT] >= 0:
+            self._queued[log[virtual.LOG_SLOT]] = code.queued[args[0]].__name__
+            args = (log[virtual.LOG_SLOT], *args[1:])
+        accesses: tuple[Access, ...] = ()
+        if log[virtual.LOG_ADDRESS] >= 0:
+            old, new = log[virtual.LOG_OLD], log[virtual.LOG_NEW]
+            failed = code.rows[pc][i.OPCODE] == i.CMPXCHG and log[virtual.LOG_RESULT] != args[1]
+            wrote = log[virtual.LOG_MODE] > virtual.READS and not failed
+            accesses = (Access(log[virtual.LOG_ADDRESS], old, new, wrote),)
+        waits = tuple(n for n in range(virtual.MAX_HELD) if log[virtual.LOG_WAIT] >> n & 1)
+        ended = bool(log[virtual.LOG_ENDED])
+        return Step(context, name, args, log[virtual.LOG_RESULT], accesses, code.sites.get(pc), cpu, waits, ended)
+
+    # --- who does them
+
+    def _meet(self, context: int) -> None:
+        specs = self.model.setting.contexts
+        if context < len(specs):
+            spec = specs[context]
+            met = TracedContext(context, spec.name, spec.cpu, spec.kind, spec.program.__name__)
+        else:
+            work = bool(self.state[self.model.block(context) + virtual.WORK])
+            program = self._queued.get(context, "")
+            met = TracedContext(context, program, self._cpu(context), "work" if work else "callback", program)
+        self.actors.setdefault((context, met.program), met)
+
+
+@cache
+def _arity(name: str) -> int:
+    return len(inspect.signature(getattr(ops, name)).parameters) if hasattr(ops, name) else 0

@@ -1,0 +1,32 @@
+"""Programs for test_explorer: two tasks that race for a word."""
+
+from __future__ import annotations
+
+from percpu_emu.kernel.layout import STATIC
+from percpu_emu.lang.ops import Program, cpu_relax, mark, read_once, write_once
+
+WORD = STATIC + 0
+FLAG = STATIC + 1
+
+
+def increment() -> Program[None]:
+    x = yield read_once(WORD)
+    yield write_once(WORD, x + 1)
+
+
+def rare() -> Program[None]:
+    x = yield read_once(WORD)
+    if x == 7:
+        yield mark("never")
+    yield mark("always")
+
+
+def poll() -> Program[None]:
+    x = yield read_once(FLAG)
+    while x == 0:
+        yield cpu_relax()
+        x = yield read_once(FLAG)
+
+
+def raise_flag() -> Program[None]:
+    yield write_once(FLAG, 1)

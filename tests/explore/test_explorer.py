@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+
+from percpu_emu.explore.explorer import Options, explore
+from percpu_emu.explore.model import SetupFailed
+from percpu_emu.explore.search import Budget
+from percpu_emu.explore.subject import StateView, Subject
+from percpu_emu.lang.ops import ProgramFunction
+from percpu_emu.lang.setting import ContextSpec, Setting
+
+from .explorer_programs import WORD, increment, poll, raise_flag, rare
+
+
+def two(program: ProgramFunction, other: ProgramFunction | None = None) -> Setting:
+    return Setting(2, (ContextSpec("a", program, cpu=0), ContextSpec("b", other or program, cpu=1)))
+
+
+def is_two(state: StateView) -> str | None:
+    return None if state.word(WORD) == 2 else f"the word is {state.word(WORD)}"
+
+
+def below_two(state: StateView) -> str | None:
+    return "the word is 2" if state.word(WORD) == 2 else None
+
+
+def test_a_users_check_of_the_end_finds_the_lost_update() -> None:
+    explored = explore(Subject("race", two(increment), final=is_two), Options())
+    assert explored.counterexample is not None
+    assert explored.counterexample.check == "final"
+    assert explored.counterexample.preemptions == 1
+    assert explored.counterexample.trace.violation is not None
+    assert explored.counterexample.trace.violation.detail == "the word is 1"
+
+
+def test_a_users_invariant_sees_every_state() -> None:
+    explored = explore(Subject("race", two(increment), invariant=below_two), Options())
+    assert explored.counterexample is not None
+    assert explored.counterexample.check == "invariant"
+    assert not explored.reduction["on"]
+
+
+def test_an_invariant_that_holds_passes() -> None:
+    subject = Subject("race", two(increment), invariant=lambda state: "no" if state.word(WORD) > 2 else None)
+    explored = explore(subject, Options())
+    assert explored.complete
+    assert explored.counterexample is None
+
+
+@pytest.mark.parametrize(("mark", "unreached"), [("always", ()), ("never", ("never",)), ("misspelt", ("misspelt",))])
+def test_marks_that_are_not_reached_are_named(mark: str, unreached: tuple[str, ...]) -> None:
+    assert explore(Subject("marks", two(rare), sometimes=(mark,)), Options()).unreached == unreached
+
+
+def test_a_loop_that_polls_is_a_circle_of_states_and_no_endless_search() -> None:
+    explored = explore(Subject("poll", two(poll, raise_flag)), Options())
+    assert explored.complete
+    assert explored.figures["executions"] is None
+
+
+def test_a_loop_that_nobody_ends_is_inconclusive() -> None:
+    explored = explore(Subject("poll", two(poll, rare)), Options(budget=Budget(seconds=20)))
+    assert not explored.complete
+    assert explored.counterexample is None
+    assert explored.stopped
+
+
+def test_a_setup_that_waits_is_refused() -> None:
+    setting = Setting(1, (ContextSpec("a", rare),), setup=poll)
+    with pytest.raises(SetupFailed, match="come to an end"):
+        explore(Subject("setup", setting), Options())
+
+
+def test_the_same_search_gives_the_same_token() -> None:
+    examples = [explore(Subject("race", two(increment), final=is_two), Options()).counterexample for _ in range(3)]
+    assert len({example.token if example else "" for example in examples}) == 1
+
+
+def test_two_independent_tasks_have_one_execution_when_reduced_and_all_of_them_otherwise() -> None:
+    subject = Subject("marks", two(raise_flag, rare))
+    assert explore(subject, Options()).figures["executions"] == 1
+    assert explore(subject, Options(reduce=False)).figures["executions"] == 3
