@@ -1,0 +1,226 @@
+"""The memory of a controlled run: one stretch of addresses, in which a region that is not there traps.
+
+Word w of `lang.setting` lies at `base + 8 * w`, whether it is the kernel's or a CPU's copy, so that addresses need no
+translation: a reservation of 32 GB of addresses for each CPU, with pages only where something is. Each region has a
+memfd of its own. Handed out, it has pages; otherwise its length is 0, and the processor raises SIGBUS at any access,
+read or write, by any process. What belongs to nobody raises SIGSEGV.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from percpu_emu.kernel.layout import CPU_ONLINE_MASK, CPU_POSSIBLE_MASK, CPUMASK_OF, MASK_WORDS
+from percpu_emu.lang import context as c
+from percpu_emu.lang.context import NO_UNIT, Bases, Context
+from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS, UNIT_SHIFT, unit_word
+from percpu_emu.machine.controlled import layout as at
+from percpu_emu.shm import PAGE_SIZE, WORD_SIZE, OutOfPages, Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from percpu_emu.machine.controlled.control import Control
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_MAP_FIXED: Final = 0x10
+_MAP_NORESERVE: Final = 0x4000
+_MAP_FAILED: Final = ctypes.c_void_p(-1).value
+_READ_WRITE: Final = mmap.PROT_READ | mmap.PROT_WRITE
+_UNIT_MASK: Final = (1 << UNIT_SHIFT) - 1
+
+
+class NotThere(Exception):
+    """An access, or a free, goes where nothing is."""
+
+    def __init__(self, check: str, detail: str, freed_at: int = -1) -> None:
+        super().__init__(f"{check}: {detail}")
+        self.check = check
+        self.detail = detail
+        self.freed_at = freed_at
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Regions of one kind, in the order in which they are handed out."""
+
+    name: str
+    words: int
+    """Where its words begin in the control segment."""
+    first: int
+    """Pointer of the first region."""
+    length: int
+    """Bytes of a region: a page, or a page on each CPU."""
+    files: tuple[int, ...]
+
+    def entry(self, index: int) -> int:
+        """Where the words of a region begin in the control segment."""
+        return self.words + (1 + index) * at.REGION_WORDS
+
+    def pointer(self, index: int) -> int:
+        """Where a region begins."""
+        return self.first + index * OBJECT_WORDS
+
+
+class ControlledMemory:
+    """Made before the processes are forked; `alloc` and `free` are for whoever does the step."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._cpus = control.setting.cpus
+        self._size = (self._cpus + 1) * WORD_SIZE << UNIT_SHIFT
+        with contextlib.ExitStack() as made:
+            self._base = self._reserve(made)
+            blocks = -(-c.control_words(self._cpus + 1) * WORD_SIZE // PAGE_SIZE) * PAGE_SIZE
+            self._kernel = self._segment(made, "kernel", FIRST_OBJECT * WORD_SIZE)
+            self._static = self._segment(made, "static", self._cpus * PAGE_SIZE)
+            self._blocks = self._segment(made, "blocks", blocks)
+            self.percpu = self._pool(made, "region", at.REGIONS, OBJECT_WORDS, self._cpus * PAGE_SIZE)
+            self.objects = self._pool(made, "object", at.REGIONS + at.POOL_WORDS, FIRST_OBJECT, PAGE_SIZE)
+            self._map()
+            self._boot()
+            self._made = made.pop_all()
+
+    def bases(self, cpu: int | None) -> Bases:
+        """For compiled code that runs on `cpu`."""
+        block = self._blocks.address + c.block_offset(self._cpus if cpu is None else cpu) * WORD_SIZE
+        unit = NO_UNIT if cpu is None else self._address(unit_word(cpu, 0))
+        return Context(self._base, self._address(unit_word(0, 0)), unit, block, 0, self._blocks.address).bases()
+
+    def alloc(self, pool: Pool, size: int) -> int:
+        """A region of `size` bytes. Of per-CPU memory the whole page may be used, by the rules."""
+        words = self._control.words
+        index = words[pool.words + at.HANDED_OUT]
+        if not 0 <= size <= PAGE_SIZE or index == at.MAX_REGIONS:
+            limits = f"{at.MAX_REGIONS} {pool.name}s of at most {PAGE_SIZE} bytes"
+            raise OutOfPages(f"a controlled run has {limits}: refused {pool.name} {index} of {size} bytes")
+        words[pool.words + at.HANDED_OUT] = index + 1
+        words[pool.entry(index) + at.SIZE] = OBJECT_WORDS if pool is self.percpu else -(-size // WORD_SIZE)
+        os.ftruncate(pool.files[index], pool.length)
+        return pool.pointer(index)
+
+    def free(self, pool: Pool, pointer: int, step: int) -> None:
+        """Take a region's pages away. Raises `NotThere` where there is none."""
+        if pointer == 0:
+            return
+        words = self._control.words
+        index, offset = divmod(pointer - pool.first, OBJECT_WORDS)
+        if offset or not 0 <= index < words[pool.words + at.HANDED_OUT]:
+            raise NotThere("wild-free", f"{pointer:#x} was never allocated")
+        entry = pool.entry(index)
+        if words[entry + at.IS_FREE]:
+            raise NotThere("double-free", f"{pool.name} {index} was freed before", words[entry + at.FREED_AT] - 1)
+        words[entry + at.FREED_AT] = step + 1
+        words[entry + at.IS_FREE] = 1
+        os.ftruncate(pool.files[index], 0)
+
+    def check(self, address: int) -> None:
+        """Raise `NotThere` for what the processor does not see: addresses beyond all, and beyond a region's size."""
+        if 0 < address < FIRST_OBJECT:
+            return
+        if not 0 < address < (self._cpus + 1) << UNIT_SHIFT:
+            raise NotThere("wild-access", f"{address:#x} is no address")
+        found = self.region_of(address)
+        if found is not None:
+            pool, index, offset = found
+            if self._is_live(pool, index) and self._control.words[pool.entry(index) + at.SIZE] <= offset:
+                raise NotThere("wild-access", f"{pool.name} {index} has no word {offset}")
+
+    def gone(self, address: int) -> NotThere:
+        """Why an access trapped."""
+        found = self.region_of(address)
+        if found is not None:
+            pool, index, _ = found
+            entry = pool.entry(index)
+            if self._is_live(pool, index):
+                raise OutOfPages(f"the operating system has no page left for {pool.name} {index}")
+            if self._control.words[entry + at.IS_FREE]:
+                freed_at = self._control.words[entry + at.FREED_AT] - 1
+                return NotThere("use-after-free", f"the page of {pool.name} {index} is gone (SIGBUS)", freed_at)
+            return NotThere("wild-access", f"{pool.name} {index} was never allocated (SIGBUS)")
+        return NotThere("wild-access", f"nothing was ever at {address:#x} (SIGSEGV)")
+
+    def _is_live(self, pool: Pool, index: int) -> bool:
+        words = self._control.words
+        return index < words[pool.words + at.HANDED_OUT] and not words[pool.entry(index) + at.IS_FREE]
+
+    def region_of(self, address: int) -> tuple[Pool, int, int] | None:
+        """Pool, index and offset in words, whether allocated or not; None for what is no region."""
+        word = address & _UNIT_MASK
+        pool = self.percpu if address >> UNIT_SHIFT else self.objects
+        index, offset = divmod(word - pool.first, OBJECT_WORDS)
+        return (pool, index, offset) if 0 <= index < at.MAX_REGIONS else None
+
+    def words(self) -> dict[int, int]:
+        """Every word that is not 0, by address. By read(), since looking through the mapping would make pages."""
+        found: dict[int, int] = {}
+        for address, file, offset, length in self._mapped():
+            if length == PAGE_SIZE and os.fstat(file).st_size == 0:
+                continue
+            values = np.frombuffer(os.pread(file, length, offset), dtype=np.int64)
+            places = values.nonzero()[0]
+            found.update(zip((places + address).tolist(), values[places].tolist(), strict=True))
+        return found
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._made.close()
+
+    def _segment(self, made: contextlib.ExitStack, name: str, size: int) -> Segment:
+        segment = Segment(name, size)
+        made.callback(segment.close)
+        return segment
+
+    def _pool(self, made: contextlib.ExitStack, name: str, words: int, first: int, length: int) -> Pool:
+        files = []
+        for index in range(at.MAX_REGIONS):
+            files.append(os.memfd_create(f"percpu-emu:{name} {index}", os.MFD_CLOEXEC))
+            made.callback(os.close, files[-1])
+        return Pool(name, words, first, length, tuple(files))
+
+    def _mapped(self) -> Iterator[tuple[int, int, int, int]]:
+        """What lies where: address in words, file, offset and length in bytes."""
+        yield 0, self._kernel.fd, 0, FIRST_OBJECT * WORD_SIZE
+        for cpu in range(self._cpus):
+            yield unit_word(cpu, 0), self._static.fd, cpu * PAGE_SIZE, PAGE_SIZE
+            for index, file in enumerate(self.percpu.files):
+                yield unit_word(cpu, self.percpu.pointer(index)), file, cpu * PAGE_SIZE, PAGE_SIZE
+        for index, file in enumerate(self.objects.files):
+            yield self.objects.pointer(index), file, 0, PAGE_SIZE
+
+    def _address(self, word: int) -> int:
+        return self._base + word * WORD_SIZE
+
+    def _reserve(self, made: contextlib.ExitStack) -> int:
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+        base = _libc.mmap(None, self._size, 0, flags, -1, 0)
+        if base in (None, _MAP_FAILED):
+            raise OutOfPages(f"{self._size >> 30} GB of addresses refused: {os.strerror(ctypes.get_errno())}")
+        made.callback(_libc.munmap, base, self._size)
+        return int(base)
+
+    def _map(self) -> None:
+        for address, file, offset, length in self._mapped():
+            placed = _libc.mmap(self._address(address), length, _READ_WRITE, mmap.MAP_SHARED | _MAP_FIXED, file, offset)
+            if placed == _MAP_FAILED:
+                raise OutOfPages(f"{length} bytes refused: {os.strerror(ctypes.get_errno())}")
+
+    def _boot(self) -> None:
+        setting = self._control.setting
+        everyone = (1 << self._cpus) - 1
+        self._kernel.words[CPU_POSSIBLE_MASK] = self._kernel.words[CPU_ONLINE_MASK] = everyone
+        header = self._blocks.words
+        for cpu in range(self._cpus):
+            self._kernel.words[CPUMASK_OF + cpu * MASK_WORDS] = 1 << cpu
+            header[c.UNIT_OFFSETS + cpu] = unit_word(cpu, 0) - unit_word(0, 0)
+        header[c.NR_CPU_IDS], header[c.NR_NODE_IDS] = self._cpus, setting.nodes
