@@ -26,6 +26,20 @@ class ReportedError(BaseModel):
     message: str
 
 
+class ReportedCounterexample(BaseModel):
+    """A schedule that breaks a check."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    check: str
+    token: str = Field(description="for `percpu-emu replay`")
+    preemptions: int
+    steps: int
+    columns: str = Field(description="what each context did, side by side, as text")
+    story: list[str] = Field(description="the same in sentences")
+    trace: dict[str, Any] = Field(default={}, description="every step with what it read and wrote")
+
+
 class Report(BaseModel):
     """What a command found."""
 
@@ -37,6 +51,8 @@ class Report(BaseModel):
     scope: dict[str, Any] = Field(description="what was and was not controlled, how far it got")
     checks: list[ReportedCheck]
     figures: dict[str, Any] = {}
+    reduction: dict[str, Any] | None = Field(default=None, description="of `explore`: what did not need to be tried")
+    counterexample: ReportedCounterexample | None = None
     notes: list[str] = []
     seed: int | None = None
     seconds: float = 0.0

@@ -1,0 +1,144 @@
+"""A trace as plain text: a column for each CPU and one for the coordinator, time from top to bottom.
+
+It is made to be pasted into a commit message: ASCII, no colours, at most `width` characters a line.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from percpu_emu.report.effects import effect, operation_text
+from percpu_emu.report.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from percpu_emu.lang.trace import Trace
+    from percpu_emu.report.view import Turn
+
+_LAST_COLUMN: Final = 46
+"""What the last column should have; a column's text may run on over those to its right, where nobody acts."""
+_MARKS: Final = {"interrupt": "irq> ", "callback": "rcu: ", "work": "work: ", "offline": "hotplug: ", "kill": "kill: "}
+
+
+def columns(trace: Trace, width: int = 100) -> str:
+    """The run, a line or two a step. Raises ValueError below 60 characters: columns need room."""
+    if width < 60:
+        raise ValueError(f"columns need a width of 60 or more, not {width}")
+    return _Page(View(trace), width).text()
+
+
+def folds(view: View, turn: Turn) -> list[range]:
+    """The turn's steps in order, quiet ones that follow each other in one range."""
+    found: list[range] = []
+    for index in turn.steps:
+        if found and view.is_quiet(index) and view.is_quiet(found[-1].start):
+            found[-1] = range(found[-1].start, index + 1)
+        else:
+            found.append(range(index, index + 1))
+    return found
+
+
+@dataclass(frozen=True)
+class _Page:
+    view: View
+    width: int
+
+    @property
+    def _gutter(self) -> int:
+        return len(f"!! {len(self.view.trace.steps)}  ")
+
+    @property
+    def _stride(self) -> int:
+        others = max(len(self.view.lanes) - 1, 1)
+        return max(8, min(48, (self.width - self._gutter - _LAST_COLUMN) // others))
+
+    def text(self) -> str:
+        lines = [*self._header(), "", self._titles()]
+        for turn in self.view.turns:
+            lines += [self._rails(len(self.view.lanes)), *self._turn(turn)]
+        lines += ["", *self._footer()]
+        return "\n".join(line.rstrip() for line in lines) + "\n"
+
+    def _header(self) -> Iterator[str]:
+        trace, view = self.view.trace, self.view
+        yield from self._wrapped(f"{trace.scenario}: {trace.summary}")
+        folded = sum(len(fold) for turn in view.turns for fold in folds(view, turn) if len(fold) > 1)
+        counted = f"{_plural(len(trace.steps), 'step')} of {_plural(len(set(view.labels.actors)), 'context')}"
+        to_blame = " !! marks the steps to blame." if view.guilty else ""
+        in_lines = f'; {folded} of them folded into lines that begin with "..."' if folded else ""
+        yield from self._wrapped(f"{counted}{in_lines}.{to_blame}")
+
+    def _titles(self) -> str:
+        titles = [("coordinator" if lane is None else f"CPU {lane}") for lane in self.view.lanes]
+        return " " * self._gutter + "".join(title.ljust(self._stride) for title in titles)
+
+    def _rails(self, lanes: int) -> str:
+        return " " * self._gutter + "".join("|".ljust(self._stride) for _ in range(lanes))
+
+    def _turn(self, turn: Turn) -> Iterator[str]:
+        context = self.view.trace.contexts[turn.actor]
+        mark = _MARKS.get(context.kind, self._name_mark(turn.actor))
+        for fold in folds(self.view, turn):
+            yield from self._lines(fold, mark)
+
+    def _name_mark(self, actor: int) -> str:
+        """The task's name, where several share a column or one moves."""
+        name = self.view.labels.name(actor)
+        return f"{name}> " if name in self.view.labels.who(actor) else ""
+
+    def _lines(self, fold: range, mark: str) -> Iterator[str]:
+        index = fold.start
+        lane = self.view.lanes.index(self.view.trace.steps[index].cpu)
+        blame = "!!" if index in self.view.guilty else "  "
+        begin = f"{blame} {index + 1}".ljust(self._gutter) if index in self.view.guilty else f"   {index + 1}"
+        room = self.width - self._gutter - lane * self._stride
+        for number, text in enumerate(self._cell(fold, mark, room)):
+            gutter = begin if number == 0 else ""
+            rails = self._rails(lane)[self._gutter :]
+            yield gutter.ljust(self._gutter) + rails + text + self._rails_after(lane, text)
+
+    def _rails_after(self, lane: int, text: str) -> str:
+        """The lines of the columns to the right, as far as the text leaves them free."""
+        end = lane * self._stride + len(text)
+        whole = self._rails(len(self.view.lanes))[self._gutter :]
+        return " " + whole[end + 1 :] if end + 1 < len(whole) else ""
+
+    def _cell(self, fold: range, mark: str, room: int) -> list[str]:
+        if len(fold) > 1:
+            text = f"{mark}... {len(fold)} steps: {self._names(fold)}"
+            return textwrap.wrap(text, room, subsequent_indent=" " * 4, max_lines=2, placeholder=" ...")
+        done, what = mark + operation_text(self.view, fold.start), effect(self.view, fold.start)
+        own = min(room, self._stride - 2) if self.view.lanes[-1] != self.view.trace.steps[fold.start].cpu else room
+        indent = " " * 4
+        if not what:
+            return textwrap.wrap(done, room, subsequent_indent=indent)
+        if len(done) + 3 + len(what) <= own:
+            return [f"{done}   {what}"]
+        return [
+            *textwrap.wrap(done, room, subsequent_indent=indent),
+            *textwrap.wrap(what, room, initial_indent=indent, subsequent_indent=indent),
+        ]
+
+    def _names(self, fold: range) -> str:
+        counted = Counter(self.view.trace.steps[index].op for index in fold)
+        return ", ".join(name if count == 1 else f"{count} {name}" for name, count in counted.items())
+
+    def _footer(self) -> Iterator[str]:
+        trace = self.view.trace
+        if trace.violation:
+            yield from self._wrapped(f"!! {trace.violation.check}: {trace.violation.detail}", "   ")
+        if trace.missing:
+            yield from self._wrapped(f"Missing: {trace.missing}")
+        if trace.token:
+            yield f"Replay: percpu-emu replay {trace.token}"
+
+    def _wrapped(self, text: str, indent: str = "  ") -> list[str]:
+        return textwrap.wrap(text, self.width, subsequent_indent=indent)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,109 @@
+"""Explorations, replays and mutants as a report object, and in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from percpu_emu.report.columns import columns
+from percpu_emu.report.result import Report, ReportedCheck, ReportedCounterexample
+from percpu_emu.report.story import story
+from percpu_emu.report.tables import checks_table
+from percpu_emu.report.trace_json import trace_dict
+from percpu_emu.scenario.exploring import checks_of, scope_of, verdict
+
+if TYPE_CHECKING:
+    from percpu_emu.explore.counterexample import Counterexample
+    from percpu_emu.explore.explorer import Explored
+
+
+def report_of(explored: Explored) -> Report:
+    """The report of an exploration."""
+    checks = checks_of(explored)
+    notes = [] if explored.complete or explored.counterexample else [f"not everything was covered: {explored.stopped}"]
+    return Report(
+        command="explore",
+        subject=explored.subject.name,
+        verdict=verdict(explored, checks),
+        scope=scope_of(explored),
+        checks=[ReportedCheck(name=check.name, ok=check.ok, detail=check.detail) for check in checks],
+        figures=explored.figures,
+        reduction=explored.reduction,
+        counterexample=counterexample_of(explored.counterexample) if explored.counterexample else None,
+        notes=notes,
+        seed=explored.options.seed,
+        seconds=explored.figures["seconds"],
+    )
+
+
+def counterexample_of(example: Counterexample) -> ReportedCounterexample:
+    """A counterexample in all its renderings."""
+    return ReportedCounterexample(
+        check=example.check,
+        token=example.token,
+        preemptions=example.preemptions,
+        steps=len(example.schedule),
+        columns=columns(example.trace),
+        story=story(example.trace),
+        trace=trace_dict(example.trace),
+    )
+
+
+def print_explored(console: Console, report: Report, summary: str) -> None:
+    """An exploration for a person."""
+    if report.counterexample is None:  # whose columns begin with it
+        console.print(f"[bold]{report.subject}[/]: {escape(summary)}", highlight=False)
+    console.print(_scope_line(report.scope), style="dim", highlight=False)
+    console.print()
+    if report.counterexample:
+        print_counterexample(console, report.counterexample)
+    console.print(checks_table(report))
+    for note in report.notes:
+        console.print(f"note: {note}", highlight=False)
+    figures = report.figures
+    said = [f"{figures['states']} states", f"{figures['steps']} steps"]
+    if figures.get("executions") is not None:
+        said.insert(0, f"{figures['executions']:,} interleavings".replace(",", " "))
+    console.print(", ".join(said), style="dim", highlight=False)
+    print_verdict(console, report)
+
+
+def print_counterexample(console: Console, example: ReportedCounterexample) -> None:
+    """The columns, then the story."""
+    console.print(example.columns, markup=False, highlight=False, soft_wrap=True)
+    for sentence in example.story:
+        console.print(f"* {sentence}", markup=False, highlight=False)
+    console.print()
+
+
+def print_verdict(console: Console, report: Report) -> None:
+    """The last line."""
+    style = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}[report.verdict]
+    console.print(f"[{style}]{report.verdict}[/] in {report.seconds:.2f} s", highlight=False)
+
+
+def mutants_table(protocols: Sequence[dict[str, Any]]) -> Table:
+    """Every protocol: what is expected, what came out."""
+    table = Table(show_edge=False, pad_edge=False)
+    for column, justify in (("scenario", "left"), ("expected", "left"), ("found", "left")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for column in ("states", "seconds", "preemptions", "steps"):
+        table.add_column(column, justify="right")
+    for row in protocols:
+        as_expected = row["check"] == row["expected"] if row["broken"] else row["verdict"] == "pass"
+        style = "" if as_expected else "bold red"
+        found = row["check"] or row["verdict"]
+        cells = [row["name"], row["expected"] or "pass", found, str(row["states"]), f"{row['seconds']:.3f}"]
+        cells += ["" if row[key] is None else str(row[key]) for key in ("preemptions", "steps")]
+        table.add_row(*cells, style=style)
+    return table
+
+
+def _scope_line(scope: dict[str, Any]) -> str:
+    constants = ", ".join(f"{name} = {value}" for name, value in scope["constants"].items())
+    small = f"; {constants}" if constants else ""
+    return f"{scope['cpus']} CPUs: {', '.join(scope['contexts'])}{small}; {scope['strategy']}"

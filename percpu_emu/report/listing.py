@@ -1,0 +1,64 @@
+"""The source of the programs that a trace goes through, as it stands in their files."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from percpu_emu.lang.source import Site
+    from percpu_emu.lang.trace import Trace
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A program's lines; `first` is the number of the first one in its file."""
+
+    program: str
+    path: str
+    first: int
+    lines: tuple[str, ...]
+
+    @property
+    def file(self) -> str:
+        """The file's name: where its folder lies is nobody's business but this machine's."""
+        return Path(self.path).name
+
+
+def listings(trace: Trace) -> list[Listing]:
+    """The programs that the steps stand in, in the order of their first step.
+
+    Where a file cannot be read any more, the listing has the operations' own texts.
+    """
+    found: dict[tuple[str, str], list[Site]] = {}
+    for step in trace.steps:
+        if step.site is not None:
+            found.setdefault((step.site.file, step.site.program), []).append(step.site)
+    return [_listing(file, program, sites) for (file, program), sites in found.items()]
+
+
+def _listing(file: str, program: str, sites: list[Site]) -> Listing:
+    lines = linecache.getlines(file)
+    extent = _extent("".join(lines), program, sites[0].line)
+    if extent is None:
+        texts = {site.line: site.text for site in sites}
+        first = min(texts)
+        return Listing(program, file, first, tuple(texts.get(n, "") for n in range(first, max(texts) + 1)))
+    first, last = extent
+    return Listing(program, file, first, tuple(line.rstrip() for line in lines[first - 1 : last]))
+
+
+def _extent(text: str, program: str, line: int) -> tuple[int, int] | None:
+    """First and last line of the function of that name around that line; None where the text has none."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return None
+    for node in ast.walk(tree):
+        last = getattr(node, "end_lineno", None) or 0
+        if isinstance(node, ast.FunctionDef) and node.name == program and node.lineno <= line <= last:
+            return node.lineno, last
+    return None

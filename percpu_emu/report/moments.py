@@ -1,0 +1,217 @@
+"""What stands beside the words after each step of a trace: contexts, waits for RCU, allocations, ledgers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from percpu_emu.report.labels import operation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from percpu_emu.lang.trace import Step, Trace
+    from percpu_emu.report.labels import Labels
+
+State: TypeAlias = Literal["not started", "queued", "ready", "waiting", "interrupted", "ended", "offline", "killed"]
+OVER: Final = frozenset({"ended", "offline", "killed"})
+BLOCKING: Final = frozenset({"synchronize_rcu", "rcu_barrier"})
+"""Waits that begin with a step of their own and end with another."""
+_ON_A_CPU: Final = frozenset({"interrupt", "callback", "work"})
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A wait for RCU: who began it, whom it had to wait for then, and whom it still has to."""
+
+    step: int
+    by: int
+    op: str
+    of: tuple[int, ...]
+    pending: tuple[int, ...]
+    runs: int | None = None
+    """The callback that it leads to, if that ever ran."""
+    taken: bool = False
+    """Whether who waited has gone on, or the callback has begun."""
+
+
+@dataclass(frozen=True)
+class ContextState:
+    """How a context stands after a step."""
+
+    state: State
+    cpu: int | None
+    reader: bool = False
+    """Inside a read-side section, or with preemption or interrupts off, or an interrupt."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What stands after so many steps. Contexts and their numbers are actors (`report.labels`)."""
+
+    contexts: tuple[ContextState, ...]
+    waits: tuple[Wait, ...]
+    live: frozenset[int]
+    freed: frozenset[int]
+    ledgers: Mapping[int, int]
+    """What has been entered for each counter in the steps so far."""
+    over: tuple[Wait, ...] = ()
+    """Waits whose last section ended in this very step."""
+
+
+@dataclass
+class _Actor:
+    """What a moment is made of while the steps are followed."""
+
+    kind: str
+    cpu: int | None
+    state: State = "not started"
+    sections: int = 0
+    irqs_off: bool = False
+    noted: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def reader(self) -> bool:
+        if self.state in OVER or self.state in ("not started", "queued"):
+            return False
+        return self.sections > 0 or self.irqs_off or self.kind == "interrupt"
+
+
+def moments(trace: Trace, labels: Labels) -> list[Moment]:
+    """The moment before the first step, then the one after each step."""
+    replay = _Replay(trace, labels)
+    return [replay.moment(), *(replay.follow(index) for index in range(len(trace.steps)))]
+
+
+class _Replay:
+    """Follows the steps of one trace."""
+
+    def __init__(self, trace: Trace, labels: Labels) -> None:
+        self._trace = trace
+        self._labels = labels
+        self._actors = [_Actor(context.kind, context.cpu) for context in trace.contexts]
+        self._waits: list[Wait] = []
+        allocated = {step.result for step in trace.steps if step.op in ("alloc_percpu", "kzalloc")}
+        self._live = set(labels.bases) - allocated
+        self._freed: set[int] = set()
+        self._ledgers = dict.fromkeys(trace.ledgers, 0)
+
+    def follow(self, index: int) -> Moment:
+        step, number = self._trace.steps[index], self._labels.actors[index]
+        actor = self._actors[number]
+        if actor.state in ("not started", "queued"):
+            self._begin(number)
+        actor.state = "ready"
+        actor.cpu = step.cpu
+        self._memory(step)
+        self._ledger(step, actor)
+        self._section(step, actor)
+        self._machine(step, number)
+        self._rcu(index, step, number)
+        if step.ended:
+            actor.state = "ended"
+        return self.moment(self._pass(number))
+
+    def moment(self, over: tuple[Wait, ...] = ()) -> Moment:
+        states = tuple(self._state(actor) for actor in self._actors)
+        live, freed = frozenset(self._live), frozenset(self._freed)
+        return Moment(states, tuple(self._waits), live, freed, dict(self._ledgers), over)
+
+    def _state(self, actor: _Actor) -> ContextState:
+        above = [
+            other
+            for other in self._actors
+            if other.kind in _ON_A_CPU and other.cpu is not None and other.cpu == actor.cpu
+            if other.state in ("ready", "waiting")
+        ]
+        covered = actor.kind == "task" and actor.state == "ready" and above
+        return ContextState("interrupted" if covered else actor.state, actor.cpu, actor.reader)
+
+    def _begin(self, number: int) -> None:
+        self._waits = [replace(wait, taken=True) if wait.runs == number else wait for wait in self._waits]
+
+    def _memory(self, step: Step) -> None:
+        if step.op in ("alloc_percpu", "kzalloc") and step.result:
+            self._live.add(step.result)
+        elif step.op in ("free_percpu", "kfree") and step.args[0]:
+            self._live.discard(step.args[0])
+            self._freed.add(step.args[0])
+
+    def _ledger(self, step: Step, actor: _Actor) -> None:
+        if step.op == "ledger_add":
+            actor.noted.append((step.args[0], step.args[1]))
+        elif step.op == "ledger_commit":
+            for counter, delta in actor.noted:
+                self._ledgers[counter] = self._ledgers.get(counter, 0) + delta
+            actor.noted = []
+
+    def _section(self, step: Step, actor: _Actor) -> None:
+        name = operation(step)
+        actor.sections += name in ("rcu_read_lock", "preempt_disable")
+        actor.sections -= name in ("rcu_read_unlock", "preempt_enable")
+        if name == "local_irq_save":
+            actor.irqs_off = True
+        elif name == "local_irq_restore":
+            actor.irqs_off = bool(step.args and step.args[0])
+
+    def _machine(self, step: Step, number: int) -> None:
+        if step.op == "migrate":
+            self._actors[number].cpu = cpu_of_event(self._trace, step, number)
+        if step.op not in ("offline", "kill"):
+            return
+        cpu = cpu_of_event(self._trace, step, number)
+        for actor in self._actors:
+            over = actor.kind == "task" or (actor.kind == "interrupt" and actor.state in ("not started", "ready"))
+            if actor.cpu == cpu and over and actor.state != "ended":
+                actor.state = "offline" if step.op == "offline" else "killed"
+
+    def _rcu(self, index: int, step: Step, number: int) -> None:
+        if step.op not in {*BLOCKING, "call_rcu", "queue_work"}:
+            return
+        for place, wait in enumerate(self._waits):
+            if wait.by == number and wait.op in BLOCKING and not wait.taken:
+                self._waits[place] = replace(wait, pending=(), taken=True)
+                return
+        of = (self._labels.actor_of(context, index) for context in step.waits_for)
+        actors = tuple(actor for actor in of if actor is not None)
+        runs = self._queue(index, step) if step.op in ("call_rcu", "queue_work") else None
+        if step.op in BLOCKING:
+            self._actors[number].state = "waiting"
+        if step.op != "queue_work":
+            self._waits.append(Wait(index, number, step.op, actors, actors, runs))
+
+    def _queue(self, index: int, step: Step) -> int | None:
+        """The actor that a queued program will be; `call_rcu` gives the slot it was queued in first."""
+        later = range(index + 1, len(self._trace.steps))
+        found = (self._labels.actors[i] for i in later if step.args and self._trace.steps[i].context == step.args[0])
+        runs = next(found, None)
+        if runs is None and step.args:
+            runs = self._labels.actor_of(step.args[0], index)
+        if runs is not None and self._actors[runs].state == "not started":
+            self._actors[runs].state = "queued"
+            return runs
+        return None
+
+    def _pass(self, number: int) -> tuple[Wait, ...]:
+        """Take those who are readers no more out of the waits; the waits that are over with it."""
+        over = []
+        for place, wait in enumerate(self._waits):
+            still = tuple(actor for actor in wait.pending if self._holds_up(wait, actor, number))
+            if still != wait.pending:
+                self._waits[place] = replace(wait, pending=still)
+                if not still:
+                    over.append(self._waits[place])
+        return tuple(over)
+
+    def _holds_up(self, wait: Wait, actor: int, number: int) -> bool:
+        state = self._actors[actor]
+        if state.state in OVER:
+            return False
+        return actor != number or wait.op == "rcu_barrier" or state.reader
+
+
+def cpu_of_event(trace: Trace, step: Step, actor: int) -> int | None:
+    """Which CPU goes down or is moved to."""
+    if step.args:
+        return step.args[0]
+    return step.cpu if step.op == "migrate" else trace.contexts[actor].cpu

@@ -1,0 +1,219 @@
+"""A trace in plain English: a sentence or two a turn, then what went wrong and what is missing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from percpu_emu.report.effects import enumeration
+from percpu_emu.report.labels import operation, sentence
+from percpu_emu.report.moments import OVER, cpu_of_event
+from percpu_emu.report.phrases import Clause, clause
+from percpu_emu.report.view import PLAIN_READS, View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from percpu_emu.lang.trace import Trace
+    from percpu_emu.report.view import Turn
+
+_COPIES: Final = re.compile(r"(reads \S+ from the .+) of CPUs? ([\d, and]+) \+ \1 of CPU (\d+)")
+_CLAUSES: Final = 4
+"""As many as a sentence may have."""
+
+
+def story(trace: Trace) -> list[str]:
+    """A text for each turn (consecutive steps of one context), then the violation and what is missing, if any."""
+    view = View(trace)
+    return [*turn_texts(view), *closing(trace)]
+
+
+def turn_texts(view: View) -> list[str]:
+    """The text of each turn, in the order of `view.turns`."""
+    return [_Told(view, turn).text() for turn in view.turns]
+
+
+def closing(trace: Trace) -> list[str]:
+    """What was lost, and which step of the protocol is missing."""
+    found = [sentence(trace.violation.detail)] if trace.violation else []
+    return [*found, *([sentence(f"Missing: {trace.missing}")] if trace.missing else [])]
+
+
+class _Told:
+    """One turn, being told."""
+
+    def __init__(self, view: View, turn: Turn) -> None:
+        self._view = view
+        self._turn = turn
+        self._context = view.trace.contexts[turn.actor]
+        self._who = view.labels.who(turn.actor)
+
+    def text(self) -> str:
+        opening, subject = self._opening()
+        sentences = [opening] if opening else []
+        for clauses in _sentences(_merged(self._clauses())):
+            if clauses[0].anew:
+                subject = f"the next time round {'it' if sentences else subject}"
+            sentences.append(f"{subject} {enumeration([part.text for part in clauses])}")
+            subject = "it"
+        return " ".join(sentence(text) for text in [*sentences, *self._ending(subject, bool(sentences))])
+
+    def _opening(self) -> tuple[str, str]:
+        """A sentence to begin with, if any, and the subject of the next one."""
+        begins = self._turn.first == 0 or self._turn.actor not in self._view.labels.actors[: self._turn.first]
+        step = self._view.trace.steps[self._turn.first]
+        if step.op in ("offline", "kill", "migrate"):
+            return self._event(), self._who if self._context.kind == "offline" else "it"
+        if not begins:
+            return "", self._who
+        if self._context.kind == "interrupt":
+            name, cpu = self._view.labels.name(self._turn.actor), self._context.cpu
+            return f"an interrupt, {name}, arrives on CPU {cpu}{self._caught(cpu)}", "it"
+        if self._context.kind in ("callback", "work"):
+            return f"{self._who} runs{self._why_now()}", "it"
+        return "", self._who
+
+    def _event(self) -> str:
+        step = self._view.trace.steps[self._turn.first]
+        cpu = cpu_of_event(self._view.trace, step, self._turn.actor)
+        if step.op == "migrate":
+            return f"{self._who} moves to CPU {cpu}"
+        caught = self._caught(cpu)
+        if step.op == "kill":
+            return f"CPU {cpu} is killed{caught}"
+        return f"CPU {cpu} goes offline"
+
+    def _caught(self, cpu: int | None) -> str:
+        before = self._view.moments[self._turn.first]
+        for actor, state in enumerate(before.contexts):
+            context = self._view.trace.contexts[actor]
+            if context.kind == "task" and state.cpu == cpu and state.state == "ready" and self._mid_turn(actor):
+                return f" in the middle of {context.program}"
+        return ""
+
+    def _mid_turn(self, actor: int) -> bool:
+        """Whether it is inside a run of its program as this turn begins."""
+        steps = [index for index in range(self._turn.first) if self._view.labels.actors[index] == actor]
+        following = self._view.next_step(steps[-1]) if steps else None
+        return bool(steps) and (following is None or not self._begins_anew(actor, following))
+
+    def _why_now(self) -> str:
+        waits = (wait for wait in self._view.moments[self._turn.first].waits if wait.runs == self._turn.actor)
+        who = [self._view.labels.who(actor) for wait in waits for actor in wait.of]
+        return f", since {enumeration(who)} {'have' if len(who) > 1 else 'has'} left the section" if who else ""
+
+    # --- what it does
+
+    def _clauses(self) -> Iterator[Clause]:
+        before: int | None = None
+        skipped, seen = 0, self._turn.first
+        for index in self._turn.steps:
+            if not self._is_told(index):
+                skipped += operation(self._view.trace.steps[index]) in PLAIN_READS
+                continue
+            if skipped:
+                yield Clause(f"reads {skipped} other word{'s' if skipped > 1 else ''}")
+            skipped = 0
+            told = clause(self._view, index, before=before)
+            before = told.address
+            anew, seen = self._anew_between(seen, index), index
+            yield replace(self._with_wait(told, index), anew=anew)
+        if skipped:
+            yield Clause(f"reads {skipped} other word{'s' if skipped > 1 else ''}")
+
+    def _anew_between(self, first: int, last: int) -> bool:
+        """Whether the program begins again after step `first`, up to step `last`."""
+        return any(self._begins_anew(self._turn.actor, index) for index in range(first + 1, last + 1))
+
+    def _is_told(self, index: int) -> bool:
+        step = self._view.trace.steps[index]
+        if step.op in ("offline", "kill", "migrate"):
+            return index != self._turn.first
+        if step.op == "rcu_read_lock":  # of note only where somebody may act before it is left
+            sections = range(index, self._turn.last + 1)
+            return not any(self._view.trace.steps[later].op == "rcu_read_unlock" for later in sections)
+        return not self._view.is_quiet(index)
+
+    def _with_wait(self, told: Clause, index: int) -> Clause:
+        over = self._view.moments[index + 1].over
+        if not over:
+            return told
+        waiting = [self._view.labels.who(wait.by if wait.runs is None else wait.runs) for wait in over]
+        return Clause(f"{told.text}: that ends the wait of {enumeration(waiting)}", closes=True)
+
+    # --- how the turn ends
+
+    def _ending(self, subject: str, acted: bool) -> list[str]:
+        last = self._turn.last
+        ended = self._view.trace.steps[last].ended
+        if self._context.kind == "interrupt" and ended:
+            return ["the interrupt returns"]
+        following = self._stopped_before(last)
+        if following is not None:
+            told = clause(self._view, following, before=self._last_address(), pending=True)
+            begins = "" if acted else "begins and " if self._is_first() else "goes on and "
+            return [f"{subject} {begins}is stopped just before it {told.text.partition(':')[0]}"]
+        if acted:
+            return []
+        return [f"{subject} comes to its end" if ended else f"{subject} does nothing that matters here"]
+
+    def _is_first(self) -> bool:
+        return self._view.labels.actors.index(self._turn.actor) == self._turn.first
+
+    def _last_address(self) -> int | None:
+        accesses = self._view.trace.steps[self._turn.last].accesses
+        return accesses[0].address if accesses else None
+
+    def _stopped_before(self, last: int) -> int | None:
+        """What the actor goes on with later, if it was stopped inside a run of its program."""
+        view, following = self._view, self._view.next_step(last)
+        actor = view.labels.actors[last]
+        after = view.moments[last + 1].contexts[actor]
+        if following is None or after.state in OVER or after.state == "waiting" or self._begins_anew(actor, following):
+            return None
+        unlock = None
+        while view.is_quiet(following) or view.trace.steps[following].op == "migrate":
+            if unlock is None and view.trace.steps[following].op == "rcu_read_unlock":
+                unlock = following
+            later = view.next_step(following)
+            if later is None or self._begins_anew(actor, later):
+                return unlock
+            following = later
+        return following
+
+    def _begins_anew(self, actor: int, index: int) -> bool:
+        """Whether the step is the first of the program again: the one before was the last of a turn of it."""
+        steps = self._view.trace.steps
+        first = self._view.labels.actors.index(actor)
+        return steps[index].site is not None and steps[index].site == steps[first].site
+
+
+def _merged(clauses: Iterable[Clause]) -> Iterator[Clause]:
+    """Reads of the same value from several CPUs' copies, one after the other, as one clause."""
+    held: Clause | None = None
+    for told in clauses:
+        both = _COPIES.fullmatch(f"{held.text} + {told.text}") if held and not told.anew else None
+        if held and both:
+            cpus = [*both[2].replace(" and ", ", ").split(", "), both[3]]
+            held = replace(held, text=f"{both[1]} of CPUs {enumeration(cpus)}")
+            continue
+        if held:
+            yield held
+        held = told
+    if held:
+        yield held
+
+
+def _sentences(clauses: Iterable[Clause]) -> Iterator[list[Clause]]:
+    part: list[Clause] = []
+    for told in clauses:
+        if told.anew and part:
+            yield part
+            part = []
+        part.append(told)
+        if told.closes or len(part) == _CLAUSES:
+            yield part
+            part = []
+    if part:
+        yield part

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from percpu_emu.lang.trace import Step
+from percpu_emu.report.view import View
+
+from . import traces
+from .traces import COUNTER, SLOTS
+
+
+def test_a_wait_lasts_until_the_reader_has_left_its_section() -> None:
+    view = View(traces.lost_count())
+    begins, leaves, goes_on = 16, 17, 19
+    assert view.moments[begins + 1].contexts[2].state == "waiting"
+    assert view.moments[begins + 1].waits[0].pending == (1,)
+    assert [wait.step for wait in view.moments[leaves + 1].over] == [begins]
+    assert view.ends_wait(goes_on)
+    assert view.moments[goes_on + 1].waits[0].taken
+
+
+def test_a_reader_that_ends_or_goes_offline_holds_up_nobody() -> None:
+    trace = traces.going_offline()
+    without_unlock = [*trace.steps[:6], replace(trace.steps[6], args=(0,))]
+    view = View(replace(trace, steps=without_unlock))
+    assert view.moments[6].waits[0].pending == (0,)
+    assert view.moments[7].contexts[0].state == "offline"
+    assert view.moments[7].waits[0].pending == ()
+
+
+def test_a_queued_callback_waits_runs_and_ends() -> None:
+    view = View(traces.going_offline())
+    states = [moment.contexts[4].state for moment in view.moments]
+    assert states == [*["not started"] * 6, *["queued"] * 6, *["ready"] * 7, "ended"]
+
+
+def test_a_task_is_interrupted_while_an_interrupt_is_active_on_its_cpu() -> None:
+    view = View(traces.interrupted())
+    states = [moment.contexts[0].state for moment in view.moments]
+    assert states[4:15] == ["ready", *["interrupted"] * 8, "ready", "ready"]
+    assert view.moments[5].contexts[1].reader
+
+
+def test_memory_is_live_until_it_is_freed() -> None:
+    view = View(traces.use_after_free())
+    assert [SLOTS in moment.live for moment in view.moments] == [*[True] * 7, False, False]
+    assert view.in_freed(7)
+
+
+def test_the_ledger_is_entered_at_the_commit() -> None:
+    view = View(traces.lost_count())
+    assert [moment.ledgers[COUNTER] for moment in view.moments] == [*[0] * 19, *[1] * 3]
+
+
+def test_a_wait_for_nobody_is_over_at_once() -> None:
+    steps = [Step(2, "synchronize_rcu"), Step(2, "synchronize_rcu", ended=True)]
+    view = View(replace(traces.lost_count(), steps=steps, violation=None))
+    assert [moment.contexts[2].state for moment in view.moments] == ["not started", "waiting", "ended"]
