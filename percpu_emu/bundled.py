@@ -13,5 +13,5 @@ def bundled(kind: str) -> Path:
 
 
 def bundled_files(kind: str, suffix: str) -> dict[str, Path]:
-    """Name -> file, of all that ships of a kind, in alphabetical order."""
-    return {path.stem: path for path in sorted(bundled(kind).glob(f"*{suffix}")) if not path.stem.startswith("_")}
+    """Name -> file, of all that ships of a kind: a folder's own files first, then those of its folders."""
+    return {path.stem: path for path in sorted(bundled(kind).rglob(f"*{suffix}")) if not path.stem.startswith("_")}

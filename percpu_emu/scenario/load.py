@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from percpu_emu.bundled import bundled_files
 from percpu_emu.kernel.profile import KernelProfile, ProfileError, load_profile, profile_names
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.scenario.programs import ProgramNotFound, find_program
+from percpu_emu.scenario.programs import ProgramNotFound, find_program, load_module
 from percpu_emu.scenario.schema import Scenario
 
 
@@ -36,6 +37,8 @@ class Loaded:
     workers: list[ProgramFunction]
     changed: frozenset[str] = frozenset()
     """Keys that were given on the command line instead."""
+    module: ModuleType | None = None
+    """The file of programs that `explore` names."""
 
 
 def scenario_names() -> list[str]:
@@ -55,7 +58,21 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Loaded:
         problem = f"machine.kernel: found {scenario.machine.kernel!r}, allowed: {', '.join(profile_names())}, or a path"
         raise ScenarioError(source, [problem if "no kernel" in str(error) else str(error)]) from error
     changed = frozenset(key for key, value in overrides.items() if _at(_parse(path, source), key) != value)
-    return Loaded(scenario, source, profile, _workers(scenario, source, path.parent), changed)
+    workers = _workers(scenario, source, path.parent)
+    return Loaded(scenario, source, profile, workers, changed, _module(scenario, source, path.parent))
+
+
+def _module(scenario: Scenario, source: str, folder: Path) -> ModuleType | None:
+    if scenario.explore is None:
+        return None
+    path = folder / scenario.explore.programs
+    if not path.is_file():
+        problem = f"explore.programs: found {scenario.explore.programs!r}, which is no file in {folder}"
+        raise ScenarioError(source, [problem])
+    try:
+        return load_module(path)
+    except ProgramNotFound as error:
+        raise ScenarioError(source, [f"explore.programs: {error}"]) from error
 
 
 def _find(name: str) -> Path:

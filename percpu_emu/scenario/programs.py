@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from percpu_emu.bundled import bundled_files
 from percpu_emu.lang.ops import ProgramFunction
@@ -28,9 +29,11 @@ def find_program(name: str, folder: Path) -> ProgramFunction:
     return _program_in(path)
 
 
-def _program_in(path: Path) -> ProgramFunction:
+def load_module(path: Path) -> ModuleType:
+    """The module in a file of programs, loaded once for each path."""
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
-    spec = importlib.util.spec_from_file_location(f"percpu_emu_worker_{path.stem}_{digest}", path)
+    name = f"percpu_emu_worker_{path.stem}_{digest}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ProgramNotFound(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
@@ -39,6 +42,11 @@ def _program_in(path: Path) -> ProgramFunction:
         spec.loader.exec_module(module)
     except Exception as error:
         raise ProgramNotFound(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _program_in(path: Path) -> ProgramFunction:
+    module = load_module(path)
     function: ProgramFunction | None = getattr(module, path.stem.replace("-", "_"), None)
     if function is None or not is_program(function):
         raise ProgramNotFound(f"{path} has no program (a function that yields operations) named {path.stem}")

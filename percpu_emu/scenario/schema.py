@@ -197,6 +197,48 @@ class Expectation(Part):
         return self
 
 
+class ContextPart(Part):
+    """A context that `explore` interleaves with the others; one for each of its CPUs."""
+
+    name: str | None = Field(default=None, max_length=40, description="for people; the program's name if not given")
+    program: str = Field(description="name of a program in the file of programs")
+    kind: Literal["task", "interrupt", "offline", "kill"] = "task"
+    cpus: Literal["all"] | list[Annotated[int, Field(ge=0)]] = Field(
+        default=[], description="where it runs, or which CPU goes down; none: a task of the coordinator"
+    )
+    args: list[int | Literal["cpu", "turn"]] = []
+    turns: int = Field(default=1, ge=1, le=1000, description="how often a task runs its program")
+    migrates: int = Field(default=0, ge=0, le=8, description="how often a task may move to another CPU")
+
+    @model_validator(mode="after")
+    def _has_a_cpu(self) -> Self:
+        if self.kind != "task" and not self.cpus:
+            raise ValueError(f'a context of kind "{self.kind}" needs cpus')
+        return self
+
+
+class ExplorePart(Part):
+    """What `explore` tries in every order, and what it checks."""
+
+    programs: str = Field(description="path of the file that holds the programs")
+    contexts: list[ContextPart] = Field(min_length=1, max_length=32)
+    setup: str | None = Field(default=None, description="program that runs first, alone")
+    constants: dict[str, int] = Field(default={}, description="module constants made smaller: MEMCG_CHARGE_BATCH = 1")
+    total: str | None = Field(
+        default=None, description="program (counter) -> its value with all slots, held against the ledger"
+    )
+    left: int | None = Field(default=None, ge=0, description="how many areas and objects may be allocated at the end")
+    bound: int | None = Field(
+        default=None, ge=0, description="how far a counter's twin may be from its ledger, for each CPU: the batch"
+    )
+    exclusive: bool = Field(default=False, description="only a CPU itself writes its slots")
+    sometimes: list[str] = Field(default=[], description="marks that have to be reached, else nothing is proved")
+    final: str | None = Field(default=None, description="Python function (state) -> what is wrong, or None; at the end")
+    invariant: str | None = Field(default=None, description="the same, on every state; turns the reduction off")
+    expect: str | None = Field(default=None, description="the check that has to catch a broken protocol")
+    missing: str = Field(default="", description="which step of a broken protocol is missing")
+
+
 class Scenario(Part):
     """A scenario: machine, cgroups, programs, events in time, and what is expected."""
 
@@ -210,12 +252,23 @@ class Scenario(Part):
     seed: int = Field(default=1, ge=0)
     table: int = Field(default=16, ge=1, le=50_000, description="entries of the table of cgroups that workers update")
     workers: list[WorkerPart] = []
-    steps: list[Step] = Field(min_length=1)
+    steps: list[Step] = Field(default=[], description="for `run`")
+    explore: ExplorePart | None = Field(default=None, description="for `explore`")
     letter: dict[ProtocolName, Letter] = {}
     expect: list[Expectation] = []
 
     @model_validator(mode="after")
+    def _is_for_something(self) -> Self:
+        if not self.steps and self.explore is None:
+            raise ValueError("neither steps (for `run`) nor a table explore (for `explore`) is given")
+        return self
+
+    @model_validator(mode="after")
     def _workers_run_on_cpus_that_are_there(self) -> Self:
+        for context in self.explore.contexts if self.explore else []:
+            absent = [cpu for cpu in context.cpus if isinstance(cpu, int) and cpu >= self.machine.cpus]
+            if absent:
+                raise ValueError(f"explore: {context.program}: no CPU {absent[0]}, the machine has {self.machine.cpus}")
         for worker in self.workers:
             missing = [cpu for cpu in worker.cpus if isinstance(cpu, int) and cpu >= self.machine.cpus]
             if missing:

@@ -1,0 +1,117 @@
+"""A scenario's `explore` table as a setting: contexts with their programs, the checks, the names of words."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any, NoReturn
+
+from percpu_emu.explore.model import Checks
+from percpu_emu.explore.subject import Subject
+from percpu_emu.kernel.layout import STATIC, STATIC_WORDS
+from percpu_emu.lang.ops import ProgramFunction
+from percpu_emu.lang.setting import MAX_CPUS, ContextSpec, Setting
+from percpu_emu.lang.source import is_program
+from percpu_emu.lang.virtual import CHECKS
+from percpu_emu.scenario.load import Loaded, ScenarioError
+from percpu_emu.scenario.schema import ContextPart, ExplorePart
+
+
+def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
+    """What a scenario has to explore; `turns` instead of those of its tasks that have more than one.
+
+    Raises ScenarioError where it has nothing, or names what is not in its file of programs.
+    """
+    scenario, part, module = loaded.scenario, loaded.scenario.explore, loaded.module
+    if part is None or module is None:
+        raise ScenarioError(loaded.source, ["it has no table explore: it is for `percpu-emu run`"])
+    if scenario.machine.cpus > MAX_CPUS:
+        problem = f"machine.cpus: found {scenario.machine.cpus}, allowed for explore: at most {MAX_CPUS}"
+        raise ScenarioError(loaded.source, [problem])
+    names = _Names(loaded.source, part, module)
+    contexts = [spec for context in part.contexts for spec in _specs(names, context, scenario.machine.cpus, turns)]
+    bound = None if part.bound is None else part.bound * scenario.machine.cpus
+    setting = Setting(
+        scenario.machine.cpus, tuple(contexts), names.program("setup", 0), part.constants, scenario.machine.nodes
+    )
+    if part.expect is not None and part.expect not in CHECKS:
+        raise ScenarioError(loaded.source, [f"explore.expect: found {part.expect!r}, allowed: {', '.join(CHECKS[1:])}"])
+    return Subject(
+        name=scenario.name,
+        setting=setting,
+        checks=Checks(names.program("total", 1), part.left, part.exclusive, bound),
+        summary=scenario.summary,
+        names=_word_names(module),
+        sometimes=tuple(part.sometimes),
+        final=names.function("final"),
+        invariant=names.function("invariant"),
+        expect=part.expect,
+        missing=part.missing,
+        turns=None if turns is None else tuple(spec.turns for spec in contexts),
+        cpus=scenario.machine.cpus if "machine.cpus" in loaded.changed else None,
+    )
+
+
+def _specs(names: _Names, part: ContextPart, cpus: int, turns: int | None) -> Iterator[ContextSpec]:
+    program = names.of_context(part)
+    turns = turns if turns is not None and part.turns > 1 else part.turns
+    where: list[int] = list(range(cpus)) if part.cpus == "all" else [cpu for cpu in part.cpus if isinstance(cpu, int)]
+    label = part.name or part.program
+    if not where:
+        yield ContextSpec(label, program, "task", None, tuple(part.args), turns)
+    for cpu in where:
+        kind = "" if part.kind == "task" else f"{part.kind} "
+        yield ContextSpec(
+            f"{kind}{label} on CPU {cpu}", program, part.kind, cpu, tuple(part.args), turns, part.migrates
+        )
+
+
+class _Names:
+    """Looks up what a scenario names in its file of programs."""
+
+    def __init__(self, source: str, part: ExplorePart, module: ModuleType) -> None:
+        self._source = source
+        self._part = part
+        self._module = module
+
+    def program(self, key: str, arguments: int) -> ProgramFunction | None:
+        """The program that a key names, None if the key is not given."""
+        name = getattr(self._part, key)
+        return None if name is None else self._program(f"explore.{key}", name, arguments)
+
+    def of_context(self, part: ContextPart) -> ProgramFunction:
+        """A context's program."""
+        number = self._part.contexts.index(part)
+        return self._program(f"explore.contexts[{number}].program", part.program, len(part.args))
+
+    def function(self, key: str) -> Callable[[Any], str | None] | None:
+        """The Python function that a key names, None if the key is not given."""
+        name = getattr(self._part, key)
+        if name is None:
+            return None
+        function = getattr(self._module, name, None)
+        if not inspect.isfunction(function) or is_program(function):
+            self._refuse(f"explore.{key}", name, "a Python function (state) -> what is wrong, or None")
+        return function
+
+    def _program(self, key: str, name: str, arguments: int) -> ProgramFunction:
+        function = getattr(self._module, name, None)
+        if function is None or not is_program(function):
+            here = [n for n, value in vars(self._module).items() if is_program(value)]
+            self._refuse(key, name, f"a program of {self._part.programs}: {', '.join(here)}")
+        program: ProgramFunction = function
+        if program.__code__.co_argcount != arguments:
+            wants = program.__code__.co_argcount
+            self._refuse(key, name, f"a program with {arguments} parameters, and this one has {wants}")
+        return program
+
+    def _refuse(self, key: str, found: str, allowed: str) -> NoReturn:
+        raise ScenarioError(self._source, [f"{key}: found {found!r}, allowed: {allowed}"])
+
+
+def _word_names(module: ModuleType) -> dict[int, str]:
+    """The static words of a file of programs by their constants' names, and what it says of further addresses."""
+    static = range(STATIC, STATIC + STATIC_WORDS)
+    names = {v: n.lower() for n, v in vars(module).items() if n.isupper() and isinstance(v, int) and v in static}
+    return names | dict(getattr(module, "NAMES", {}))

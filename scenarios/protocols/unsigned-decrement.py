@@ -1,0 +1,37 @@
+"""A decrement written as the addition of an unsigned -1: it adds 2**32 - 1 to a 64-bit slot."""
+
+from __future__ import annotations
+
+from percpu_emu.kernel.layout import STATIC
+from percpu_emu.lang.ops import (
+    Program,
+    ledger_add,
+    ledger_commit,
+    per_cpu,
+    read_once,
+    this_cpu_add,
+)
+from percpu_emu.lang.words import UINT_MAX
+
+NR_CPUS = 1
+SLOT = 8  # in the static area of every CPU
+NR_PAGES = STATIC + 0  # stands for the counter in the ledger; all of it is in the slots
+NAMES = {SLOT: "slot"}
+
+
+def charge_and_uncharge() -> Program[None]:
+    """A page comes and goes."""
+    nr_pages = 1
+    yield ledger_add(NR_PAGES, nr_pages)
+    yield this_cpu_add(SLOT, nr_pages)
+    yield ledger_add(NR_PAGES, -nr_pages)
+    yield this_cpu_add(SLOT, -nr_pages & UINT_MAX)  # wrong: negated as an unsigned int
+    yield ledger_commit()
+
+
+def total(counter: int) -> Program[int]:
+    """The value of the counter: the sum of its slots."""
+    x = yield read_once(counter)
+    for cpu in range(NR_CPUS):
+        x += yield read_once(per_cpu(SLOT, cpu))
+    return x
