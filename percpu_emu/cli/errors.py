@@ -45,16 +45,19 @@ def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[
 
 
 def _classify(error: Exception) -> tuple[Kind, int] | None:
+    from percpu_emu.explore.model import SetupFailed
+    from percpu_emu.explore.token import BadToken
     from percpu_emu.lang.source import Refused
     from percpu_emu.machine import CgroupError, CpuDied, StartFailed
+    from percpu_emu.machine.controlled import ReplayFailed
     from percpu_emu.scenario.load import ScenarioError
     from percpu_emu.shm import OutOfPages
 
-    if isinstance(error, ScenarioError | Refused | CgroupError | LookupError):
+    if isinstance(error, ScenarioError | Refused | CgroupError | LookupError | BadToken | SetupFailed):
         return "input", INPUT
     if isinstance(error, StartFailed | OutOfPages | OSError):
         return "environment", ENVIRONMENT
-    if isinstance(error, CpuDied):
+    if isinstance(error, CpuDied | ReplayFailed):
         return "failed", 1
     return None
 

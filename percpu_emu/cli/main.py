@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -79,6 +80,9 @@ def run(
     seconds: Annotated[float | None, typer.Option(help="Length of what runs for a time.")] = None,
     kernel: Annotated[str | None, typer.Option(help="Kernel profile, by name or path.")] = None,
     protocol: Annotated[list[str] | None, typer.Option(help="Run under this protocol only; may be repeated.")] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Of a scenario without steps: record every operation from the start.")
+    ] = False,
     seed: Seed = None,
 ) -> None:
     """A scenario on real processes, at native speed."""
@@ -96,7 +100,70 @@ def run(
     with errors_for_people("run", name, as_json=as_json):
         from percpu_emu.cli.running import run_and_report
 
-        raise typer.Exit(run_and_report(name, overrides, as_json=as_json))
+        raise typer.Exit(run_and_report(name, overrides, record=record, as_json=as_json))
+
+
+@app.command()
+def explore(
+    name: Name,
+    as_json: Json = False,
+    strategy: Annotated[str, typer.Option(help="exhaustive, preemptions, pct or random")] = "exhaustive",
+    cpus: Annotated[int | None, typer.Option(help="Possible CPUs.")] = None,
+    turns: Annotated[int | None, typer.Option(help="Turns of every task that has more than one.")] = None,
+    preemptions: Annotated[int | None, typer.Option(help="For preemptions: how many at most.")] = None,
+    depth: Annotated[int, typer.Option(help="For pct: orderings that have to come together.")] = 3,
+    max_schedules: Annotated[int, typer.Option(help="Schedules of pct and random; states of the others.")] = 10_000_000,
+    max_seconds: Annotated[float, typer.Option(help="Time limit; met, the verdict is inconclusive.")] = 600.0,
+    max_megabytes: Annotated[int, typer.Option(help="Memory limit; met, the verdict is inconclusive.")] = 4096,
+    no_reduction: Annotated[
+        bool, typer.Option("--no-reduction", help="Try independent steps in every order, too.")
+    ] = False,
+    prefix: Annotated[str | None, typer.Option(help="Token of a schedule to begin with.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the counterexample as a page to step through.")] = None,
+    seed: Seed = None,
+) -> None:
+    """Every interleaving of a small scenario; the smallest counterexample where there is one."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    with errors_for_people("explore", name, as_json=as_json):
+        from percpu_emu.cli.exploring import explore_and_report
+        from percpu_emu.cli.options import search_options
+
+        options = search_options(
+            strategy, preemptions, depth, max_schedules, max_seconds, max_megabytes, seed, reduce=not no_reduction
+        )
+        overrides = {"machine.cpus": cpus, "seed": seed}
+        code = explore_and_report(name, overrides, options, turns=turns, prefix=prefix, html_file=html, as_json=as_json)
+        raise typer.Exit(code)
+
+
+@app.command()
+def replay(
+    token: Annotated[str, typer.Argument(help="A schedule, as explore printed it.")],
+    as_json: Json = False,
+    scenario: Annotated[str | None, typer.Option(help="Path of the scenario file, if it does not ship.")] = None,
+    pdb: Annotated[bool, typer.Option("--pdb", help="Stop in the program before every step.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the schedule as a page to step through.")] = None,
+    seed: Seed = None,  # noqa: ARG001 - every command takes it
+) -> None:
+    """One schedule, step by step, on real processes."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    with errors_for_people("replay", token, as_json=as_json):
+        from percpu_emu.cli.exploring import replay_and_report
+
+        raise typer.Exit(replay_and_report(token, scenario, debug=pdb, html_file=html, as_json=as_json))
+
+
+@app.command()
+def mutants(as_json: Json = False, seed: Seed = None) -> None:  # noqa: ARG001 - every command takes it
+    """Every shipped broken protocol and its fixed twin: proof that the checks are awake."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    with errors_for_people("mutants", "", as_json=as_json):
+        from percpu_emu.cli.exploring import mutants_and_report
+
+        raise typer.Exit(mutants_and_report(as_json=as_json))
 
 
 @app.command()

@@ -1,0 +1,164 @@
+"""`percpu-emu explore`, `mutants` and `replay`: search, report; a schedule on real processes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from percpu_emu.bundled import bundled_files
+from percpu_emu.cli.progress import search_progress
+from percpu_emu.explore.explorer import Explored, Options, explore
+from percpu_emu.explore.search import Budget
+from percpu_emu.explore.token import Token
+from percpu_emu.report.explored import (
+    counterexample_of,
+    mutants_table,
+    print_counterexample,
+    print_explored,
+    print_verdict,
+    report_of,
+)
+from percpu_emu.report.result import Report, ReportedCheck
+from percpu_emu.report.stepper import html
+from percpu_emu.report.tables import checks_table
+from percpu_emu.scenario.exploring import checks_of, verdict
+from percpu_emu.scenario.load import load
+from percpu_emu.scenario.replaying import checks_of_replay, replay_token, schedule_in, subject_of_token
+from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.verdict import EXIT_CODES, Check, verdict_of
+
+MUTANTS_FOLDER = "protocols"
+MUTANTS_WIDTH = 110
+"""Columns of the table: narrower, names would be cut."""
+
+
+def explore_and_report(
+    name: str,
+    overrides: Mapping[str, Any],
+    options: Options,
+    *,
+    turns: int | None,
+    prefix: str | None,
+    html_file: Path | None,
+    as_json: bool,
+) -> int:
+    """Explore a scenario; its report on stdout, progress on stderr. The exit code."""
+    subject = subject_of(load(name, overrides), turns)
+    if prefix is not None:
+        token = Token.parse(prefix)
+        subject = subject_of_token(token, name)
+        options = Options(**{**vars(options), "prefix": schedule_in(token, subject).schedule})
+    with search_progress(Console(stderr=True), subject.name) as progress:
+        explored = explore(subject, options, progress)
+    report = report_of(explored)
+    if html_file is not None:
+        _write_html(explored, html_file, report)
+    if as_json:
+        sys.stdout.write(report.model_dump_json() + "\n")
+    else:
+        print_explored(Console(), report, subject.summary)
+    return EXIT_CODES[report.verdict]
+
+
+def _write_html(explored: Explored, path: Path, report: Report) -> None:
+    if explored.counterexample is None:
+        report.notes.append(f"no counterexample, so {path} was not written")
+        return
+    path.write_text(html(explored.counterexample.trace), encoding="utf-8")
+    report.notes.append(f"{path}: step through it in a browser")
+
+
+def mutants_and_report(*, as_json: bool) -> int:
+    """Explore every protocol that ships, broken and fixed, and say whether each came out as it has to."""
+    start = time.monotonic()
+    names = [n for n, path in bundled_files("scenarios", ".toml").items() if path.parent.name == MUTANTS_FOLDER]
+    rows, checks = [], []
+    with search_progress(Console(stderr=True), "mutants") as progress:
+        for name in names:
+            row = _mutant(explore(subject_of(load(name)), Options(budget=Budget(seconds=30)), progress))
+            rows.append(row)
+            checks.append(_as_expected(row))
+    report = Report(
+        command="mutants",
+        subject="",
+        verdict=verdict_of(checks, None),
+        scope={"engine": "virtual", "strategy": "exhaustive"},
+        checks=[ReportedCheck(name=check.name, ok=check.ok, detail=check.detail) for check in checks],
+        figures={"protocols": rows},
+        seconds=round(time.monotonic() - start, 3),
+    )
+    if as_json:
+        sys.stdout.write(report.model_dump_json() + "\n")
+    else:
+        console = Console(width=max(Console().width, MUTANTS_WIDTH))
+        console.print(mutants_table(rows))
+        print_verdict(console, report)
+    return EXIT_CODES[report.verdict]
+
+
+def _mutant(explored: Explored) -> dict[str, Any]:
+    example = explored.counterexample
+    return {
+        "name": explored.subject.name,
+        "broken": explored.subject.expect is not None,
+        "expected": explored.subject.expect,
+        "verdict": verdict(explored, checks_of(explored)),
+        "check": example.check if example else None,
+        "states": explored.figures["states"],
+        "seconds": explored.figures["seconds"],
+        "search_seconds": explored.figures.get("search_seconds"),
+        "preemptions": example.preemptions if example else None,
+        "steps": len(example.schedule) if example else None,
+        "token": example.token if example else None,
+    }
+
+
+def _as_expected(row: dict[str, Any]) -> Check:
+    if row["broken"]:
+        ok = row["verdict"] == "fail" and row["check"] == row["expected"]
+        return Check(
+            row["name"], ok, f"caught by {row['check']}" if ok else f"expected {row['expected']}, got {row['check']}"
+        )
+    return Check(row["name"], row["verdict"] == "pass", f"{row['verdict']}, {row['states']} states")
+
+
+def replay_and_report(token: str, scenario: str | None, *, debug: bool, html_file: Path | None, as_json: bool) -> int:
+    """Replay a token on real processes; the exit code: 1 where they did something else than the virtual engine."""
+    start = time.monotonic()
+    done = replay_token(token, scenario, debug=debug)
+    checks = checks_of_replay(done)
+    replayed = done.replayed
+    report = Report(
+        command="replay",
+        subject=done.subject.name,
+        verdict=verdict_of(checks, None),
+        scope={
+            "engine": "reference",
+            "cpus": done.subject.setting.cpus,
+            "controlled": "every step, granted one by one to real processes on one processor",
+        },
+        checks=[ReportedCheck(name=check.name, ok=check.ok, detail=check.detail) for check in checks],
+        figures={
+            "steps": len(replayed.steps),
+            "steps_per_s": round(len(replayed.steps) / max(replayed.seconds, 1e-9)),
+            "violation": done.expected.check or None,
+        },
+        counterexample=counterexample_of(done.expected) if done.expected.check else None,
+        seconds=round(time.monotonic() - start, 3),
+    )
+    if html_file is not None:
+        html_file.write_text(html(done.expected.trace), encoding="utf-8")
+    if as_json:
+        sys.stdout.write(report.model_dump_json() + "\n")
+    else:
+        console = Console()
+        if report.counterexample:
+            print_counterexample(console, report.counterexample)
+        console.print(checks_table(report))
+        print_verdict(console, report)
+    return EXIT_CODES[report.verdict]

@@ -1,0 +1,148 @@
+"""`explore`, `mutants` and `replay`, as a person or a script calls them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from percpu_emu.report.result import Report
+
+from .test_cli import command
+
+MAX_TOKEN = 60
+
+
+def report(*arguments: str) -> dict[str, Any]:
+    result = command(*arguments, "--json")
+    found: dict[str, Any] = json.loads(result.stdout)
+    Report.model_validate(found)
+    found["exit code"] = result.returncode
+    return found
+
+
+@pytest.fixture(scope="module")
+def broken() -> dict[str, Any]:
+    return report("explore", "flush-then-swap")
+
+
+def test_a_fixed_protocol_passes_with_its_scope(tmp_path: Path) -> None:
+    found = report("explore", "flush-then-swap-fixed")
+    assert (found["verdict"], found["exit code"]) == ("pass", 0)
+    assert {"executions", "states", "steps", "seconds"} <= found["figures"].keys()
+    assert found["figures"]["executions"] >= 1
+    assert found["scope"]["complete"]
+    assert found["reduction"]["on"]
+    assert found["counterexample"] is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_broken_protocol_fails_with_the_smallest_counterexample(broken: dict[str, Any]) -> None:
+    example = broken["counterexample"]
+    assert (broken["verdict"], broken["exit code"]) == ("fail", 1)
+    assert (example["check"], example["preemptions"], example["steps"]) == ("lost-count", 1, 14)
+    assert len(example["token"]) <= MAX_TOKEN
+    assert "!! 8" in example["columns"]
+    assert example["story"][-1].startswith("Missing: the swap to NULL")
+    assert max(map(len, example["columns"].splitlines())) <= 100
+
+
+def test_its_token_replays_on_real_processes(broken: dict[str, Any]) -> None:
+    found = report("replay", broken["counterexample"]["token"])
+    assert (found["verdict"], found["exit code"]) == ("pass", 0)
+    assert found["figures"]["steps"] == broken["counterexample"]["steps"]
+    assert found["figures"]["violation"] == "lost-count"
+
+
+def test_a_use_after_free_is_caught_by_the_hardware_in_the_replay() -> None:
+    token = report("explore", "free-without-grace-period")["counterexample"]["token"]
+    found = report("replay", token)
+    trapped = next(check for check in found["checks"] if "use-after-free" in check["name"])
+    assert trapped["ok"]
+    assert "SIGBUS" in trapped["detail"]
+
+
+def test_without_reduction_the_verdict_is_the_same(broken: dict[str, Any]) -> None:
+    found = report("explore", "flush-then-swap", "--no-reduction")
+    assert not found["reduction"]["on"]
+    assert found["counterexample"]["steps"] == broken["counterexample"]["steps"]
+    assert found["counterexample"]["token"] == broken["counterexample"]["token"]
+
+
+@pytest.mark.parametrize("strategy", ["preemptions", "random", "pct"])
+def test_every_strategy_finds_it(strategy: str) -> None:
+    found = report("explore", "flush-then-swap", "--strategy", strategy, "--max-schedules", "20000")
+    assert found["counterexample"]["check"] == "lost-count"
+
+
+LIMITS = [("--max-schedules", "20"), ("--max-seconds", "0.000001"), ("--max-megabytes", "1"), ("--strategy", "random")]
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_limit_is_inconclusive_and_named(limit: tuple[str, str]) -> None:
+    more = ("--max-schedules", "50") if limit[0] == "--strategy" else ()
+    found = report("explore", "release-4x4", *limit, *more)
+    assert (found["verdict"], found["exit code"]) == ("inconclusive", 1)
+    assert not found["scope"]["complete"]
+    assert found["notes"]
+
+
+def test_fewer_preemptions_than_needed_find_nothing_and_prove_nothing() -> None:
+    found = report("explore", "flush-then-swap", "--strategy", "preemptions", "--preemptions", "0")
+    assert found["verdict"] == "inconclusive"
+    assert "0 preemptions" in found["scope"]["stopped"]
+
+
+def test_cpus_and_turns_can_be_changed_and_the_token_says_so() -> None:
+    small = report("explore", "release-3x3", "--cpus", "2", "--turns", "2")
+    assert small["verdict"] == "pass"
+    assert small["scope"]["cpus"] == 2
+    assert "update on CPU 1 x 2" in small["scope"]["contexts"]
+
+
+def test_a_prefix_is_taken_first(broken: dict[str, Any]) -> None:
+    token = broken["counterexample"]["token"]
+    found = report("explore", "flush-then-swap", "--prefix", token)
+    assert found["scope"]["prefix"] == broken["counterexample"]["steps"]
+    assert found["verdict"] == "fail"
+
+
+def test_mutants_are_all_caught_and_their_twins_pass() -> None:
+    found = report("mutants")
+    protocols = found["figures"]["protocols"]
+    assert (found["verdict"], found["exit code"]) == ("pass", 0), [c for c in found["checks"] if not c["ok"]]
+    assert len(protocols) == len(found["checks"]) >= 44
+    for row in protocols:
+        assert {"name", "broken", "expected", "verdict", "check", "seconds", "token"} <= row.keys()
+        assert (row["token"] is not None) == row["broken"]
+        assert len(row["token"] or "") <= MAX_TOKEN
+    assert {row["name"] for row in protocols if row["broken"]} == {
+        row["name"].removesuffix("-fixed") for row in protocols if not row["broken"]
+    }
+
+
+def test_the_page_is_written(tmp_path: Path) -> None:
+    page = tmp_path / "counterexample.html"
+    assert command("explore", "raw-add-interrupt", "--html", str(page)).returncode == 1
+    assert page.read_text().startswith("<!doctype html>") or page.read_text().startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("explore", "dying-cgroups"), "no table explore"),
+        (("explore", "no-such"), "no scenario of that name"),
+        (("explore", "flush-then-swap", "--strategy", "luck"), "exhaustive, preemptions, pct, random"),
+        (("explore", "flush-then-swap", "--max-seconds", "0"), "a limit is above 0"),
+        (("replay", "nonsense"), "is no token"),
+        (("replay", "no-such:11.abcd"), "no scenario of that name"),
+        (("replay", "flush-then-swap:0140.aaaa"), "other programs"),
+    ],
+)
+def test_mistakes_are_said_and_nothing_runs(arguments: tuple[str, ...], said: str) -> None:
+    result = command(*arguments)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr

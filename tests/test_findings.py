@@ -1,0 +1,30 @@
+"""docs/findings.md shows what `explore` prints today."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from percpu_emu.explore.explorer import Options, explore
+from percpu_emu.report.columns import columns
+from percpu_emu.scenario.load import load
+from percpu_emu.scenario.settings import subject_of
+
+FINDINGS = Path(__file__).parent.parent / "docs" / "findings.md"
+FOUND = ["v3-h1-null-slots", "v3-h2-live-not-folded", "v3-h3-counted-twice", "v3-h4-dangling-offlined"]
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_a_finding_is_what_explore_prints(name: str) -> None:
+    example = explore(subject_of(load(name)), Options()).counterexample
+    assert example is not None
+    assert columns(example.trace).rstrip() in FINDINGS.read_text()
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_its_fix_is_proved(name: str) -> None:
+    explored = explore(subject_of(load(f"{name}-fixed")), Options())
+    assert explored.complete
+    assert explored.counterexample is None
+    assert f"{explored.figures['states']} states" in FINDINGS.read_text()
