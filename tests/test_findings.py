@@ -11,6 +11,7 @@ from percpu_emu.report.columns import columns
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.settings import subject_of
 
+pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
 FINDINGS = Path(__file__).parent.parent / "docs" / "findings.md"
 FOUND = ["v3-h1-null-slots", "v3-h2-live-not-folded", "v3-h3-counted-twice", "v3-h4-dangling-offlined"]
 

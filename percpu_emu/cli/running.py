@@ -11,17 +11,25 @@ from loguru import logger
 from rich.console import Console
 
 from percpu_emu.machine import EventStream
+from percpu_emu.report.explored import counterexample_of, print_counterexample, print_verdict
 from percpu_emu.report.result import Report, ReportedCheck
+from percpu_emu.report.tables import checks_table
 from percpu_emu.report.terminal import LiveProgress, print_report
-from percpu_emu.scenario.load import load
+from percpu_emu.scenario.load import Loaded, ScenarioError, load
 from percpu_emu.scenario.run import RunResult, run_scenario
-from percpu_emu.scenario.verdict import EXIT_CODES
+from percpu_emu.scenario.stress import StressResult, stress_scenario
+from percpu_emu.scenario.verdict import EXIT_CODES, Check
 
 
-def run_and_report(name: str, overrides: Mapping[str, Any], *, as_json: bool) -> int:
-    """Run a scenario; its report on stdout, progress and log on stderr. The exit code."""
+def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_json: bool) -> int:
+    """Run a scenario; its report on stdout, progress and log on stderr. The exit code.
+
+    One without steps is stressed: the contexts of its table `explore`, at native speed.
+    """
     start = time.monotonic()
     loaded = load(name, overrides)
+    if record and loaded.scenario.steps:
+        raise ScenarioError(loaded.source, ["it has steps: --record is for scenarios that have a table explore only"])
     errors = Console(stderr=True)
     logger.remove()
     logger.add(
@@ -30,18 +38,66 @@ def run_and_report(name: str, overrides: Mapping[str, Any], *, as_json: bool) ->
     events = EventStream()
     with LiveProgress(errors, logger) as progress:
         events.listen(progress)
-        result = run_scenario(loaded, events)
-    report = _report(result, time.monotonic() - start)
+        result = _run(loaded, events, record=record)
+    stressed = isinstance(result, StressResult)
+    seconds = time.monotonic() - start
+    report = _stress_report(result, seconds) if isinstance(result, StressResult) else _report(result, seconds)
     if as_json:
         sys.stdout.write(report.model_dump_json() + "\n")
+    elif stressed:
+        _print_stress(Console(), report, loaded)
     else:
         print_report(Console(), report, loaded.scenario)
     return EXIT_CODES[report.verdict]
 
 
+def _run(loaded: Loaded, events: EventStream, *, record: bool) -> RunResult | StressResult:
+    if loaded.scenario.steps:
+        return run_scenario(loaded, events)
+    return stress_scenario(loaded, events, record=record)
+
+
+def _stress_report(result: StressResult, seconds: float) -> Report:
+    scenario, example = result.loaded.scenario, result.counterexample
+    return Report(
+        command="run",
+        subject=scenario.name,
+        verdict=result.verdict,
+        scope=result.scope,
+        checks=_reported(result.checks),
+        figures=result.figures,
+        counterexample=counterexample_of(example) if example else None,
+        notes=result.notes,
+        seed=scenario.seed,
+        seconds=round(seconds, 3),
+    )
+
+
+def _print_stress(console: Console, report: Report, loaded: Loaded) -> None:
+    scope, figures = report.scope, report.figures
+    if report.counterexample is None:  # whose columns begin with it
+        console.print(f"{report.subject}: {loaded.scenario.summary}", markup=False, highlight=False)
+    line = f"{scope['cpus']} CPUs: {', '.join(scope['contexts'])}; native, {scope['recorded']} recorded"
+    console.print(line, style="dim", highlight=False)
+    console.print()
+    if report.counterexample:
+        print_counterexample(console, report.counterexample)
+    console.print(checks_table(report))
+    for line in scope["not_controlled"]:
+        console.print(f"not controlled: {line}", style="dim", markup=False, highlight=False)
+    for note in report.notes:
+        console.print(f"note: {note}", markup=False, highlight=False)
+    console.print(f"{figures['rounds']} rounds, {figures['rounds_per_s']} a second", style="dim", highlight=False)
+    print_verdict(console, report)
+
+
+def _reported(checks: list[Check]) -> list[ReportedCheck]:
+    return [ReportedCheck(name=check.name, ok=check.ok, detail=check.detail) for check in checks]
+
+
 def _report(result: RunResult, seconds: float) -> Report:
     scenario = result.loaded.scenario
-    checks = [ReportedCheck(name=check.name, ok=check.ok, detail=check.detail) for check in result.checks]
+    checks = _reported(result.checks)
     return Report(
         command="run",
         subject=scenario.name,

@@ -80,11 +80,23 @@ RING_TAIL: Final = 64  # callbacks queued by this context ...
 RING_HEAD: Final = 72  # ... and taken by the coordinator
 MARKS: Final = 80
 MAX_MARKS: Final = 32
+RECORD: Final = 112  # address of the ring that `record` writes to, 0 for none
+COORDINATORS_LEDGER: Final = 113  # for the coordinator, where it has one (`machine.lanes`): its address
 RING: Final = 128
 RING_ENTRIES: Final = 960  # (what, argument) each
 BLOCK_WORDS: Final = 2048
 
 BLOCK_SIZE: Final = BLOCK_WORDS * WORD_SIZE
+
+# --- a ring of recorded operations (`machine.recording`); offsets are in words from where it begins
+RECORD_SEQUENCE: Final = 0  # address of the word that gives every recorded operation of the machine its number
+RECORD_COUNT: Final = 1  # how many were recorded, of which the ring holds the last
+RECORD_CONTEXT: Final = 2  # number of the context that is running
+RECORD_CHANCE: Final = 3  # state of the random numbers by which operations are delayed
+RECORD_FIRST: Final = 8
+RECORD_ENTRIES: Final = 2048  # (number, site * RECORD_CONTEXTS + context) each
+RECORD_CONTEXTS: Final = 64
+RECORD_WORDS: Final = RECORD_FIRST + 2 * RECORD_ENTRIES
 
 # --- what a context asks the coordinator for (`SERVICE`)
 ALLOC_PERCPU: Final = 1

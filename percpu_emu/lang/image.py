@@ -8,7 +8,7 @@ calls, so that numba can keep the machine code beside it: its first run compiles
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -57,6 +57,11 @@ class Image:
     numbered: Sequence[ProgramFunction] = ()
     marks: list[str] = field(default_factory=list)
     warnings: list[Site] = field(default_factory=list)
+    constants: Mapping[str, int] = field(default_factory=dict)
+    """Module constants by name, with other values than in their modules (`lang.setting`)."""
+    records: bool = False
+    """Whether every operation is recorded before it is done, as one of `sites`."""
+    sites: list[Site] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._numbered: list[ProgramFunction] = []
@@ -124,6 +129,24 @@ class Image:
             self.warnings.append(site)
         return self.warnings.index(site)
 
+    def site_number(self, site: Site) -> int:
+        """By which number a recorded operation's site goes."""
+        if site not in self.sites:
+            self.sites.append(site)
+        return self.sites.index(site)
+
+    def together(
+        self, functions: Iterable[ProgramFunction], more: Callable[[Callable[[ProgramFunction], str]], str]
+    ) -> str:
+        """The text of one module with several programs, and with what they queue; `more(name_of)` stands behind."""
+        unit, names = _Unit(self), dict[ProgramFunction, str]()
+        for function in functions:
+            names[function] = unit.include(function, ())
+        for function in self._numbered:  # which grows meanwhile
+            names[function] = unit.include(function, ())
+        behind = more(names.__getitem__)
+        return "\n\n".join([*unit.texts, behind])
+
     def _module(self, function: ProgramFunction) -> ModuleType:
         if function not in self._modules:
             self._modules[function] = load_compiled(self._texts[function])
@@ -162,7 +185,7 @@ class _Unit:
         """Rewrite a program, after what it calls; its name in the module."""
         if function in self._names:
             return self._names[function]
-        source = ProgramSource(function)
+        source = ProgramSource(function, self._image.constants)
         source.check_recursion(callers)
         for node in ast.walk(source.tree):
             if isinstance(node, ast.YieldFrom):
@@ -174,6 +197,7 @@ class _Unit:
             number_of=self._image.number,
             mark_of=self._image.mark_number,
             site_of=self._image.warning_number,
+            recorded=self._image.site_number if self._image.records else None,
         )
         self.texts.append(f"# {source.name}\n@njit(no_cpython_wrapper=True)\n{rewriter.rewrite()}\n")
         return self._names[function]

@@ -50,7 +50,10 @@ _STATEMENTS: Final = (
 
 
 class Rewriter(ast.NodeTransformer):
-    """Rewrites one program. `name_of` gives another program's name in the image, `number_of` that of a callback."""
+    """Rewrites one program. `name_of` gives another program's name in the image, `number_of` that of a callback.
+
+    With `recorded`, which numbers the sites, every operation is preceded by a `record` of its site.
+    """
 
     def __init__(
         self,
@@ -60,12 +63,14 @@ class Rewriter(ast.NodeTransformer):
         number_of: Callable[[ProgramFunction], int],
         mark_of: Callable[[str], int],
         site_of: Callable[[Site], int],
+        recorded: Callable[[Site], int] | None = None,
     ) -> None:
         self.source = source
         self._name_of = name_of
         self._number_of = number_of
         self._mark_of = mark_of
         self._site_of = site_of
+        self._recorded = recorded
         self._serial = itertools.count(1)
 
     def rewrite(self) -> str:
@@ -145,7 +150,11 @@ class Rewriter(ast.NodeTransformer):
     def visit_Yield(self, node: ast.Yield) -> ast.AST:
         call = self.source.operation(node)
         name = self.source.resolve(call.func).__name__
-        return _call(f"ops.{name}", _name("ctx"), *self._operation_arguments(name, call, node))
+        ctx: ast.expr = _name("ctx")
+        if self._recorded is not None:
+            site = self.source.sites[node.lineno, node.col_offset]
+            ctx = _call("ops.record", ctx, ast.Constant(self._recorded(site)))
+        return _call(f"ops.{name}", ctx, *self._operation_arguments(name, call, node))
 
     def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.AST:
         callee = self.source.callee(node.value)

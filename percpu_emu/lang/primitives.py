@@ -426,6 +426,38 @@ def warn_on(ctx: Context, condition: int, site: int) -> int:
     return condition
 
 
+# --- recording: an image that records puts it before every operation (`lang.image`)
+
+
+@njit
+def _disturb(ring: int) -> int:
+    """Now and then hold an operation up, or let another process have the processor: races have more room then."""
+    chance = add(mul(atomics.read_once(ring + c.RECORD_CHANCE * 8), 6364136223846793005), 1442695040888963407)
+    atomics.write_once(ring + c.RECORD_CHANCE * 8, chance)
+    drawn = (chance >> 33) & 0xFFFF
+    if drawn & 15 == 0:
+        for _ in range(drawn >> 6):
+            atomics.read_once(ring)
+    elif drawn & 63 == 1:
+        syscalls.sched_yield()
+    return 0
+
+
+@njit
+def record(ctx: Context, site: int) -> Context:
+    """Note in this context's ring which operation comes next. The context again: it stands as an operation's first."""
+    ring = atomics.read_once(_in_block(ctx, c.RECORD))
+    if ring != 0:
+        _disturb(ring)
+        count = atomics.read_once(ring + c.RECORD_COUNT * 8)
+        entry = ring + (c.RECORD_FIRST + (count % c.RECORD_ENTRIES) * 2) * 8
+        context = atomics.read_once(ring + c.RECORD_CONTEXT * 8)
+        atomics.write_once(entry + 8, site * c.RECORD_CONTEXTS + context)
+        atomics.write_once(ring + c.RECORD_COUNT * 8, count + 1)
+        atomics.write_once(entry, atomics.fetch_add(atomics.read_once(ring + c.RECORD_SEQUENCE * 8), 1))
+    return ctx
+
+
 # --- the loop of a worker (`lang.image`)
 
 

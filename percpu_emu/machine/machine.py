@@ -67,6 +67,8 @@ class MachineConfig:
     stall_seconds: float = 21.0
     programs: Sequence[ProgramFunction] = ()
     """Programs for `run_on`, besides the kernel's own; the reference engine runs them."""
+    image: Image | None = None
+    """An image of the machine's own, instead of one of the kernel's programs, the workers and `programs`."""
 
 
 class Machine:
@@ -77,7 +79,7 @@ class Machine:
         self.topology = config.topology
         self.protocol = config.protocol
         self.events = events or EventStream()
-        self.image = _image(tuple(config.workers), tuple(config.programs))
+        self.image = config.image or _image(tuple(config.workers), tuple(config.programs))
         self._prepare()
         self.memory = MachineMemory(config.topology, config.profile.layout(config.topology.cpus_per_node))
         self.cpus = CpuProcesses(self.memory, self.image)
@@ -112,8 +114,9 @@ class Machine:
 
         The first time it takes some 15 seconds. Two processors at once took longer: each has to compile the primitives.
         """
+        own = self.config.image
         programs = [*_AT_START, *_RELEASES, *self.config.workers]
-        texts = [SIGNALS_TEXT, performer_text(), *map(self.image.text, programs)]
+        texts = [SIGNALS_TEXT, performer_text(), *(own.texts if own else map(self.image.text, programs))]
         for done, text in enumerate(texts):
             self.events.emit("progress", done=done, of=len(texts), what="preparing programs, the first time only")
             load_compiled(text)

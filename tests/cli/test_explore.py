@@ -13,6 +13,7 @@ from percpu_emu.report.result import Report
 from .test_cli import command
 
 MAX_TOKEN = 60
+pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
 
 
 def report(*arguments: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from percpu_emu.lang.setting import ContextSpec, Setting
 
 from .explorer_programs import WORD, increment, poll, raise_flag, rare
 
+pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
+
 
 def two(program: ProgramFunction, other: ProgramFunction | None = None) -> Setting:
     return Setting(2, (ContextSpec("a", program, cpu=0), ContextSpec("b", other or program, cpu=1)))

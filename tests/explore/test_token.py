@@ -18,6 +18,8 @@ SCENARIOS = ["flush-then-swap", "raw-add-migration", "v3-h3-counted-twice", "ref
 steps = st.integers(0, 200)
 choices = st.integers(0, 61).flatmap(lambda c: st.sampled_from([c, c + MIGRATE, c + MIGRATE * 3]))
 
+pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
+
 
 @given(
     departures=st.lists(st.tuples(steps, choices), max_size=8),

@@ -1,0 +1,283 @@
+"""Stress: the contexts of a scenario's table `explore` on real processes, round after round, checked after each."""
+
+from __future__ import annotations
+
+import ast
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from percpu_emu.explore.counterexample import Counterexample
+from percpu_emu.explore.subject import Subject
+from percpu_emu.lang.ops import ProgramFunction
+from percpu_emu.lang.source import ProgramSource
+from percpu_emu.machine.events import EventStream
+from percpu_emu.machine.lanes import LaneImage, Lanes, RoundFailed
+from percpu_emu.machine.recording import Recorded
+from percpu_emu.scenario.explaining import explain
+from percpu_emu.scenario.load import Loaded, ScenarioError
+from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
+
+DELAYS: Final = (1, 32, 256, 2048)
+"""How many looks at a word a lane is held up at most at the start of a round; one of them for each round."""
+AGAIN_SECONDS: Final = 10.0
+"""At least so long it is tried to see a violation again, recorded."""
+PROGRESS_SECONDS: Final = 0.1
+RECORD_EVERY: Final = 4
+"""Unless everything is to be recorded, each fourth round is: it costs speed, and opens windows for races."""
+
+_OF_A_CPU: Final = ("this_cpu_", "__this_cpu_", "smp_processor_id")
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What was seen natively: which check of the model it is, and in a sentence what is wrong."""
+
+    check: str
+    detail: str
+
+
+@dataclass
+class Stressed:
+    """Rounds of one kind, up to the first violation."""
+
+    rounds: int = 0
+    rounds_recorded: int = 0
+    seconds: float = 0.0
+    violation: Violation | None = None
+    recorded: list[Recorded] = field(default_factory=list)
+    whole: bool = True
+    """Whether the rings held the whole round."""
+    stuck: str = ""
+    marks: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class StressResult:
+    """What a stress came to."""
+
+    loaded: Loaded
+    subject: Subject
+    verdict: Verdict
+    checks: list[Check]
+    figures: dict[str, Any]
+    scope: dict[str, Any]
+    counterexample: Counterexample | None
+    notes: list[str]
+
+
+def stress_scenario(loaded: Loaded, events: EventStream, *, record: bool) -> StressResult:
+    """Stress it, and explain what was found. Raises ScenarioError for what cannot be run natively."""
+    subject = subject_of(loaded)
+    refuse_what_cannot_run(loaded, subject)
+    scenario = loaded.scenario
+    every = 1 if record else RECORD_EVERY
+    seen = stress(loaded, subject, events, record_every=every, seconds=scenario.seconds)
+    notes: list[str] = []
+    example: Counterexample | None = None
+    again: Stressed | None = None
+    if seen.violation is not None:
+        again = seen if seen.recorded else _again(loaded, subject, events, notes)
+        example = _explained(subject, seen.violation, again, notes)
+    figures: dict[str, Any] = {
+        "rounds": seen.rounds,
+        "rounds_per_s": round(seen.rounds / max(seen.seconds, 1e-9)),
+        "violation": seen.violation.check if seen.violation else None,
+        "recorded_rounds": seen.rounds_recorded + (again.rounds_recorded if again not in (None, seen) else 0),
+        "recorded_operations": len(again.recorded) if again else 0,
+    }
+    unreached = [name for name in subject.sometimes if not seen.marks.get(name)]
+    cut_short = seen.stuck or (f"never reached: {', '.join(unreached)}" if unreached else None)
+    if cut_short:
+        notes.append(f"cut short: {cut_short}" if seen.stuck else cut_short)
+    checks = _checks(subject, seen)
+    verdict = verdict_of(checks, cut_short)
+    scope = _scope(loaded, subject, record=record)
+    return StressResult(loaded, subject, verdict, checks, figures, scope, example, notes)
+
+
+def _again(loaded: Loaded, subject: Subject, events: EventStream, notes: list[str]) -> Stressed:
+    """The violation was seen in a round that was not recorded: stress anew, recording, until it is seen again."""
+    again = stress(loaded, subject, events, record_every=1, seconds=max(AGAIN_SECONDS, 2 * loaded.scenario.seconds))
+    if again.violation is None:
+        notes.append(f"it was not seen again in {again.rounds} rounds that were recorded")
+    return again
+
+
+def _explained(subject: Subject, seen: Violation, again: Stressed, notes: list[str]) -> Counterexample | None:
+    if not again.whole:
+        notes.append("the rings were too small for the round: its first operations are not recorded")
+    explanation = explain(subject, again.recorded if again.violation and again.whole else [])
+    notes.append(f"schedule: {explanation.note}")
+    example = explanation.counterexample
+    if example is not None and example.check != seen.check:
+        notes.append(f"natively it was seen as {seen.check}; the model stops earlier, at {example.check}")
+    return example
+
+
+# --- rounds
+
+
+def stress(loaded: Loaded, subject: Subject, events: EventStream, *, record_every: int, seconds: float) -> Stressed:
+    """Rounds until the first violation, or for so many seconds; each `record_every`-th of them is recorded."""
+    image = LaneImage(subject.setting, subject.checks.total)
+    done = Stressed()
+    chance = random.Random(loaded.scenario.seed)
+    with Lanes(image, loaded.profile, loaded.scenario.machine.nodes, events) as lanes:
+        start = shown = time.monotonic()
+        record = False
+        while done.violation is None and not done.stuck and time.monotonic() < start + seconds:
+            record = lanes.rounds % record_every == record_every - 1
+            done.rounds_recorded += record
+            _round(lanes, subject, chance, done, record=record)
+            if time.monotonic() > shown + PROGRESS_SECONDS:
+                shown = time.monotonic()
+                what = f"{lanes.rounds} rounds"
+                events.emit("progress", done=shown - start, of=seconds, what=what)
+        done.seconds = time.monotonic() - start
+        done.rounds = lanes.rounds
+        done.marks = lanes.marks()
+        if record and done.violation is not None:
+            done.recorded, done.whole = lanes.recorded()
+    return done
+
+
+def _round(lanes: Lanes, subject: Subject, chance: random.Random, done: Stressed, *, record: bool) -> None:
+    longest = chance.choice(DELAYS)
+    lanes.begin(chance.getrandbits(32), [chance.randrange(longest) for _ in lanes.image.working])
+    try:
+        lanes.run(record=record)
+    except RoundFailed as error:
+        if error.check:
+            done.violation = Violation(error.check, error.detail)
+        else:
+            done.stuck = error.detail
+        return
+    if lanes.exhausted:
+        done.stuck = "a program asked for more memory than a native round has"
+        return
+    done.violation = _violation(lanes, subject)
+    if done.violation is None:
+        lanes.end()
+
+
+def _violation(lanes: Lanes, subject: Subject) -> Violation | None:
+    """What is wrong at the end of a round."""
+    if warnings := lanes.warnings():
+        return Violation("warning", f"WARN_ON fired: {'; '.join(warnings)}")
+    total = subject.checks.total
+    for counter, added in lanes.ledgers().items() if total is not None else ():
+        assert total is not None
+        counted = lanes.machine.execute(total, counter)
+        if counted != added:
+            what = "lost" if counted < added else "too many"
+            name = subject.names.get(counter, f"word {counter:#x}")
+            detail = f"{name} is {counted}, {added} were added: {abs(counted - added)} {what}"
+            return Violation("lost-count" if counted < added else "doubled-count", detail)
+    if subject.checks.left is not None and lanes.left != subject.checks.left:
+        return Violation("leak", f"{lanes.left} areas and objects are left, not {subject.checks.left}")
+    return None
+
+
+# --- what cannot be run natively
+
+
+def refuse_what_cannot_run(loaded: Loaded, subject: Subject) -> None:
+    """Raise ScenarioError with everything in it that a native run has no means for."""
+    setting, problems = subject.setting, list[str]()
+    for spec in setting.contexts:
+        if spec.kind != "task":
+            what = "an interrupt" if spec.kind == "interrupt" else f"kind {spec.kind!r}"
+            problems.append(f"context {spec.name}: {what} cannot be stressed, only tasks; explore has them")
+    alone = [program for program in (setting.setup, subject.checks.total) if program is not None]
+    programs = dict.fromkeys(part for spec in setting.contexts for part in _called(spec.program))
+    programs |= dict.fromkeys(part for program in alone for part in _called(program))
+    queued = dict.fromkeys(part for program in programs for part in _queued(program))
+    for program in dict.fromkeys([*alone, *(part for entry in queued for part in _called(entry))]):
+        if used := next((name for name in _operations(program) if name.startswith(_OF_A_CPU)), None):
+            problems.append(f"{program.__name__} uses {used}, and natively the coordinator runs it, which has no slots")
+    if problems:
+        raise ScenarioError(loaded.source, [f"not for run: {problem}" for problem in problems])
+
+
+def _called(program: ProgramFunction) -> Iterator[ProgramFunction]:
+    """A program and all that it calls or queues, directly and not."""
+    seen, todo = {program}, [program]
+    while todo:
+        at = todo.pop()
+        yield at
+        source = ProgramSource(at)
+        calls = [source.callee(n.value) for n in ast.walk(source.tree) if isinstance(n, ast.YieldFrom)]
+        fresh = [other for other in [*calls, *_queued(at)] if other not in seen]
+        seen.update(fresh)
+        todo += fresh
+
+
+def _queued(program: ProgramFunction) -> list[ProgramFunction]:
+    source = ProgramSource(program)
+    return [source.resolve(call.args[0]) for name, call in _calls(source) if name in ("call_rcu", "queue_work")]
+
+
+def _operations(program: ProgramFunction) -> list[str]:
+    return [name for name, _ in _calls(ProgramSource(program))]
+
+
+def _calls(source: ProgramSource) -> list[tuple[str, ast.Call]]:
+    calls = [source.operation(node) for node in ast.walk(source.tree) if isinstance(node, ast.Yield)]
+    return [(source.resolve(call.func).__name__, call) for call in calls]
+
+
+# --- the report
+
+
+def _checks(subject: Subject, seen: Stressed) -> list[Check]:
+    made = [
+        ("memory", {"double-free", "wild-access"}, "nothing was freed twice, no access ended a process"),
+        ("program", {"fault", "warning"}, "no WARN_ON fired, no program failed"),
+    ]
+    if subject.checks.total:
+        counts = {"lost-count", "doubled-count"}
+        made.append(("counts", counts, "every counter was what its ledger says, at the end of every round"))
+    if subject.checks.left is not None:
+        made.append(("leak", {"leak"}, f"at the end of every round {subject.checks.left} areas and objects were left"))
+    found = seen.violation.check if seen.violation else ""
+    said = f"{found}: {seen.violation.detail}, in round {seen.rounds}" if seen.violation else ""
+    return [Check(name, found not in names, said if found in names else fine) for name, names, fine in made]
+
+
+def _scope(loaded: Loaded, subject: Subject, *, record: bool) -> dict[str, Any]:
+    return {
+        "engine": "native",
+        "cpus": subject.setting.cpus,
+        "nodes": subject.setting.nodes,
+        "kernel": loaded.scenario.machine.kernel,
+        "contexts": [f"{spec.name}{f' x {spec.turns}' if spec.turns > 1 else ''}" for spec in subject.setting.contexts],
+        "constants": dict(subject.setting.constants),
+        "recorded": "every round" if record else f"one round in {RECORD_EVERY}",
+        "controlled": "the start of every round: all processes wait for each other, then each is held up by chance; in "
+        "a recorded round, one operation in 16 is held up, too, and before one in 64 the processor is given away",
+        "not_controlled": list(_not_controlled(subject)),
+    }
+
+
+def _not_controlled(subject: Subject) -> Iterator[str]:
+    yield "which process runs when: the operating system decides, and another run differs"
+    yield "a use after free does not trap: it shows only where it makes a counter wrong"
+    yield "a grace period waits for whole turns, so what is done after a read-side section is still waited for"
+    yield "counters are compared at the end of a round, not after every callback"
+    homes = [spec.cpu for spec in subject.setting.contexts if spec.cpu is not None]
+    if len(homes) > len(set(homes)):
+        yield "tasks of one CPU run one after another, in turns first: none preempts another"
+    if any(spec.migrates for spec in subject.setting.contexts):
+        yield "no task moves to another CPU"
+    checks = [
+        ("invariant", subject.invariant),
+        ("final", subject.final),
+        ("bound", subject.checks.bound),
+        ("exclusive", subject.checks.exclusive or None),
+    ]
+    if unchecked := [name for name, there in checks if there is not None]:
+        yield f"not checked natively: {', '.join(unchecked)}"

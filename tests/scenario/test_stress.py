@@ -1,0 +1,167 @@
+"""Stress on real processes is not deterministic: what has to be found is looked for until it is, up to a limit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from percpu_emu.cli.main import app
+from percpu_emu.explore.token import Token
+from percpu_emu.lang.source import sites
+from percpu_emu.machine import EventStream
+from percpu_emu.machine.recording import CALLBACK, Recorded
+from percpu_emu.report.result import Report
+from percpu_emu.scenario import stress
+from percpu_emu.scenario.explaining import explain
+from percpu_emu.scenario.load import Loaded, ScenarioError, load
+from percpu_emu.scenario.replaying import schedule_in, subject_of_token
+from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.stress import StressResult, Violation, refuse_what_cannot_run, stress_scenario
+
+TRIES = 6
+
+pytestmark = pytest.mark.timeout(600)  # the first run of a scenario compiles its programs
+
+
+def found(name: str, seconds: float = 10.0, *, record: bool = True) -> StressResult:
+    result = None
+    for seed in range(1, TRIES + 1):
+        result = stress_scenario(load(name, {"seconds": seconds, "seed": seed}), EventStream(), record=record)
+        if result.verdict == "fail":
+            return result
+    pytest.fail(f"{name}: no violation in {TRIES} times {seconds} s: {result and result.figures}")
+
+
+def replayable(result: StressResult) -> str:
+    """The check that the token of a result leads to in the virtual engine."""
+    assert result.counterexample is not None, result.notes
+    token = Token.parse(result.counterexample.token)
+    return schedule_in(token, subject_of_token(token)).check
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_a_lost_count_is_found_natively_and_explained(record: bool) -> None:
+    result = found("flush-then-swap", record=record)
+    assert [check.name for check in result.checks if not check.ok] == ["counts"]
+    assert result.figures["violation"] == "lost-count"
+    assert replayable(result) == "lost-count"
+    assert any(note.startswith("schedule: ") for note in result.notes)
+
+
+def test_a_counter_whose_ledger_comes_to_nothing_is_compared_too() -> None:
+    result = found("unsigned-decrement", 2.0)
+    assert result.figures["violation"] == "doubled-count"
+    assert replayable(result) == "wrapped-counter"
+    assert any("natively it was seen as doubled-count" in note for note in result.notes)
+
+
+def test_the_fixed_twin_passes() -> None:
+    result = stress_scenario(load("flush-then-swap-fixed", {"seconds": 2.0}), EventStream(), record=False)
+    assert (result.verdict, result.counterexample, result.notes) == ("pass", None, [])
+    assert result.figures["rounds"] > 1
+    assert 0 < result.figures["recorded_rounds"] < result.figures["rounds"]
+
+
+def test_callbacks_objects_and_smaller_constants() -> None:
+    """The batch is 1 by the scenario's constant, so two turns reach the atomic path; else it would take 33."""
+    result = stress_scenario(load("release-3x3", {"seconds": 2.0}), EventStream(), record=True)
+    assert result.verdict == "pass", (result.checks, result.notes)
+    assert result.scope["constants"]["MEMCG_CHARGE_BATCH"] == 1
+
+
+def test_what_the_model_cannot_explain_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the processor had done something that no interleaving does."""
+    lost = Violation("lost-count", "total is 0, 1 were added: 1 lost")
+    monkeypatch.setattr(stress, "_violation", lambda *_: lost)
+    loaded = load("flush-then-swap-fixed", {"seconds": 2.0})
+    result = stress_scenario(loaded, EventStream(), record=True)
+    assert (result.verdict, result.counterexample) == ("fail", None)
+    assert result.figures["recorded_operations"] > 0
+    [note] = result.notes
+    assert note.startswith("schedule: none found: no interleaving of the model breaks a check")
+
+
+def test_it_is_said_when_a_violation_is_not_seen_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = iter([Violation("lost-count", "total is 0, 1 were added: 1 lost")])
+    monkeypatch.setattr(stress, "_violation", lambda *_: next(seen, None))
+    monkeypatch.setattr(stress, "AGAIN_SECONDS", 0.2)
+    loaded = load("flush-then-swap-fixed", {"seconds": 0.5})
+    result = stress_scenario(loaded, EventStream(), record=False)
+    assert result.verdict == "fail"
+    assert result.notes[0].startswith("it was not seen again in ")
+    assert result.notes[1].startswith("schedule: none found: ")
+
+
+# --- from a recorded order to a schedule, without a machine
+
+
+def recorded(loaded: Loaded, order: list[tuple[int, str, int]]) -> list[Recorded]:
+    assert loaded.module is not None
+    return [Recorded(context, sites(getattr(loaded.module, name))[number - 1]) for context, name, number in order]
+
+
+RELEASE = [(1, "release", 1), (1, "flush", 1), (1, "flush", 1), (1, "flush", 2)]
+UPDATE = [(0, "update", number) for number in (1, 2, 3, 4, 6, 7)]
+REST = [(1, "release", number) for number in (2, 3, 4)]
+
+
+def test_a_recorded_order_that_breaks_the_check_is_the_schedule() -> None:
+    loaded = load("flush-then-swap")
+    explanation = explain(subject_of(loaded), recorded(loaded, RELEASE + UPDATE + REST))
+    assert explanation.note == "the recorded order itself breaks the check, 13 of 13 operations as recorded"
+    assert explanation.counterexample is not None
+    assert explanation.counterexample.check == "lost-count"
+
+
+def test_it_is_searched_from_a_prefix_where_the_recorded_order_is_a_little_off() -> None:
+    """The update was noted before the flush began, and took effect after it."""
+    loaded = load("flush-then-swap")
+    explanation = explain(subject_of(loaded), recorded(loaded, UPDATE[:3] + RELEASE + REST + UPDATE[3:]))
+    assert explanation.counterexample is not None
+    assert explanation.counterexample.check == "lost-count"
+    harmless = explain(subject_of(loaded), recorded(loaded, UPDATE[:4] + RELEASE + UPDATE[4:] + REST))
+    assert harmless.note.startswith("found by search from the ")
+    assert harmless.counterexample is not None
+
+
+def test_what_the_model_cannot_do_is_left_out() -> None:
+    loaded = load("flush-then-swap")
+    order = recorded(loaded, [*RELEASE, *UPDATE, (0, "update", 1), *REST])
+    order.append(Recorded(CALLBACK, order[0].site))
+    explanation = explain(subject_of(loaded), order)
+    assert explanation.followed == len(order) - 2
+    assert explanation.counterexample is not None
+
+
+def test_without_anything_recorded_it_is_searched_from_the_start() -> None:
+    explanation = explain(subject_of(load("flush-then-swap")), [])
+    assert explanation.note == "found by search from the start, not from what was recorded"
+    assert explain(subject_of(load("flush-then-swap-fixed")), []).counterexample is None
+
+
+# --- what is refused, and the command
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("raw-add-interrupt", "an interrupt cannot be stressed"), ("hotplug-wrong-cpu", "'offline'")]
+)
+def test_what_cannot_be_stressed_is_refused(name: str, said: str) -> None:
+    loaded = load(name)
+    with pytest.raises(ScenarioError, match=said):
+        refuse_what_cannot_run(loaded, subject_of(loaded))
+
+
+def invoke(*arguments: str) -> tuple[int, Any]:
+    result = CliRunner().invoke(app, list(arguments))
+    return result.exit_code, result.stdout
+
+
+def test_the_command_reports_what_passed_and_what_was_not_controlled() -> None:
+    code, out = invoke("run", "flush-then-swap-fixed", "--seconds", "1", "--record", "--json")
+    report = Report.model_validate_json(out)
+    assert (code, report.verdict, report.scope["recorded"]) == (0, "pass", "every round")
+    assert any("use after free" in line for line in report.scope["not_controlled"])
+    assert invoke("run", "raw-add-interrupt")[0] == 2
+    assert invoke("run", "dying-cgroups", "--record")[0] == 2
