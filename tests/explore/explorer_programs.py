@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from percpu_emu.kernel.layout import STATIC
-from percpu_emu.lang.ops import Program, cpu_relax, mark, read_once, write_once
+from percpu_emu.lang.ops import Program, cpu_relax, mark, read_once, this_cpu_add, write_once
 
 WORD = STATIC + 0
 FLAG = STATIC + 1
@@ -30,3 +30,7 @@ def poll() -> Program[None]:
 
 def raise_flag() -> Program[None]:
     yield write_once(FLAG, 1)
+
+
+def count_here() -> Program[None]:
+    yield this_cpu_add(8, 1)
