@@ -18,6 +18,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -264,7 +265,7 @@ def first_of(subject: Subject) -> First:
         def search(model: Model) -> float:
             one = search_of(subject, model)
             if not find(one):
-                raise AssertionError(f"{subject.name}: nothing found")
+                raise RuntimeError(f"{subject.name}: nothing found")
             return one.seconds
 
         times: list[float] = [with_room(subject.setting, subject.checks, search) for _ in range(3)]
@@ -274,20 +275,27 @@ def first_of(subject: Subject) -> First:
 
 
 def command_of(name: str, runs: int) -> Command:
-    """`percpu-emu explore NAME --json`, after a first time that does not count."""
-    call = [sys.executable, "-m", "percpu_emu", "explore", name, "--json"]
-    times = []
-    for _ in range(runs + 1):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        start = time.perf_counter()
-        done = subprocess.run(call, capture_output=True, text=True, check=False)
-        took = time.perf_counter() - start
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        if done.returncode not in (0, 1):
-            raise AssertionError(f"{' '.join(call)}: {done.stderr}")
-        times.append((took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime))
-    clock, cpu = zip(*times[1:], strict=True)
-    return Command(statistics.median(clock), statistics.median(cpu))
+    """`percpu-emu explore NAME --json`, after a first time that does not count.
+
+    Python's own bytecode is kept, as it is where the package is installed, whatever PYTHONDONTWRITEBYTECODE says here.
+    """
+    with tempfile.TemporaryDirectory(prefix="explore-") as folder:
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        environment["PYTHONPYCACHEPREFIX"] = folder
+        times = [_process(["explore", name, "--json"], environment) for _ in range(runs + 1)][1:]
+    return Command(statistics.median(t.seconds for t in times), statistics.median(t.cpu_seconds for t in times))
+
+
+def _process(arguments: list[str], environment: dict[str, str]) -> Command:
+    call = [sys.executable, "-m", "percpu_emu", *arguments]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
+    done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
+    seconds = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"{' '.join(call)}: {done.stderr}")
+    return Command(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def model_seconds(subject: Subject) -> float:
