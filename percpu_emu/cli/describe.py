@@ -32,6 +32,8 @@ def describe(name: str) -> str:
 def _scenario(loaded: Loaded) -> str:
     scenario, machine = loaded.scenario, loaded.scenario.machine
     lines = [f"{scenario.name}: {scenario.summary}", scenario.description.rstrip()]
+    if scenario.explore is not None:
+        return "\n".join([*lines, *_explored(loaded)])
     lines.append(
         f"Machine: {machine.cpus} CPUs on {machine.nodes} node(s), kernel {machine.kernel}; "
         f"protocols: {', '.join(scenario.protocols)}; file: {loaded.source}"
@@ -41,6 +43,22 @@ def _scenario(loaded: Loaded) -> str:
     lines += [_step(step, 1) for step in scenario.steps]
     lines += _points(loaded.workers)
     return "\n".join(lines)
+
+
+def _explored(loaded: Loaded) -> list[str]:
+    """What `explore` tries in every order: who does what how often, and the file of programs."""
+    from percpu_emu.scenario.settings import subject_of
+
+    subject = subject_of(loaded)
+    lines = [f"Machine: {subject.setting.cpus} CPUs; file: {loaded.source}", "In every order:"]
+    for spec in subject.setting.contexts:
+        times = f", {spec.turns} times" if spec.turns > 1 else ""
+        lines.append(f"  {spec.name} ({spec.kind}): {spec.program.__name__}{times}")
+    if subject.expect:
+        lines.append(f"Caught by: {subject.expect}. Missing: {subject.missing}.")
+    programs = list(dict.fromkeys(spec.program for spec in subject.setting.contexts))
+    source = inspect.getsource(loaded.module) if loaded.module else ""
+    return [*lines, "", source, *_points(programs)]
 
 
 def _cpus(cpus: str | list[int]) -> str:
