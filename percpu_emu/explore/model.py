@@ -173,7 +173,8 @@ class Model:
             state[base + virtual.MIGRATIONS] = spec.migrates
             waiting = spec.kind == "interrupt"
             state[base + virtual.STATUS] = virtual.WAITING if waiting else virtual.RUNNING
-            kernels().compute(self.vm, state, number)
+            if kernels().compute(self.vm, state, number) != virtual.DONE:
+                raise SetupFailed(f"{spec.name}: before its first operation it divides by zero, or goes on for ever")
         return state[: self.size].copy()
 
     def _boot_masks(self, state: Words) -> None:
@@ -207,6 +208,9 @@ class Model:
                 raise SetupFailed(f"{self.setting.setup.__name__}: {virtual.CHECKS[violated]} in the setup")
         if buffer[model.block(0) + virtual.STATUS] != virtual.OVER:
             raise SetupFailed(f"{self.setting.setup.__name__}: it waits, or does not come to an end")
+        slots = range(1, 1 + self.limits.slots)
+        if any(buffer[model.block(slot) + virtual.STATUS] != virtual.UNUSED for slot in slots):
+            raise SetupFailed(f"{self.setting.setup.__name__}: what it queues would run after it, which no setup can")
         here, there = self.vm, model.vm
         for word in range(int(model.vm[virtual.WORD_COUNT])):
             mine = kernels().make_word(self.vm, model.address(word))

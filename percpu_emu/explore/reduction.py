@@ -61,6 +61,7 @@ BARRIERS: Final = 14  # one set
 KEYS: Final = 15  # words that were touched, and the keys above, in an open hash table ...
 KEY_ROWS: Final = 16  # ... and which row of TOUCHED each has
 TOUCHED: Final = 17  # KINDS sets for each row
+FREES: Final = 18  # one set: free_percpu and kfree
 POR_HEADER: Final = 20
 
 
@@ -201,13 +202,13 @@ def _both(one: int, other: int) -> int:
 
 
 @v.inner
-def _others_reach(vm: Any, por: Any, state: Any, context: int, operations: int) -> bool:
-    """Whether another context can still do one of these."""
+def _others_reach(vm: Any, por: Any, state: Any, context: int, operations: int, reader: bool) -> bool:
+    """Whether another context can still do one of these; with `reader`, while this one stays in its section."""
     for other in range(v.contexts_of(vm)):
         if other == context or _held_up(vm, state, context, other):
             continue
         for block in range(por[BITS]):
-            if _reaches(vm, por, state, other, False, block) & por[operations + block]:
+            if _reaches(vm, por, state, other, reader, block) & por[operations + block]:
                 return True
     return False
 
@@ -221,7 +222,7 @@ def _others_may_read(vm: Any, por: Any, state: Any, context: int) -> bool:
             continue
         if v.is_reader(vm, state, other) or v.at_interrupt_level(vm, state, other):
             return True
-    return _others_reach(vm, por, state, context, por[ENTERS])
+    return _others_reach(vm, por, state, context, por[ENTERS], False)
 
 
 @v.inner
@@ -237,7 +238,7 @@ def _entering_matters(vm: Any, por: Any, state: Any, context: int) -> bool:
             return True
         if other != context and cpu > 0 and state[base + v.CPU] == cpu:
             return True
-    return _others_reach(vm, por, state, context, por[WAITS])
+    return _others_reach(vm, por, state, context, por[WAITS], False)
 
 
 @v.inner
@@ -309,10 +310,12 @@ def class_of(vm: Any, por: Any, state: Any, context: int) -> int:
         found = PUT_OFF if entering and _entering_matters(vm, por, state, context) else SAFE
     elif opcode == i.RCU_READ_UNLOCK or opcode == i.PREEMPT_ENABLE or opcode == i.LOCAL_IRQ_RESTORE:
         found = EARLY
+        if state[base + v.HELD] and _others_reach(vm, por, state, context, por[FREES], True):
+            found = VISIBLE  # what it holds may be freed just before it lets go
     elif opcode == i.CALL_RCU or opcode == i.QUEUE_WORK or opcode == i.SYNCHRONIZE_RCU:
         if opcode != i.SYNCHRONIZE_RCU or not state[base + v.WAIT] & v.REGISTERED:
             seen = opcode != i.QUEUE_WORK and _others_may_read(vm, por, state, context)
-            found = VISIBLE if seen or _others_reach(vm, por, state, context, por[BARRIERS]) else SAFE
+            found = VISIBLE if seen or _others_reach(vm, por, state, context, por[BARRIERS], False) else SAFE
     elif opcode == i.RCU_BARRIER:
         found = SAFE if state[base + v.WAIT] & v.REGISTERED else VISIBLE
     elif opcode == i.ALLOC_PERCPU or opcode == i.KZALLOC:

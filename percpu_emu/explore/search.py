@@ -349,6 +349,7 @@ def _reduction(model: Model, enabled: bool) -> Words:
         r.WAITS: of(i.CALL_RCU, i.SYNCHRONIZE_RCU),
         r.ENTERS: of(i.RCU_READ_LOCK, i.PREEMPT_DISABLE, i.LOCAL_IRQ_SAVE),
         r.BARRIERS: of(i.RCU_BARRIER),
+        r.FREES: of(i.FREE_PERCPU, i.KFREE),
         r.KEYS: [virtual.EMPTY] * TOUCHED_ROWS * 4,
         r.KEY_ROWS: [0] * TOUCHED_ROWS * 4,
         r.TOUCHED: [0] * TOUCHED_ROWS * r.KINDS * blocks,

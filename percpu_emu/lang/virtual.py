@@ -159,6 +159,8 @@ ADDRESSES: Final = 30  # of each word
 LOG: Final = 31
 VM_HEADER: Final = 32
 
+NOWHERE: Final = -2
+"""An address that is none: a copy of a CPU that there is not."""
 LEDGER: Final = 1 << 60
 """Added to a counter's address: its ledger is a word, too."""
 EMPTY: Final = -1
@@ -480,7 +482,8 @@ def compute(vm: Any, state: Any, context: int) -> int:
                 return FAULT
             state[registers + dst] = turns(a, b, c)
         elif opcode == i.PERCPU:
-            state[registers + dst] = add(a, add(b, 1) << UNIT_SHIFT)
+            there = 0 <= b < vm[CPUS]
+            state[registers + dst] = add(a, (b + 1) << UNIT_SHIFT) if there else NOWHERE
         elif opcode == i.JUMP:
             pc = dst
         elif opcode == i.JUMP_IF_NOT:

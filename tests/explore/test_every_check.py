@@ -1,0 +1,306 @@
+"""Every check fires where it should, and nothing does in the repaired twin: with reduction, without, in the oracle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import pytest
+
+from percpu_emu.explore.model import Checks
+from percpu_emu.kernel.layout import STATIC
+from percpu_emu.lang.ops import (
+    Program,
+    ProgramFunction,
+    __this_cpu_read,
+    __this_cpu_write,
+    alloc_percpu,
+    atomic_long_add,
+    free_percpu,
+    kfree,
+    kzalloc,
+    ledger_add,
+    ledger_commit,
+    per_cpu,
+    rcu_assign_pointer,
+    rcu_dereference,
+    rcu_read_lock,
+    rcu_read_unlock,
+    read_once,
+    smp_mb,
+    synchronize_rcu,
+    this_cpu_add,
+    this_cpu_inc,
+    wait_until,
+    warn_on,
+    write_once,
+    xchg,
+)
+from percpu_emu.lang.setting import ContextSpec, Setting
+from percpu_emu.lang.virtual import CHECKS
+
+from .oracle import reachable
+from .searching import of, searched, task
+
+SLOTS: Final = STATIC
+COUNTER: Final = STATIC + 1
+FLAG: Final = STATIC + 2
+SLOT: Final = 16  # in the static per-CPU area
+IN_PYTHON: Final = {"", "final", "invariant"}
+
+pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
+
+
+@dataclass(frozen=True)
+class Case:
+    check: str
+    broken: Setting
+    repaired: Setting
+    checks: Checks = field(default_factory=Checks)
+
+    def __str__(self) -> str:
+        return self.check
+
+
+def word(counter: int) -> Program[int]:
+    return (yield read_once(counter))
+
+
+def with_slots(counter: int) -> Program[int]:
+    x = yield read_once(counter)
+    for cpu in range(2):
+        x += yield read_once(per_cpu(SLOT, cpu))
+    return x
+
+
+def nothing() -> Program[None]:
+    yield smp_mb()
+
+
+# --- memory
+
+
+def publish() -> Program[None]:
+    slots = yield alloc_percpu(8, 8)
+    yield write_once(SLOTS, slots)
+
+
+def reader() -> Program[None]:
+    yield rcu_read_lock()
+    slots = yield rcu_dereference(SLOTS)
+    if slots:
+        yield this_cpu_add(slots, 1)
+    yield rcu_read_unlock()
+
+
+def careless_reader() -> Program[None]:
+    """No section: nobody waits for it."""
+    slots = yield read_once(SLOTS)
+    if slots:
+        yield this_cpu_add(slots, 1)
+
+
+def patient_reader() -> Program[None]:
+    """Holds on to the pointer, and touches nothing."""
+    yield rcu_read_lock()
+    yield rcu_dereference(SLOTS)
+    yield rcu_read_unlock()
+
+
+def free_at_once() -> Program[None]:
+    slots = yield read_once(SLOTS)
+    yield rcu_assign_pointer(SLOTS, 0)
+    yield free_percpu(slots)
+
+
+def free_later() -> Program[None]:
+    slots = yield read_once(SLOTS)
+    yield rcu_assign_pointer(SLOTS, 0)
+    yield synchronize_rcu()
+    yield free_percpu(slots)
+
+
+def read_null() -> Program[None]:
+    slots = yield read_once(FLAG)
+    yield read_once(slots)
+
+
+def read_unless_null() -> Program[None]:
+    slots = yield read_once(FLAG)
+    if slots:
+        yield read_once(slots)
+
+
+def free_what_is_read() -> Program[None]:
+    slots = yield read_once(SLOTS)
+    yield write_once(SLOTS, 0)
+    yield free_percpu(slots)
+
+
+def free_what_is_taken() -> Program[None]:
+    slots = yield xchg(SLOTS, 0)
+    yield free_percpu(slots)
+
+
+def free_inside() -> Program[None]:
+    slots = yield read_once(SLOTS)
+    yield free_percpu(slots + 1)
+
+
+def free_begin() -> Program[None]:
+    slots = yield read_once(SLOTS)
+    yield free_percpu(slots)
+
+
+def leave_object() -> Program[None]:
+    yield kzalloc(8)
+
+
+def free_object() -> Program[None]:
+    pointer = yield kzalloc(8)
+    yield kfree(pointer)
+
+
+# --- counters
+
+
+def add_here() -> Program[None]:
+    yield ledger_add(COUNTER, 1)
+    yield this_cpu_inc(SLOT)
+    yield ledger_commit()
+
+
+def add_raw() -> Program[None]:
+    yield ledger_add(COUNTER, 1)
+    x = yield __this_cpu_read(SLOT)
+    yield __this_cpu_write(SLOT, x + 1)
+    yield ledger_commit()
+
+
+def add_twice() -> Program[None]:
+    yield ledger_add(COUNTER, 1)
+    yield this_cpu_inc(SLOT)
+    yield atomic_long_add(COUNTER, 1)
+    yield ledger_commit()
+
+
+def take_away() -> Program[None]:
+    """Takes from the counter, and enters that it added nothing."""
+    yield ledger_add(COUNTER, 0)
+    yield atomic_long_add(COUNTER, -1)
+    yield ledger_commit()
+
+
+def give_and_take() -> Program[None]:
+    yield ledger_add(COUNTER, 0)
+    yield atomic_long_add(COUNTER, 1)
+    yield atomic_long_add(COUNTER, -1)
+    yield ledger_commit()
+
+
+def add_far() -> Program[None]:
+    yield ledger_add(COUNTER, 1 << 31)
+    yield atomic_long_add(COUNTER, 1 << 31)
+    yield ledger_commit()
+
+
+def add_less_far() -> Program[None]:
+    yield ledger_add(COUNTER, (1 << 31) - 1)
+    yield atomic_long_add(COUNTER, (1 << 31) - 1)
+    yield ledger_commit()
+
+
+# --- the rest
+
+
+def divide() -> Program[None]:
+    x = yield read_once(FLAG)
+    yield write_once(FLAG, 6 // x)
+
+
+def divide_unless_zero() -> Program[None]:
+    x = yield read_once(FLAG)
+    if x:
+        yield write_once(FLAG, 6 // x)
+
+
+def warn_if_raised() -> Program[None]:
+    x = yield read_once(FLAG)
+    yield warn_on(x)
+
+
+def raise_flag() -> Program[None]:
+    yield write_once(FLAG, 1)
+
+
+def lower_flag() -> Program[None]:
+    yield write_once(FLAG, 0)
+
+
+def wait_for_flag() -> Program[None]:
+    yield wait_until(FLAG, 1)
+
+
+def zero_the_other() -> Program[None]:
+    yield write_once(per_cpu(SLOT, 1), 0)
+
+
+def update_and_interrupt(update: ProgramFunction) -> Setting:
+    return of(task(update, 0), ContextSpec("interrupt", add_here, "interrupt", 0))
+
+
+CASES: Final = [
+    Case(
+        "use-after-free",
+        of(task(careless_reader, 0), task(free_later, 1), setup=publish),
+        of(task(reader, 0), task(free_later, 1), setup=publish),
+    ),
+    Case("wild-access", of(task(read_null)), of(task(read_unless_null))),
+    Case(
+        "double-free",
+        of(task(free_what_is_read), task(free_what_is_read), setup=publish),
+        of(task(free_what_is_taken), task(free_what_is_taken), setup=publish),
+    ),
+    Case("wild-free", of(task(free_inside), setup=publish), of(task(free_begin), setup=publish)),
+    Case("off-cpu", of(task(add_here)), of(task(add_here, 1))),
+    Case("fault", of(task(divide)), of(task(divide_unless_zero))),
+    Case(
+        "warning",
+        of(task(warn_if_raised), task(raise_flag)),
+        of(task(warn_if_raised), task(lower_flag)),
+    ),
+    Case("remote-write", of(task(zero_the_other, 0)), of(task(zero_the_other, 1)), Checks(exclusive=True)),
+    Case("error-bound", of(task(add_here, 0, turns=3)), of(task(add_here, 0, turns=2)), Checks(bound=2)),
+    Case("deadlock", of(task(wait_for_flag), task(lower_flag)), of(task(wait_for_flag), task(raise_flag))),
+    Case("negative-counter", of(task(take_away)), of(task(give_and_take)), Checks(word)),
+    Case("wrapped-counter", of(task(add_far)), of(task(add_less_far)), Checks(word)),
+    Case("lost-count", update_and_interrupt(add_raw), update_and_interrupt(add_here), Checks(with_slots)),
+    Case("doubled-count", of(task(add_twice, 0)), of(task(add_here, 0)), Checks(with_slots)),
+    Case("leak", of(task(leave_object)), of(task(free_object)), Checks(left=0)),
+    Case(
+        "early-free",
+        of(task(patient_reader, 0), task(free_at_once, 1), setup=publish),
+        of(task(patient_reader, 0), task(free_later, 1), setup=publish),
+    ),
+]
+
+
+def test_every_check_has_its_case() -> None:
+    assert [case.check for case in CASES] == [check for check in CHECKS if check not in IN_PYTHON]
+
+
+@pytest.mark.parametrize("reduce", [False, True], ids=["full", "reduced"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_check_fires_and_nothing_does_in_the_repaired_twin(case: Case, *, reduce: bool) -> None:
+    found = searched(case.broken, case.checks, reduce=reduce).violations
+    assert found - {"early-free"} == {case.check} - {"early-free"}
+    assert case.check in found
+    assert searched(case.repaired, case.checks, reduce=reduce).violations == set()
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.check != "early-free"], ids=str)
+def test_the_oracle_says_the_same(case: Case) -> None:
+    checks = case.checks
+    for setting, violations in ((case.broken, {case.check}), (case.repaired, set())):
+        found = reachable(setting, checks.left, checks.total, checks.bound, exclusive=checks.exclusive)
+        assert found.violations == violations
