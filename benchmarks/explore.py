@@ -60,8 +60,7 @@ SPIN_MEGABYTES: Final = 8192
 UNREDUCED: Final = Budget(seconds=20, megabytes=1024)
 UNREDUCED_QUICK: Final = Budget(seconds=3, megabytes=1024)
 CPUS: Final = (2, 3, 4, 5)
-UPDATES: Final = (1, 2, 3, 4, 5, 6)
-SLOW: Final = 0.5  # s: what takes longer is not repeated in the table of costs
+UPDATES: Final = (1, 2, 3, 4, 5)
 COMMANDS: Final = ("release-3x3", "flush-then-swap")
 COMMAND_RUNS: Final = 5
 SCHEDULES: Final = 300_000
@@ -233,16 +232,14 @@ def pair_of(name: str, seconds: float, prepare_seconds: float) -> Pair:
     return Pair(seconds, prepared, found, seconds / found.search_seconds, prepared / theirs)
 
 
-def costs_by_size(*, quick: bool) -> Iterator[tuple[str, Cost]]:
+def costs_by_size() -> Iterator[tuple[str, Cost]]:
     """The release by CPUs and updates."""
+    searched(subject_of(load("release-3x3")))  # warm
     for cpus in CPUS:
         loaded = load("release-3x3", {"machine.cpus": cpus})
-        for updates in UPDATES[:-1] if quick else UPDATES:
+        for updates in UPDATES:
             subject = subject_of(loaded, turns=updates)
-            costs = [searched(subject)]
-            while len(costs) < 3 and costs[0].seconds < SLOW:
-                costs.append(searched(subject))
-            yield f"{cpus} x {updates}", median_cost(costs)
+            yield f"{cpus} x {updates}", median_cost([searched(subject) for _ in range(3)])
 
 
 def broken_protocols() -> list[Subject]:
@@ -346,7 +343,7 @@ def measure(parts: list[Part], frontrun: str | None, *, quick: bool) -> Figures:
     if Part.SEARCHES in parts:
         _measure_releases(figures, quick=quick)
     if Part.COSTS in parts:
-        figures.costs = dict(costs_by_size(quick=quick))
+        figures.costs = dict(costs_by_size())
     if Part.COUNTEREXAMPLES in parts:
         figures.firsts = {subject.name: first_of(subject) for subject in broken_protocols()}
     if Part.COMMANDS in parts:
@@ -399,6 +396,10 @@ def _s(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.{1 if seconds < 0.1 else 0}f} ms"
+
+
 def _share(ratio: float) -> str:
     return f"1/{1 / ratio:.0f}" if ratio < 1 else f"{ratio:.1f} times"
 
@@ -444,7 +445,7 @@ def costs_table(figures: Figures) -> Table:
     table = _table("Our search by CPUs and updates of each", "CPUs", *sizes)
     for cpus in CPUS:
         row = [figures.costs[f"{cpus} x {updates}"] for updates in sizes]
-        cells = [f"{cost.states:,}  {cost.seconds * 1000:.1f} ms {cost.stopped}".rstrip() for cost in row]
+        cells = [f"{cost.states:,}  {_ms(cost.seconds)} {cost.stopped}".rstrip() for cost in row]
         table.add_row(str(cpus), *cells)
     return table
 
@@ -486,7 +487,7 @@ def frontrun_table(ours: Race, theirs: FrontrunResult) -> Table:
 
 def show(figures: Figures) -> None:
     """The tables, what was skipped, and whether the limits are kept."""
-    console = Console(width=max(Console().width, 110))
+    console = Console(width=max(Console().width, 120))
     if figures.releases:
         console.print(releases_table(figures))
     if figures.costs:

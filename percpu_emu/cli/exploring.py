@@ -28,7 +28,6 @@ from percpu_emu.report.stepper import html
 from percpu_emu.report.tables import checks_table
 from percpu_emu.scenario.exploring import checks_of, verdict
 from percpu_emu.scenario.load import load
-from percpu_emu.scenario.replaying import checks_of_replay, replay_token, schedule_in, subject_of_token
 from percpu_emu.scenario.settings import subject_of
 from percpu_emu.scenario.verdict import EXIT_CODES, Check, verdict_of
 
@@ -50,6 +49,8 @@ def explore_and_report(
     """Explore a scenario; its report on stdout, progress on stderr. The exit code."""
     subject = subject_of(load(name, overrides), turns)
     if prefix is not None:
+        from percpu_emu.scenario.replaying import schedule_in, subject_of_token
+
         token = Token.parse(prefix)
         subject = subject_of_token(token, name)
         options = Options(**{**vars(options), "prefix": schedule_in(token, subject).schedule})
@@ -129,6 +130,8 @@ def _as_expected(row: dict[str, Any]) -> Check:
 
 def replay_and_report(token: str, scenario: str | None, *, debug: bool, html_file: Path | None, as_json: bool) -> int:
     """Replay a token on real processes; the exit code: 1 where they did something else than the virtual engine."""
+    from percpu_emu.scenario.replaying import checks_of_replay, replay_token
+
     start = time.monotonic()
     done = replay_token(token, scenario, debug=debug)
     checks = checks_of_replay(done)
