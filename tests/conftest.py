@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import tempfile
 import time
@@ -66,7 +67,11 @@ def _found(folder: Path) -> set[str]:
 
 
 def _children() -> list[str]:
-    return [pid for listed in Path("/proc/self/task").glob("*/children") for pid in listed.read_text().split()]
+    found = []
+    for listed in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread that has ended since it was listed
+            found += listed.read_text().split()
+    return found
 
 
 def _descriptors() -> Iterator[tuple[int, str]]:
