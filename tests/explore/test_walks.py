@@ -47,6 +47,8 @@ from percpu_emu.lang.ops import (
 )
 from percpu_emu.lang.setting import MIGRATE, ContextSpec, Setting
 
+pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
+
 SLOTS = STATIC
 COUNTER = STATIC + 1
 FLAG = STATIC + 2

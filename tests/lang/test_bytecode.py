@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from percpu_emu.lang.ops import ProgramFunction
 
+pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
+
 MODULES: Final = int(os.environ.get("PERCPU_EMU_TEST_MODULES", "12"))
 PROGRAMS: Final = 5
 EXAMPLES: Final = 25

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
+
 A: Final = STATIC
 B: Final = STATIC + 1
 
