@@ -67,7 +67,7 @@ def _fewer(subject: Subject, turns: tuple[int, ...], best: Counterexample) -> It
 
 def _least(subject: Subject, budget: Budget) -> Counterexample | None:
     def search(model: Model) -> Counterexample | None:
-        deepening = Search(model, reduce=subject.invariant is None, budget=budget, judges=judges_of(subject, model))
+        deepening = Search(model, reduce=subject.reducible, budget=budget, judges=judges_of(subject, model))
         found = deepening.least_preempted()
         if found is None:
             return None

@@ -81,7 +81,7 @@ def _gave_up(subject: Subject, options: Options, error: OutOfRoom) -> Explored:
 
 
 def _by_search(subject: Subject, options: Options, model: Model, progress: Callable[[Search], None] | None) -> Explored:
-    reduce = options.reduce and subject.invariant is None
+    reduce = options.reduce and subject.reducible
     search = Search(model, reduce, options.budget, progress, judges_of(subject, model), options.preemptions)
     deepening = options.strategy == "preemptions"
     found = search.least_preempted() if deepening else next(iter(search.run()), None)

@@ -34,6 +34,11 @@ class Subject:
     cpus: int | None = None
     """Where it was changed: the number of CPUs."""
 
+    @property
+    def reducible(self) -> bool:
+        """Whether the reduction keeps what is checked: a check on every state needs every state, and a bound is one."""
+        return self.invariant is None and self.checks.bound is None
+
     def with_turns(self, turns: tuple[int, ...]) -> Subject:
         """The same with fewer contexts, or fewer turns of them; counted as in the scenario."""
         kept = [replace(spec, turns=n) for spec, n in zip(self.setting.contexts, turns, strict=True) if n]

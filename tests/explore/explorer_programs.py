@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from percpu_emu.kernel.layout import STATIC
-from percpu_emu.lang.ops import Program, cpu_relax, mark, read_once, this_cpu_add, write_once
+from percpu_emu.lang.ops import (
+    Program,
+    atomic_long_add,
+    cpu_relax,
+    ledger_add,
+    ledger_commit,
+    mark,
+    read_once,
+    this_cpu_add,
+    write_once,
+)
 
 WORD = STATIC + 0
 FLAG = STATIC + 1
@@ -34,3 +44,9 @@ def raise_flag() -> Program[None]:
 
 def count_here() -> Program[None]:
     yield this_cpu_add(8, 1)
+
+
+def count_late() -> Program[None]:
+    yield ledger_add(WORD, 1)
+    yield ledger_commit()
+    yield atomic_long_add(WORD, 1)

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from percpu_emu.explore.explorer import Options, explore
-from percpu_emu.explore.model import SetupFailed
+from percpu_emu.explore.model import Checks, SetupFailed
 from percpu_emu.explore.search import Budget
 from percpu_emu.explore.subject import StateView, Subject
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import ContextSpec, Setting
 
-from .explorer_programs import WORD, increment, poll, raise_flag, rare
+from .explorer_programs import WORD, count_late, increment, poll, raise_flag, rare
 
 pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
 
@@ -40,6 +40,14 @@ def test_a_users_invariant_sees_every_state() -> None:
     assert explored.counterexample is not None
     assert explored.counterexample.check == "invariant"
     assert not explored.reduction["on"]
+
+
+def test_a_bound_turns_the_reduction_off_which_would_pass_over_states() -> None:
+    """One task, ledger before twin: for a moment the twin is 1 behind, inside what the reduction takes as one move."""
+    setting = Setting(1, (ContextSpec("late", count_late),))
+    explored = explore(Subject("late", setting, Checks(bound=0)), Options())
+    assert explored.counterexample is not None
+    assert explored.counterexample.check == "error-bound"
 
 
 def test_an_invariant_that_holds_passes() -> None:
