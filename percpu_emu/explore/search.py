@@ -312,7 +312,6 @@ def _store(room: int, words: int) -> Store:
         targets=np.zeros(room * 4, dtype=np.int64),
         violations=np.zeros((s.MAX_VIOLATIONS, 4), dtype=np.int64),
         numbers=np.zeros(s.STORE_NUMBERS, dtype=np.int64),
-        symmetry=np.zeros((0, 2), dtype=np.int64),
     )
 
 

@@ -52,7 +52,6 @@ class Store(NamedTuple):
     targets: Any  # int64[edges]
     violations: Any  # int64[MAX_VIOLATIONS, 4]: check, state, choice (-1: the state itself), depth
     numbers: Any  # int64[STORE_NUMBERS]
-    symmetry: Any  # int64[n, 2]: contexts that are interchangeable, with their CPUs
 
 
 @v.inner
