@@ -19,7 +19,7 @@ from percpu_emu import shm
 
 _PROLOGUE: Final = """\
 # Made by percpu_emu.lang; numba keeps its machine code beside this file.
-from numba import njit, types
+from numba import cfunc, njit, types
 from percpu_emu.lang import primitives as ops
 from percpu_emu.lang.context import Context
 

@@ -43,6 +43,8 @@ DOORBELL: Final = 16  # raised by whoever wants the coordinator's attention
 NR_CPU_IDS: Final = 24
 NR_NODE_IDS: Final = 25
 LEDGER_STRIDE: Final = 26  # bytes between the ledgers of two neighbouring pages of the kernel's memory
+LOOPS_PER_MS: Final = 27  # looks at a word that take a millisecond (`machine.faults` has measured it)
+TOKENS: Final = 28  # address of a word for each CPU, 8 words apart: taken by the task that runs there; 0: nobody moves
 UNIT_OFFSETS: Final = 64  # for each possible CPU: its unit's distance from unit 0, in words
 MAX_CPUS: Final = 512
 HEADER_WORDS: Final = 1024
@@ -107,11 +109,29 @@ BLOCK_SIZE: Final = BLOCK_WORDS * WORD_SIZE
 RECORD_SEQUENCE: Final = 0  # address of the word that gives every recorded operation of the machine its number
 RECORD_COUNT: Final = 1  # how many were recorded, of which the ring holds the last
 RECORD_CONTEXT: Final = 2  # number of the context that is running
-RECORD_CHANCE: Final = 3  # state of the random numbers by which operations are delayed
 RECORD_FIRST: Final = 8
 RECORD_ENTRIES: Final = 2048  # (number, site * RECORD_CONTEXTS + context) each
 RECORD_CONTEXTS: Final = 64
 RECORD_WORDS: Final = RECORD_FIRST + 2 * RECORD_ENTRIES
+
+# --- a table of faults: for each site the offset of its first rule, 0 for none; then the rules, of FAULT_WORDS each
+FAULT_KIND: Final = 0  # one of those below
+FAULT_AMOUNT: Final = 1  # nanoseconds
+FAULT_CHANCE: Final = 2  # of CERTAIN
+FAULT_NTH: Final = 3  # at the so-manieth pass instead, all contexts together; 0: by chance
+FAULT_PASSES: Final = 4  # counted where it is at the n-th
+FAULT_HITS: Final = 5
+FAULT_NEXT: Final = 6  # offset of the site's next rule, 0 for none
+FAULT_WORDS: Final = 8
+CERTAIN: Final = 1 << 31
+
+DELAY: Final = 1  # keep the processor busy
+YIELD: Final = 2  # give the processor away once
+SLEEP: Final = 3
+FREEZE: Final = 4  # SIGSTOP, until the coordinator continues the process
+KILL: Final = 5  # SIGKILL
+PREEMPT: Final = 6  # another task runs, which is a quiescent state; only where preemption is on
+MIGRATE: Final = 7  # go on on another CPU; only where preemption is on
 
 # --- what a context asks the coordinator for (`SERVICE`)
 ALLOC_PERCPU: Final = 1

@@ -11,19 +11,23 @@ import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.context import MAX_MARKS
 from percpu_emu.lang.native import Rewriter
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.lang.source import ProgramSource, Site, is_program
+from percpu_emu.lang.source import ProgramSource, Site, called, is_program
 
 _RUN = """\
 @njit(WORD({types}), cache=True)
 def run({parameters}):
     return {name}({arguments})
 """
+
+_SLEEPS: Final = frozenset(
+    {"alloc_percpu", "free_percpu", "kzalloc", "kfree", "synchronize_rcu", "rcu_barrier", "wait_until"}
+)
 
 _LOOP = """\
 @njit(WORD(BASES, WORD, WORD, WORD, WORD), cache=True)
@@ -41,32 +45,46 @@ def loop(bases, table, command, turn, end):
 """
 
 
+_INTERRUPT = """\
+@cfunc(WORD(WORD, WORD, WORD, WORD), cache=True)
+def interrupt(block, _code, _a, _b):
+    ctx = ops.interrupt_context(block)
+    was_idle = ops.irq_enter(ctx, block)
+    turn = ops.next_turn(ctx)
+    memcg = ops.nth_of_table(ctx, ops.interrupt_table(block), turn)
+    if memcg != 0:
+        {name}(ctx, memcg, turn)
+    return ops.irq_exit(block, was_idle)
+"""
+
+
 @dataclass
 class Image:
     """Programs compiled for the native engine.
 
-    `entries` can be started by a command, `workers` are called turn after turn inside a CPU process. What these
-    call is found by itself. `numbered` programs, and those that are queued as callbacks, get a number; they are
-    compiled only where they are entries too: a callback that runs seldom is not worth a second of compiling. All of
-    them are checked, and every callback, mark and warning has its number, before anything runs: CPU processes inherit
-    the same numbers.
+    `entries` can be started by a command, `workers` are called turn after turn inside a CPU process, and `interrupts`
+    by a Unix signal that comes into it. What these call is found by itself. `numbered` programs, and those that are
+    queued as callbacks, get a number; they are compiled only where they are entries too: a callback that runs seldom
+    is not worth a second of compiling. All of them are checked, and every callback, mark and warning has its number,
+    before anything runs: CPU processes inherit the same numbers.
     """
 
     entries: Sequence[ProgramFunction]
     workers: Sequence[ProgramFunction] = ()
     numbered: Sequence[ProgramFunction] = ()
+    interrupts: Sequence[ProgramFunction] = ()
     marks: list[str] = field(default_factory=list)
     warnings: list[Site] = field(default_factory=list)
     constants: Mapping[str, int] = field(default_factory=dict)
     """Module constants by name, with other values than in their modules (`lang.setting`)."""
-    records: bool = False
-    """Whether every operation is recorded before it is done, as one of `sites`."""
+    instrumented: bool = False
+    """Whether every operation is preceded by a `reach` of its site, one of `sites`: for faults, records and traps."""
     sites: list[Site] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._numbered: list[ProgramFunction] = []
         self._modules: dict[ProgramFunction, ModuleType] = {}
-        for function in [*self.entries, *self.workers]:
+        for function in [*self.entries, *self.workers, *self.interrupts]:
             self.number(function)
         self._texts = {function: self._text(function) for function in list(self._numbered)}
         for function in self.numbered:
@@ -105,6 +123,11 @@ class Image:
         entry: Callable[..., int] = self._module(worker).loop
         return entry
 
+    def interrupt(self, program: ProgramFunction) -> int:
+        """The address of the C function that runs an interrupt's program (`context.IRQ_HANDLER`)."""
+        address: int = self._module(program).interrupt.address
+        return address
+
     @property
     def texts(self) -> list[str]:
         """Everything that numba compiles."""
@@ -130,7 +153,7 @@ class Image:
         return self.warnings.index(site)
 
     def site_number(self, site: Site) -> int:
-        """By which number a recorded operation's site goes."""
+        """By which number an instrumented operation's site goes."""
         if site not in self.sites:
             self.sites.append(site)
         return self.sites.index(site)
@@ -156,11 +179,25 @@ class Image:
         unit = _Unit(self)
         name = unit.include(function, ())
         source = ProgramSource(function)
-        if function in self.workers and len(source.parameters) != 2:
+        if function in [*self.workers, *self.interrupts] and len(source.parameters) != 2:
             source.refuse(source.tree, f"{source.name} is a worker, which takes a memory cgroup and the turn's number")
+        if function in self.interrupts:
+            _refuse_to_sleep(function)
         entry_points = [_run_text(source, name)] if function in self.entries else []
         entry_points += [_LOOP.format(name=name)] if function in self.workers else []
+        entry_points += [_INTERRUPT.format(name=name)] if function in self.interrupts else []
         return "\n\n".join([*unit.texts, *entry_points])
+
+
+def _refuse_to_sleep(function: ProgramFunction) -> None:
+    """Refuse an interrupt's program that waits for the coordinator, or for another CPU."""
+    for program in called(function):
+        source = ProgramSource(program)
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.Yield):
+                name = source.resolve(source.operation(node).func).__name__
+                if name in _SLEEPS:
+                    source.refuse(node, f"{name} sleeps, and {function.__name__} runs in an interrupt, which may not")
 
 
 def _run_text(source: ProgramSource, name: str) -> str:
@@ -197,7 +234,7 @@ class _Unit:
             number_of=self._image.number,
             mark_of=self._image.mark_number,
             site_of=self._image.warning_number,
-            recorded=self._image.site_number if self._image.records else None,
+            site_number_of=self._image.site_number if self._image.instrumented else None,
         )
         self.texts.append(f"# {source.name}\n@njit(no_cpython_wrapper=True)\n{rewriter.rewrite()}\n")
         return self._names[function]

@@ -52,7 +52,7 @@ _STATEMENTS: Final = (
 class Rewriter(ast.NodeTransformer):
     """Rewrites one program. `name_of` gives another program's name in the image, `number_of` that of a callback.
 
-    With `recorded`, which numbers the sites, every operation is preceded by a `record` of its site.
+    With `site_number_of`, the program is instrumented: every operation is preceded by a `reach` of its site.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class Rewriter(ast.NodeTransformer):
         number_of: Callable[[ProgramFunction], int],
         mark_of: Callable[[str], int],
         site_of: Callable[[Site], int],
-        recorded: Callable[[Site], int] | None = None,
+        site_number_of: Callable[[Site], int] | None = None,
     ) -> None:
         self.source = source
         self._name_of = name_of
         self._number_of = number_of
         self._mark_of = mark_of
         self._site_of = site_of
-        self._recorded = recorded
+        self._site_number_of = site_number_of
         self._serial = itertools.count(1)
 
     def rewrite(self) -> str:
@@ -151,9 +151,10 @@ class Rewriter(ast.NodeTransformer):
         call = self.source.operation(node)
         name = self.source.resolve(call.func).__name__
         ctx: ast.expr = _name("ctx")
-        if self._recorded is not None:
+        if self._site_number_of is not None:
             site = self.source.sites[node.lineno, node.col_offset]
-            ctx = _call("ops.record", ctx, ast.Constant(self._recorded(site)))
+            number, nesting = self._site_number_of(site), ops.NESTING.get(name, 0)
+            ctx = _call("ops.reach", ctx, ast.Constant(number), ast.Constant(nesting))
         return _call(f"ops.{name}", ctx, *self._operation_arguments(name, call, node))
 
     def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.AST:

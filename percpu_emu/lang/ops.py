@@ -10,7 +10,7 @@ result gives 0. What each one does on the machine stands, under the same name, i
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 
 class PerCpu(NamedTuple):
@@ -302,3 +302,10 @@ def mark(name: str) -> Op:
 def warn_on(condition: int) -> Op:
     """WARN_ON: a true condition fails the run, which names this line. Gives the condition back."""
     return Op("warn_on", (condition,))
+
+
+NESTING: Final = {
+    **dict.fromkeys(("rcu_read_lock", "preempt_disable", "local_irq_save"), 1),
+    **dict.fromkeys(("rcu_read_unlock", "preempt_enable", "local_irq_restore"), -1),
+}
+"""By how much an operation changes the number of sections in which a task is not preempted."""

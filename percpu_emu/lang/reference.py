@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 
 
 class Numbers(Protocol):
-    """What an `lang.image.Image` knows: the numbers of callbacks and marks."""
+    """What an `lang.image.Image` knows: numbers, and whether its programs note where they are."""
+
+    instrumented: bool
+
+    def site_number(self, site: Site) -> int:
+        """The number of a site."""
+        ...
 
     def number(self, function: ProgramFunction) -> int:
         """The number of a callback."""
@@ -60,6 +66,9 @@ class Reference:
         try:
             op = next(program)
             while True:
+                if self._numbers.instrumented:
+                    site, nesting = self._numbers.site_number(site_of(program)), ops.NESTING.get(op.name, 0)
+                    self._perform(self._bases, self._codes["reach"], site, nesting, 0)
                 if op.name == "warn_on":
                     op = Op(op.name, (*op.args, self._numbers.warning_number(site_of(program))))
                 op = program.send(Long(self.perform(op)))
@@ -90,7 +99,8 @@ class Reference:
 @cache
 def _performer() -> tuple[Any, dict[str, int]]:
     """One compiled function for all operations, `perform(bases, code, a, b, c)`, and the code of each."""
-    return load_compiled(performer_text()).perform, {name: code for code, name in enumerate(_arities())}
+    codes = {name: code for code, name in enumerate([*_arities(), "reach"])}
+    return load_compiled(performer_text()).perform, codes
 
 
 def performer_text() -> str:
@@ -100,6 +110,7 @@ def performer_text() -> str:
     for code, (name, arity) in enumerate(_arities().items()):
         arguments = ", ".join(["ctx", "a", "b", "c"][: arity + 1])
         lines += [f"    if code == {code}:", f"        return ops.{name}({arguments})"]
+    lines += [f"    if code == {len(_arities())}:", "        ops.reach(ctx, a, b)"]
     return "\n".join([*lines, "    return 0"])
 
 

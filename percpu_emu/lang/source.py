@@ -190,3 +190,20 @@ class ProgramSource:
 def sites(function: ProgramFunction) -> list[Site]:
     """The yields of a program that are operations, in the order of the text."""
     return list(ProgramSource(function).sites.values())
+
+
+def queued(function: ProgramFunction) -> list[ProgramFunction]:
+    """The programs that a program hands to `call_rcu` and `queue_work`."""
+    source = ProgramSource(function)
+    calls = [source.operation(node) for node in ast.walk(source.tree) if isinstance(node, ast.Yield)]
+    return [source.resolve(c.args[0]) for c in calls if source.resolve(c.func).__name__ in ("call_rcu", "queue_work")]
+
+
+def called(function: ProgramFunction, *, and_queued: bool = False) -> list[ProgramFunction]:
+    """A program and all that it calls, directly and not; with what these queue, too, if that is wanted."""
+    found = [function]
+    for at in found:  # which grows meanwhile
+        source = ProgramSource(at)
+        calls = [source.callee(node.value) for node in ast.walk(source.tree) if isinstance(node, ast.YieldFrom)]
+        found += dict.fromkeys(f for f in [*calls, *(queued(at) if and_queued else [])] if f not in found)
+    return found

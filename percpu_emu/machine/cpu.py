@@ -7,9 +7,11 @@ import signal
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from percpu_emu.kernel.layout import CGROUP_TABLE
 from percpu_emu.lang import context as c
 from percpu_emu.lang.primitives import ProgramFault, Stopped
 from percpu_emu.lang.reference import Reference
+from percpu_emu.machine.interrupts import CpuInterrupts, Interrupts
 from percpu_emu.machine.signals import signals
 from percpu_emu.shm import die_with
 
@@ -35,10 +37,10 @@ class Command(IntEnum):
     """Stop working; idle."""
 
 
-class Fault(IntEnum):
+class Ending(IntEnum):
     """How a command ended, in RESULT + 1."""
 
-    NONE = 0
+    DONE = 0
     REFUSED = 1
     STOPPED = 2
 
@@ -46,7 +48,7 @@ class Fault(IntEnum):
 class Cpu:
     """One CPU, inside its process."""
 
-    def __init__(self, number: int, memory: MachineMemory, image: Image) -> None:
+    def __init__(self, number: int, memory: MachineMemory, image: Image, interrupts: Interrupts | None) -> None:
         self.number = number
         self._block = memory.blocks[number]
         self._address = memory.block_address(number)
@@ -56,7 +58,12 @@ class Cpu:
         self._reference = Reference(ctx, image)
         self._call = signals()
         self._work: tuple[Any, int, int, int] | None = None
-        self._block[c.SERVICE] = self._call.mailbox.address
+        for context in (number, memory.interrupt(number)):
+            memory.blocks[context, c.SERVICE] = self._call.mailbox.address
+        self._interrupts: CpuInterrupts | None = None
+        if interrupts:
+            handler = image.interrupt(interrupts.program)
+            self._interrupts = CpuInterrupts(memory, number, CGROUP_TABLE, interrupts, handler)
 
     def run(self) -> None:
         """Do commands until the one to end. Between them, and while resting, no grace period waits for this CPU."""
@@ -75,30 +82,34 @@ class Cpu:
 
     def _do(self, command: int) -> None:
         kind, arguments = self._block[c.COMMAND_KIND], self._block[c.COMMAND_ARGS :].tolist()
-        result, fault = 0, Fault.NONE
+        result, ending = 0, Ending.DONE
         if kind == Command.RUN:
-            result, fault = self._run_program(arguments)
+            result, ending = self._run_program(arguments)
         elif kind == Command.WORK:
             worker, table, stretch, rest = arguments[:4]
             self._work = (self._image.loop(self._image.workers[worker]), table, stretch, rest)
+            if self._interrupts:
+                self._interrupts.on()
         else:
             self._work = None
+            if self._interrupts:
+                self._interrupts.off()
         self._block[c.RESULT] = result
-        self._block[c.RESULT + 1] = fault
+        self._block[c.RESULT + 1] = ending
         self._call.publish(self._word(c.DONE), command)
         self._call.ring_doorbell(self._bases)
 
-    def _run_program(self, arguments: list[int]) -> tuple[int, Fault]:
+    def _run_program(self, arguments: list[int]) -> tuple[int, Ending]:
         function = self._image.program(arguments[0])
         words = arguments[1 : 1 + function.__code__.co_argcount]
+        compiled = self._image.compiled(function)  # which may have to be loaded: no grace period waits for that
         self._call.idle_exit(self._bases)
         try:
-            compiled = self._image.compiled(function)
-            return (compiled(self._bases, *words) if compiled else self._reference.run(function, *words)), Fault.NONE
+            return (compiled(self._bases, *words) if compiled else self._reference.run(function, *words)), Ending.DONE
         except ProgramFault:
-            return 0, Fault.REFUSED
+            return 0, Ending.REFUSED
         except Stopped:
-            return 0, Fault.STOPPED
+            return 0, Ending.STOPPED
         finally:
             self._block[c.FAULT] = 0
             self._call.idle_enter(self._bases)
@@ -119,12 +130,12 @@ class Cpu:
         return self._address + word * 8
 
 
-def cpu_main(number: int, parent: int, memory: MachineMemory, image: Image) -> NoReturn:
+def cpu_main(number: int, parent: int, memory: MachineMemory, image: Image, interrupts: Interrupts | None) -> NoReturn:
     """The process of CPU `number`: it dies with its parent, and Ctrl-C is the parent's business."""
     die_with(parent)
     os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    Cpu(number, memory, image).run()
+    Cpu(number, memory, image, interrupts).run()
     os._exit(0)

@@ -7,15 +7,16 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import multiprocess
 
 from percpu_emu.lang import context as c
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.machine.cpu import Command, cpu_main
+from percpu_emu.machine.cpu import NICE, Command, cpu_main
 from percpu_emu.machine.deaths import doubts_of
+from percpu_emu.machine.interrupts import Interrupts, queue_signal
 from percpu_emu.machine.signals import signals
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 _FORK: Final = multiprocess.get_context("fork")
 """Forked, a CPU has the compiled programs and the mappings at once: 3 ms each, where a spawned one needs a second."""
 END_SECONDS: Final = 2.0
+LEAVE_SECONDS: Final = 30.0
+"""A CPU that goes off line ends its turn first; injected delays, and others on its processor, make that long."""
+_OF_A_LIFE: Final = [
+    c.IRQS_OFF, c.IRQ_PENDING, c.IRQ_HANDLER, c.QUIESCENT, c.NOTED, c.FAULT, c.REQUEST, c.AT, c.PINNED, c.STOPPED_US,
+]  # fmt: skip
+"""Words of a control block that begin anew with every process."""
 
 
 class StartFailed(RuntimeError):
@@ -34,10 +41,14 @@ class StartFailed(RuntimeError):
 class CpuProcesses:
     """One process for each online CPU."""
 
-    def __init__(self, memory: MachineMemory, image: Image) -> None:
+    nice = NICE
+
+    def __init__(self, memory: MachineMemory, image: Image, interrupts: Sequence[Interrupts] = ()) -> None:
         self._memory = memory
         self._image = image
+        self._interrupts = {cpu: source for source in interrupts for cpu in source.cpus}
         self._processes: dict[int, Any] = {}
+        self._leaving: set[int] = set()
 
     @property
     def online(self) -> list[int]:
@@ -51,12 +62,11 @@ class CpuProcesses:
     def start(self, cpu: int) -> None:
         """Start the process of a CPU; it is idle at first."""
         block = self._memory.blocks[cpu]
-        for word in (c.IRQS_OFF, c.QUIESCENT, c.NOTED, c.FAULT, c.REQUEST):
-            block[word] = 0
+        for number in (cpu, self._memory.interrupt(cpu)):
+            self._memory.blocks[number, _OF_A_LIFE] = 0
         block[c.DONE] = block[c.COMMAND]
-        process = _FORK.Process(
-            target=cpu_main, args=(cpu, os.getpid(), self._memory, self._image), name=f"cpu{cpu}", daemon=True
-        )
+        arguments = (cpu, os.getpid(), self._memory, self._image, self._interrupts.get(cpu))
+        process = _FORK.Process(target=cpu_main, args=arguments, name=f"cpu{cpu}", daemon=True)
         gc.freeze()  # what a CPU inherits it never collects: collecting would copy every page of it
         try:
             process.start()
@@ -93,6 +103,8 @@ class CpuProcesses:
             what = f"running {self._image.program(int(block[c.COMMAND_ARGS])).__name__}"
         elif block[c.COMMAND_KIND] == Command.WORK:
             what = f"turn {block[c.TURN]} of {self._image.workers[int(block[c.COMMAND_ARGS])].__name__}"
+        at = int(block[c.AT])
+        what += f", at {self._image.sites[at - 1]}" if at else ""
         doubts = ", ".join(map(str, doubts_of(self._memory, cpu)))
         return f"CPU {cpu}, process {self.pid(cpu)}: {what}" + (f", inside {doubts}" if doubts else "")
 
@@ -101,16 +113,49 @@ class CpuProcesses:
         with contextlib.suppress(ChildProcessError):
             if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 return []  # one system call, where asking each of 256 processes takes 3 ms
-        ended = [(cpu, process.exitcode) for cpu, process in self._processes.items() if process.exitcode is not None]
+        ended = [
+            (cpu, process.exitcode)
+            for cpu, process in self._processes.items()
+            if cpu not in self._leaving and process.exitcode is not None
+        ]
         for cpu, _ in ended:
             self._forget(cpu)
         return ended
+
+    def signal(self, cpu: int, number: int) -> bool:
+        """Send a CPU's process a Unix signal; whether it has one."""
+        process = self._processes.get(cpu)
+        if process is None:
+            return False
+        with contextlib.suppress(ProcessLookupError):  # to ask whether it lives would bury it, behind `reap`'s back
+            os.kill(process.pid, number)
+        return True
+
+    def queue_signal(self, cpu: int, number: int, value: int) -> None:
+        """Send it one that carries a value, if it has a process."""
+        process = self._processes.get(cpu)
+        if process is not None:
+            queue_signal(process.pid, number, value)
+
+    def leave(self, cpu: int, wait_for: Callable[[Callable[[], bool]], None]) -> None:
+        """End a CPU's process between two programs, `wait_for` looking round meanwhile: it may ask for something."""
+        process = self._processes[cpu]
+        self._leaving.add(cpu)
+        try:
+            self.command(cpu, Command.END)
+            self.signal(cpu, signal.SIGCONT)
+            deadline = time.monotonic() + LEAVE_SECONDS
+            wait_for(lambda: process.exitcode is not None or time.monotonic() > deadline)
+        finally:
+            self._leaving.discard(cpu)
+        self.end([cpu])
 
     def end(self, cpus: Iterable[int]) -> None:
         """End the processes of these CPUs: by command, and by SIGKILL where that does not help in time."""
         cpus = list(cpus)
         for cpu in cpus:
             self.command(cpu, Command.END)
+            self.signal(cpu, signal.SIGCONT)
         deadline = time.monotonic() + END_SECONDS
         for cpu in cpus:
             process = self._processes[cpu]

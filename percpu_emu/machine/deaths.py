@@ -40,13 +40,13 @@ class Doubt:
 
 
 def doubts_of(memory: MachineMemory, cpu: int) -> list[Doubt]:
-    """What a dead CPU had noted and not entered. Call before its slots are folded."""
-    block = memory.blocks[cpu]
+    """What a dead CPU, or an interrupt on it, had noted and not entered. Call before its slots are folded."""
     doubts = []
-    for note in range(int(block[c.NOTED])):
-        address, delta = block[c.NOTES + note * 2 : c.NOTES + note * 2 + 2].tolist()
-        if found := find_counter(memory, address):
-            array, index = found
-            held = int(memory.slots(array.slots + index, 1)[cpu, 0]) if array.slots else 0
-            doubts.append(Doubt(cpu, address, array.name(index), delta, held))
+    for block in (memory.blocks[cpu], memory.blocks[memory.interrupt(cpu)]):
+        for note in range(int(block[c.NOTED])):
+            address, delta = block[c.NOTES + note * 2 : c.NOTES + note * 2 + 2].tolist()
+            if found := find_counter(memory, address):
+                array, index = found
+                held = int(memory.slots(array.slots + index, 1)[cpu, 0]) if array.slots else 0
+                doubts.append(Doubt(cpu, address, array.name(index), delta, held))
     return doubts

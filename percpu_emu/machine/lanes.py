@@ -24,8 +24,9 @@ from percpu_emu.lang.image import Image
 from percpu_emu.lang.ops import Program, ProgramFunction, cpu_relax
 from percpu_emu.lang.primitives import ProgramFault
 from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS, ContextSpec, Setting
-from percpu_emu.machine.cpu import Fault
+from percpu_emu.machine.cpu import Ending
 from percpu_emu.machine.events import EventStream
+from percpu_emu.machine.faults import parse_fault
 from percpu_emu.machine.machine import Machine, MachineConfig
 from percpu_emu.machine.memory import PAGE_WORDS, Topology
 from percpu_emu.machine.recording import CALLBACK, Recorded, Rings
@@ -38,6 +39,8 @@ ARRIVED: Final = 8  # lanes that have arrived at the start, all rounds together
 LANE: Final = 16  # for each lane on a line of its own: the last round it has done, and its delay
 MAX_REGIONS: Final = 64
 """Areas, and objects, that a round may allocate."""
+DISTURBANCES: Final = ("all=delay:1us@6%", "all=yield@1.5%")
+"""What holds operations up, so that races have more room."""
 LOOK_ROUND: Final = 200
 """Looks for the others at the start between two times of letting another process have the processor."""
 
@@ -162,7 +165,7 @@ class LaneImage(Image):
         self.working = [number for number, at in enumerate(self.lanes) if at.contexts]
         """Lanes that have something to do; the others stay idle."""
         self._alone = [program for program in (setting.setup, total) if program is not None]
-        super().__init__([], numbered=[lane], constants=setting.constants, records=True)
+        super().__init__([], numbered=[lane], constants=setting.constants, instrumented=True)
         programs = dict.fromkeys([*self._alone, *(spec.program for spec in setting.contexts)])
         self._runs: dict[ProgramFunction, str] = {}
         self._whole = self.together(programs, self._behind)
@@ -308,7 +311,12 @@ class Lanes:
         topology = Topology((*spread[:-1], spread[-1] + more))  # those of the coordinator are CPUs that no mask shows
         self._rings = Rings(len(self.image.lanes) + 1)
         config = MachineConfig(
-            topology, self.profile, PROTOCOLS["patched"], stall_seconds=self.patience, image=self.image
+            topology,
+            self.profile,
+            PROTOCOLS["patched"],
+            stall_seconds=self.patience,
+            image=self.image,
+            faults=[parse_fault(line) for line in DISTURBANCES],
         )
         try:
             self.machine = Machine(config, self.events)
@@ -334,6 +342,7 @@ class Lanes:
         self._rings.set_context(len(lanes), CALLBACK)
         memory.blocks[memory.coordinator, c.COORDINATORS_LEDGER] = memory.context(len(lanes)).ledger
         memory.set_online(range(cpus))
+        memory.blocks[cpus:, c.UNIT] = c.NO_UNIT
         memory.header[c.NR_CPU_IDS] = cpus
         memory.words[CPU_POSSIBLE_MASK : CPU_POSSIBLE_MASK + MASK_WORDS] = 0
         memory.words[CPU_POSSIBLE_MASK] = (1 << cpus) - 1
@@ -356,7 +365,10 @@ class Lanes:
     def begin(self, seed: int, delays: Sequence[int]) -> None:
         """Run the setup. `delays`: for each working lane, how long it is held up at the start."""
         self.rounds += 1
-        self._rings.clear(seed)
+        self._rings.clear()
+        memory = self.machine.memory
+        for number in range(memory.contexts):
+            memory.blocks[number, c.CHANCE] = seed + number * 7919
         for number, delay in zip(self.image.working, delays, strict=True):
             self._rings.words[LANE + number * 8 + 1] = delay
         setup = self.image.setting.setup
@@ -367,12 +379,13 @@ class Lanes:
     def run(self, *, record: bool) -> None:
         """Have all lanes run their contexts, and let everything settle. Raises RoundFailed.
 
-        What is recorded is also held up by chance, and now and then the processor given away (`primitives.record`).
+        What is recorded is also held up by chance, and now and then the processor given away (DISTURBANCES).
         """
         memory = self.machine.memory
         for number in [*self.image.working, memory.coordinator]:
             ring = min(number, len(self.image.lanes))  # the last one is the coordinator's
             memory.blocks[number, c.RECORD] = self._rings.address(ring) if record else 0
+            memory.blocks[number, c.FAULTS] = self.machine.faults.address if record else 0
         deadline = time.monotonic() + self.patience
         signals().publish(self._rings.word(GO), self.rounds)
         try:
@@ -456,7 +469,7 @@ class Lanes:
             if number not in online:
                 raise RoundFailed("wild-access", f"the process of {self._name(number)} was killed by an access")
             if self.machine.cpus.done(number, command):
-                refused = self.machine.memory.blocks[number, c.RESULT + 1] == Fault.REFUSED
+                refused = self.machine.memory.blocks[number, c.RESULT + 1] == Ending.REFUSED
                 why = "; ".join(self._refusals) or "a program failed"
                 raise RoundFailed("double-free" if refused and self._refusals else "fault", why)
         if time.monotonic() > deadline:

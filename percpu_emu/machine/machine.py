@@ -6,27 +6,31 @@ which is when requests of CPUs are answered, grace periods end, callbacks run an
 
 from __future__ import annotations
 
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
-from percpu_emu.kernel import css
+from percpu_emu.kernel import css, protocols
 from percpu_emu.kernel.charge import charge_page, charge_slab, uncharge_page, uncharge_slab
 from percpu_emu.kernel.profile import KernelProfile
-from percpu_emu.kernel.protocols import PROTOCOLS, Protocol
+from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
 from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.image import Image
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.primitives import ProgramFault
 from percpu_emu.lang.reference import Reference, performer_text
-from percpu_emu.machine.cpu import Command, Fault
+from percpu_emu.machine.chaos import Chaos, Stops
+from percpu_emu.machine.cpu import Command, Ending
 from percpu_emu.machine.cpus import CpuProcesses
 from percpu_emu.machine.deaths import Doubt, doubts_of
 from percpu_emu.machine.events import EventStream
+from percpu_emu.machine.faults import Fault, FaultTable, loops_per_ms, points_of
+from percpu_emu.machine.interrupts import INTERRUPTS_TEXT, Interrupter, Interrupts
 from percpu_emu.machine.mail import Mail
 from percpu_emu.machine.memory import MachineMemory, Topology
 from percpu_emu.machine.rcu import Rcu
@@ -52,6 +56,13 @@ _NUMBERED: Final[list[ProgramFunction]] = [uncharge_page, charge_slab, uncharge_
 Hook = Callable[[int], None]
 
 
+class Attendant(Protocol):
+    """What wants to be called each time that the coordinator looks round."""
+
+    def attend(self, now: float) -> None:
+        """Do what is due at that time (of `time.monotonic`)."""
+
+
 class CpuDied(RuntimeError):
     """A CPU's process ended while it ran a program for the coordinator."""
 
@@ -62,13 +73,22 @@ class MachineConfig:
 
     topology: Topology
     profile: KernelProfile
-    protocol: Protocol
+    protocol: protocols.Protocol
     workers: Sequence[ProgramFunction] = ()
     stall_seconds: float = 21.0
     programs: Sequence[ProgramFunction] = ()
     """Programs for `run_on`, besides the kernel's own; the reference engine runs them."""
     image: Image | None = None
     """An image of the machine's own, instead of one of the kernel's programs, the workers and `programs`."""
+    interrupts: Sequence[Interrupts] = ()
+    faults: Sequence[Fault] = ()
+    chaos: int | None = None
+    """Starve CPUs at random, with this seed (`machine.chaos`)."""
+    seed: int = 1
+    """Of the chances of faults."""
+    control_cpu: bool = False
+    """Whether a dead CPU's slots are folded by another CPU, as in the kernel, instead of by the coordinator: while
+    callbacks run and cgroups go offline."""
 
 
 class Machine:
@@ -79,10 +99,22 @@ class Machine:
         self.topology = config.topology
         self.protocol = config.protocol
         self.events = events or EventStream()
-        self.image = config.image or _image(tuple(config.workers), tuple(config.programs))
+        self.image = config.image or _image(
+            tuple(config.workers),
+            tuple(config.programs),
+            tuple(source.program for source in config.interrupts),
+            instrumented=bool(config.faults),
+        )
+        for fault in config.faults:
+            points_of(fault, self.image.sites)
         self._prepare()
         self.memory = MachineMemory(config.topology, config.profile.layout(config.topology.cpus_per_node))
-        self.cpus = CpuProcesses(self.memory, self.image)
+        try:
+            self.faults = FaultTable(config.faults, self.image.sites)
+        except BaseException:
+            self.memory.close()
+            raise
+        self.cpus = CpuProcesses(self.memory, self.image, config.interrupts)
         self.rcu = Rcu(self.memory, self.events, config.stall_seconds, self.cpus.whereabouts)
         self.before: dict[ProgramFunction, Hook] = {}
         self.after: dict[ProgramFunction, Hook] = {}
@@ -94,6 +126,11 @@ class Machine:
         self._reference = Reference(ctx, self.image)
         self._line = DirectLine(self.memory, self._answer_directly)
         self._reap_at = 0.0
+        self.stops = Stops(self.memory, self.cpus)
+        self.chaos = Chaos(self.cpus, config.chaos) if config.chaos is not None else None
+        interrupter = Interrupter(self.memory, self.cpus, config.interrupts)
+        self._attendants: list[Attendant] = [self.stops, interrupter, *([self.chaos] if self.chaos else [])]
+        self._set_up_faults()
 
     def __enter__(self) -> Self:
         try:
@@ -116,7 +153,10 @@ class Machine:
         """
         own = self.config.image
         programs = [*_AT_START, *_RELEASES, *self.config.workers]
+        programs += [source.program for source in self.config.interrupts]
+        programs += [self.protocol.cpu_dead] if self.config.control_cpu else []
         texts = [SIGNALS_TEXT, performer_text(), *(own.texts if own else map(self.image.text, programs))]
+        texts += [INTERRUPTS_TEXT] if self.config.interrupts else []
         for done, text in enumerate(texts):
             self.events.emit("progress", done=done, of=len(texts), what="preparing programs, the first time only")
             load_compiled(text)
@@ -126,6 +166,7 @@ class Machine:
         self.memory.header[c.STOP] = 1
         self.cpus.end(self.cpus.online)
         self.memory.close()
+        self.faults.close()
 
     # --- running programs
 
@@ -146,7 +187,7 @@ class Machine:
         self.wait_for(lambda: self.cpus.done(cpu, number) or cpu not in self.cpus.online)
         if not self.cpus.done(cpu, number):
             raise CpuDied(f"CPU {cpu} died while it ran {function.__name__}")
-        if self.memory.blocks[cpu, c.RESULT + 1] != Fault.NONE:
+        if self.memory.blocks[cpu, c.RESULT + 1] != Ending.DONE:
             raise ProgramFault(f"{function.__name__} on CPU {cpu} asked for something that was refused")
         return int(self.memory.blocks[cpu, c.RESULT])
 
@@ -190,6 +231,9 @@ class Machine:
     def poll(self) -> bool:
         """Do what is due now; whether there was anything."""
         self._bury_the_dead()
+        now = time.monotonic()
+        for attendant in self._attendants:
+            attendant.attend(now)
         busy = self._mail.drain_rings() > 0
         busy |= self._mail.answer_requests() > 0
         busy |= self.rcu.advance()
@@ -204,8 +248,12 @@ class Machine:
 
     def offline_cpu(self, cpu: int) -> None:
         """Take a CPU down: its process ends between two programs, then its slots are folded (CPUHP_MM_MEMCQ_DEAD)."""
-        self.cpus.end([cpu])
-        self._cpu_dead(cpu)
+        self.cpus.leave(cpu, self.wait_for)
+        self.memory.set_online(self.cpus.online)
+        if self.config.control_cpu and (others := self.cpus.online):
+            self.run_on(self._random.choice(others), self.protocol.cpu_dead, cpu)
+        else:
+            self.execute(self.protocol.cpu_dead, cpu)
         self.events.emit("cpu_offline", cpu=cpu)
 
     def online_cpu(self, cpu: int) -> None:
@@ -213,10 +261,6 @@ class Machine:
         self.cpus.start(cpu)
         self.memory.set_online(self.cpus.online)
         self.events.emit("cpu_online", cpu=cpu)
-
-    def _cpu_dead(self, cpu: int) -> None:
-        self.memory.set_online(self.cpus.online)
-        self.execute(self.protocol.cpu_dead, cpu)
 
     def _bury_the_dead(self) -> None:
         now = time.monotonic()
@@ -228,7 +272,19 @@ class Machine:
             self.doubts += doubts
             self.events.emit("cpu_died", cpu=cpu, exitcode=exitcode, doubts=[str(doubt) for doubt in doubts])
             self._mail.drain_ring(cpu)
-            self._cpu_dead(cpu)
+            self._mail.drain_ring(self.memory.interrupt(cpu))
+            self.memory.set_online(self.cpus.online)
+            self.execute(self.protocol.cpu_dead, cpu)
+
+    # --- faults
+
+    def _set_up_faults(self) -> None:
+        self._random = random.Random(self.config.seed)
+        for block in self.memory.blocks:
+            block[c.CHANCE] = self._random.getrandbits(62)
+        if self.config.faults:
+            self.memory.header[c.LOOPS_PER_MS] = loops_per_ms(lambda looks: signals().spin(self._bases, looks))
+            self.memory.blocks[:, c.FAULTS] = self.faults.address
 
     # --- what CPUs and programs leave for the coordinator
 
@@ -260,6 +316,18 @@ class Machine:
 
 
 @cache
-def _image(workers: tuple[ProgramFunction, ...], programs: tuple[ProgramFunction, ...]) -> Image:
+def _image(
+    workers: tuple[ProgramFunction, ...],
+    programs: tuple[ProgramFunction, ...],
+    interrupts: tuple[ProgramFunction, ...],
+    *,
+    instrumented: bool,
+) -> Image:
     """Machines that run the same programs share their image: one protocol after the other does."""
-    return Image([*_AT_START, *_RELEASES, *_WHEN_NEEDED], workers, numbered=[*_NUMBERED, *programs])
+    return Image(
+        [*_AT_START, *_RELEASES, *_WHEN_NEEDED],
+        workers,
+        numbered=[*_NUMBERED, *programs],
+        interrupts=interrupts,
+        instrumented=instrumented,
+    )

@@ -59,8 +59,8 @@ class Mail:
     # --- requests
 
     def answer_requests(self) -> int:
-        """Answer every CPU that asks, or have it wait for RCU; how many there were."""
-        asking = (self._memory.blocks[: self._memory.topology.cpus, c.REQUEST] == c.ASKED).nonzero()[0].tolist()
+        """Answer every context that asks, or have it wait for RCU; how many there were."""
+        asking = (self._memory.blocks[:, c.REQUEST] == c.ASKED).nonzero()[0].tolist()
         for cpu in asking:
             self._answer_request(cpu)
         return len(asking)

@@ -50,7 +50,7 @@ class MachineMemory:
     def __init__(self, topology: Topology, layout: AreaLayout) -> None:
         self.topology = topology
         self._kernel = Segment("kernel", KERNEL_PAGES * PAGE_SIZE)
-        self._control = Segment("control", _whole_pages(c.control_words(topology.cpus + 1) * WORD_SIZE))
+        self._control = Segment("control", _whole_pages(c.control_words(self.contexts) * WORD_SIZE))
         self._ledgers = Segment("ledgers", KERNEL_PAGES * PAGE_SIZE * topology.cpus)
         self._pages = SharedPages(layout, PERCPU_CHUNKS)
         self.layout = layout
@@ -61,8 +61,8 @@ class MachineMemory:
         self.slab = SlabAllocator(arena, topology.cpus)
         self.words: npt.NDArray[np.int64] = self._kernel.words
         self.header: npt.NDArray[np.int64] = self._control.words[: c.HEADER_WORDS]
-        blocks = self._control.words[c.HEADER_WORDS : c.control_words(topology.cpus + 1)]
-        self.blocks: npt.NDArray[np.int64] = blocks.reshape(topology.cpus + 1, c.BLOCK_WORDS)
+        blocks = self._control.words[c.HEADER_WORDS : c.control_words(self.contexts)]
+        self.blocks: npt.NDArray[np.int64] = blocks.reshape(self.contexts, c.BLOCK_WORDS)
         self._boot()
 
     @property
@@ -71,20 +71,30 @@ class MachineMemory:
         return self.topology.cpus
 
     @property
+    def contexts(self) -> int:
+        """Control blocks: one for each CPU, the coordinator's, one for each CPU's interrupts."""
+        return 2 * self.topology.cpus + 1
+
+    def interrupt(self, cpu: int) -> int:
+        """Number of the context of a CPU's interrupts."""
+        return self.topology.cpus + 1 + cpu
+
+    @property
     def header_address(self) -> int:
         """Where the control segment begins."""
         return self._control.address
 
     def context(self, number: int) -> Context:
-        """What the programs of a CPU, or of the coordinator, are given."""
-        is_cpu = number < self.topology.cpus
+        """What the programs of a CPU, of the coordinator, or of a CPU's interrupts are given."""
+        cpu = number if number < self.topology.cpus else number - self.interrupt(0)
+        is_cpu = cpu >= 0
         percpu = self._pages.segment.address
         return Context(
             memory=self._kernel.address,
             percpu=percpu,
-            unit=percpu + self.layout.unit_offset(number) if is_cpu else c.NO_UNIT,
+            unit=percpu + self.layout.unit_offset(cpu) if is_cpu else c.NO_UNIT,
             block=self.block_address(number),
-            ledger=self._ledgers.address + number * PAGE_SIZE if is_cpu else c.NO_UNIT,
+            ledger=self._ledgers.address + cpu * PAGE_SIZE if is_cpu else c.NO_UNIT,
             header=self.header_address,
         )
 
@@ -136,9 +146,10 @@ class MachineMemory:
         self.header[c.NR_CPU_IDS] = topology.cpus
         self.header[c.NR_NODE_IDS] = topology.nodes
         self.header[c.LEDGER_STRIDE] = topology.cpus * PAGE_SIZE
-        for number in range(topology.cpus + 1):
-            self.blocks[number, c.CPU] = number
+        for number in range(self.contexts):
+            self.blocks[number, c.CPU] = number if number <= topology.cpus else number - self.interrupt(0)
             self.blocks[number, c.HEADER] = self.header_address
+            self.blocks[number, c.UNIT] = self.context(number).unit
 
     def _write_mask(self, mask: int, cpus: Sequence[int]) -> None:
         words = [sum(1 << (cpu % 64) for cpu in cpus if cpu // 64 == word) for word in range(MASK_WORDS)]

@@ -42,7 +42,7 @@ class Rings:
         self._segment = Segment("rings", -(-size // PAGE_SIZE) * PAGE_SIZE)
         self._rings = rings
         self.words: npt.NDArray[np.int64] = self._segment.words
-        self.clear(0)
+        self.clear()
         for ring in range(rings):
             self._ring(ring)[c.RECORD_SEQUENCE] = self.word((_FIRST_RING // _LINE - 1) * _LINE)
 
@@ -58,12 +58,11 @@ class Rings:
         """Where a ring begins, for `context.RECORD`."""
         return self.word(_FIRST_RING + ring * c.RECORD_WORDS)
 
-    def clear(self, seed: int) -> None:
+    def clear(self) -> None:
         """Forget everything; nobody may be recording."""
         for number in range(self._rings):
             ring = self._ring(number)
             ring[c.RECORD_COUNT] = 0
-            ring[c.RECORD_CHANCE] = seed + number * 7919
 
     def set_context(self, ring: int, context: int) -> None:
         """Whose operations a ring records from now on."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 from percpu_emu.explore.counterexample import Counterexample
 from percpu_emu.explore.subject import Subject
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.lang.source import ProgramSource
+from percpu_emu.lang.source import ProgramSource, called, queued
 from percpu_emu.machine.events import EventStream
 from percpu_emu.machine.lanes import LaneImage, Lanes, RoundFailed
 from percpu_emu.machine.recording import Recorded
@@ -193,41 +193,20 @@ def refuse_what_cannot_run(loaded: Loaded, subject: Subject) -> None:
             what = "an interrupt" if spec.kind == "interrupt" else f"kind {spec.kind!r}"
             problems.append(f"context {spec.name}: {what} cannot be stressed, only tasks; explore has them")
     alone = [program for program in (setting.setup, subject.checks.total) if program is not None]
-    programs = dict.fromkeys(part for spec in setting.contexts for part in _called(spec.program))
-    programs |= dict.fromkeys(part for program in alone for part in _called(program))
-    queued = dict.fromkeys(part for program in programs for part in _queued(program))
-    for program in dict.fromkeys([*alone, *(part for entry in queued for part in _called(entry))]):
+    everything = [*alone, *(spec.program for spec in setting.contexts)]
+    programs = dict.fromkeys(part for program in everything for part in called(program, and_queued=True))
+    callbacks = dict.fromkeys(callback for program in programs for callback in queued(program))
+    for program in dict.fromkeys(part for entry in [*alone, *callbacks] for part in called(entry)):
         if used := next((name for name in _operations(program) if name.startswith(_OF_A_CPU)), None):
             problems.append(f"{program.__name__} uses {used}, and natively the coordinator runs it, which has no slots")
     if problems:
         raise ScenarioError(loaded.source, [f"not for run: {problem}" for problem in problems])
 
 
-def _called(program: ProgramFunction) -> Iterator[ProgramFunction]:
-    """A program and all that it calls or queues, directly and not."""
-    seen, todo = {program}, [program]
-    while todo:
-        at = todo.pop()
-        yield at
-        source = ProgramSource(at)
-        calls = [source.callee(n.value) for n in ast.walk(source.tree) if isinstance(n, ast.YieldFrom)]
-        fresh = [other for other in [*calls, *_queued(at)] if other not in seen]
-        seen.update(fresh)
-        todo += fresh
-
-
-def _queued(program: ProgramFunction) -> list[ProgramFunction]:
-    source = ProgramSource(program)
-    return [source.resolve(call.args[0]) for name, call in _calls(source) if name in ("call_rcu", "queue_work")]
-
-
 def _operations(program: ProgramFunction) -> list[str]:
-    return [name for name, _ in _calls(ProgramSource(program))]
-
-
-def _calls(source: ProgramSource) -> list[tuple[str, ast.Call]]:
+    source = ProgramSource(program)
     calls = [source.operation(node) for node in ast.walk(source.tree) if isinstance(node, ast.Yield)]
-    return [(source.resolve(call.func).__name__, call) for call in calls]
+    return [source.resolve(call.func).__name__ for call in calls]
 
 
 # --- the report

@@ -46,6 +46,18 @@ def usleep(_typingctx: Any, microseconds: Any) -> Any:
 
 
 @intrinsic
+def raise_signal(_typingctx: Any, number: Any) -> Any:
+    """Send a Unix signal to the calling process."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.IntType(32), [ir.IntType(32)])
+        function = cgutils.get_or_insert_function(builder.module, kind, "raise")
+        return builder.sext(builder.call(function, [builder.trunc(args[0], ir.IntType(32))]), _WORD)
+
+    return types.int64(number), codegen
+
+
+@intrinsic
 def _futex(_typingctx: Any, address: Any, operation: Any, value: Any, nanoseconds: Any) -> Any:  # noqa: ARG001
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         address, operation, value, nanoseconds = args
