@@ -50,10 +50,11 @@ def _classify(error: Exception) -> tuple[Kind, int] | None:
     from percpu_emu.lang.source import Refused
     from percpu_emu.machine import CgroupError, CpuDied, StartFailed
     from percpu_emu.machine.controlled import ReplayFailed
+    from percpu_emu.machine.faults import BadFault
     from percpu_emu.scenario.load import ScenarioError
     from percpu_emu.shm import OutOfPages
 
-    if isinstance(error, ScenarioError | Refused | CgroupError | LookupError | BadToken | SetupFailed):
+    if isinstance(error, ScenarioError | Refused | CgroupError | LookupError | BadToken | SetupFailed | BadFault):
         return "input", INPUT
     if isinstance(error, StartFailed | OutOfPages | OSError):
         return "environment", ENVIRONMENT

@@ -83,10 +83,17 @@ def run(
     record: Annotated[
         bool, typer.Option("--record", help="Of a scenario without steps: record every operation from the start.")
     ] = False,
+    inject: Annotated[
+        list[str] | None,
+        typer.Option(help="A fault at injection points: mod_memcg_state:4=sleep:1ms@25%; `show` lists the points."),
+    ] = None,
+    chaos: Annotated[bool, typer.Option("--chaos", help="Starve CPUs at random, for short and for long.")] = False,
     seed: Seed = None,
 ) -> None:
     """A scenario on real processes, at native speed."""
     overrides = {
+        "faults.inject": inject or None,
+        "faults.chaos": chaos or None,
         "machine.cpus": cpus,
         "machine.nodes": nodes,
         "machine.kernel": kernel,

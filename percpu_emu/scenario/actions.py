@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from percpu_emu.machine import Cgroup, CgroupError, CgroupTree, CpuDied, Machine
+from percpu_emu.machine import Cgroup, CgroupError, CgroupTree, CpuDied, Event, Machine
 from percpu_emu.scenario import schema
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class Shell:
         self._task_cpu = 0
         self._named: dict[str, Cgroup] = {}
         self._serial = 0
+        self._killed: list[int] = []
+        machine.events.listen(self._hear)
         self._actions: dict[type[Part], Callable[[Any, int], None]] = {
             schema.Mkdir: self._mkdir,
             schema.Attach: self._attach,
@@ -70,6 +72,21 @@ class Shell:
                 return
             self._do_all(step.steps, number)
             self._machine.poll_or_sleep()
+            self._revive()
+
+    def _hear(self, event: Event) -> None:
+        if event.kind == "cpu_died":
+            self._killed.append(event.fields["cpu"])
+            self._meter.count("killed")
+        elif event.kind == "rcu_stall":
+            self._meter.count("stalls")
+
+    def _revive(self) -> None:
+        """Bring the CPUs up again that a fault of the scenario has killed."""
+        killed, self._killed = self._killed, []
+        if self._scenario.faults.inject and self._scenario.faults.revive:
+            for cpu in killed:
+                self._bring_up(cpu)
 
     # --- cgroups
 
@@ -132,5 +149,9 @@ class Shell:
         offline = [cpu for cpu in range(self._machine.topology.cpus) if cpu not in self._machine.cpus.online]
         candidates = offline if step.cpu == "random" else [step.cpu]
         if candidates and (cpu := self._random.choice(candidates)) in offline:
-            self._machine.online_cpu(cpu)
-            self._meter.start_workers([cpu])
+            self._bring_up(cpu)
+            self._meter.count("onlined")
+
+    def _bring_up(self, cpu: int) -> None:
+        self._machine.online_cpu(cpu)
+        self._meter.start_workers([cpu])

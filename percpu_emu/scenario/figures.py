@@ -86,6 +86,16 @@ class Meter:
         grown = sum(after[key] - before[key] for key in ("slab_kb", "percpu_kb"))
         return {"kb_per_dying_cgroup": round(grown / dying, 1)}
 
+    def _interrupts(self, seconds: float) -> dict[str, float]:
+        blocks = self._machine.memory.blocks[: self._machine.topology.cpus]
+        handled, inside, deferred = (int(blocks[:, word].sum()) for word in (c.IRQS, c.IRQS_INSIDE, c.IRQS_DEFERRED))
+        return {
+            "interrupts": handled,
+            "interrupts_per_s": round(handled / seconds),
+            "interrupts_inside_update": inside,
+            "interrupts_deferred": deferred,
+        }
+
     def _work(self) -> Mapping[str, float]:
         blocks = self._machine.memory.blocks
         updates = int(blocks[:, c.UPDATES].sum())
@@ -93,7 +103,8 @@ class Meter:
         atomic = int(blocks[:, c.MARKS + marks.index(ATOMIC_MARK)].sum()) if ATOMIC_MARK in marks else 0
         latencies = sorted(seconds * 1e6 for seconds in self._machine.rcu.latencies)
         seconds = max(self._worked_seconds, 1e-9)
-        return {
+        more: dict[str, float] = self._interrupts(seconds) if self._scenario.interrupts else {}
+        return more | {
             "updates": updates,
             "updates_per_s": round(updates / seconds),
             "percpu_path": updates - atomic,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +15,7 @@ from percpu_emu.bundled import bundled_files
 from percpu_emu.kernel.profile import KernelProfile, ProfileError, load_profile, profile_names
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.scenario.programs import ProgramNotFound, find_program, load_module
-from percpu_emu.scenario.schema import Scenario
+from percpu_emu.scenario.schema import InterruptsPart, Scenario, WorkerPart
 
 
 class ScenarioError(ValueError):
@@ -35,6 +35,7 @@ class Loaded:
     source: str
     profile: KernelProfile
     workers: list[ProgramFunction]
+    interrupts: list[ProgramFunction]
     changed: frozenset[str] = frozenset()
     """Keys that were given on the command line instead."""
     module: ModuleType | None = None
@@ -58,8 +59,9 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Loaded:
         problem = f"machine.kernel: found {scenario.machine.kernel!r}, allowed: {', '.join(profile_names())}, or a path"
         raise ScenarioError(source, [problem if "no kernel" in str(error) else str(error)]) from error
     changed = frozenset(key for key, value in overrides.items() if _at(_parse(path, source), key) != value)
-    workers = _workers(scenario, source, path.parent)
-    return Loaded(scenario, source, profile, workers, changed, _module(scenario, source, path.parent))
+    workers = _programs("workers", scenario.workers, source, path.parent)
+    interrupts = _programs("interrupts", scenario.interrupts, source, path.parent)
+    return Loaded(scenario, source, profile, workers, interrupts, changed, _module(scenario, source, path.parent))
 
 
 def _module(scenario: Scenario, source: str, folder: Path) -> ModuleType | None:
@@ -157,11 +159,13 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _workers(scenario: Scenario, source: str, folder: Path) -> list[ProgramFunction]:
-    workers = []
-    for index, worker in enumerate(scenario.workers):
+def _programs(
+    key: str, parts: Sequence[WorkerPart | InterruptsPart], source: str, folder: Path
+) -> list[ProgramFunction]:
+    programs = []
+    for index, part in enumerate(parts):
         try:
-            workers.append(find_program(worker.program, folder))
+            programs.append(find_program(part.program, folder))
         except ProgramNotFound as error:
-            raise ScenarioError(source, [f"workers[{index}].program: {error}"]) from error
-    return workers
+            raise ScenarioError(source, [f"{key}[{index}].program: {error}"]) from error
+    return programs

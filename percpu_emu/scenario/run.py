@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
 from percpu_emu.machine import CgroupTree, CpuDied, Event, EventStream, Machine, MachineConfig, Topology
+from percpu_emu.machine.faults import parse_fault
+from percpu_emu.machine.interrupts import Interrupts
 from percpu_emu.scenario.actions import Shell
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.figures import Meter
 from percpu_emu.scenario.load import Loaded
 from percpu_emu.scenario.schema import ProtocolName
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
+
+MOST_NOTES: Final = 20
 
 
 @dataclass
@@ -62,7 +66,18 @@ class _Outcome:
 def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream) -> _Outcome:
     scenario = loaded.scenario
     topology = Topology.spread(scenario.machine.cpus, scenario.machine.nodes)
-    config = MachineConfig(topology, loaded.profile, PROTOCOLS[name], loaded.workers, scenario.machine.stall_seconds)
+    config = MachineConfig(
+        topology,
+        loaded.profile,
+        PROTOCOLS[name],
+        loaded.workers,
+        scenario.machine.stall_seconds,
+        interrupts=_interrupts(loaded),
+        faults=[parse_fault(line) for line in scenario.faults.inject],
+        chaos=scenario.seed if scenario.faults.chaos else None,
+        seed=scenario.seed,
+        control_cpu=scenario.machine.control_cpu,
+    )
     refusals: list[str] = []
     with Machine(config, events) as machine, _listening(events, "refused", refusals):
         tree = CgroupTree(machine)
@@ -77,6 +92,15 @@ def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream) -> _O
         machine.settle()
         meter.read("end")
         return _Outcome(meter.figures(), _checks(machine, tree, meter, refusals), _notes(machine, tree), cut_short)
+
+
+def _interrupts(loaded: Loaded) -> list[Interrupts]:
+    everyone = range(loaded.scenario.machine.cpus)
+    parts = zip(loaded.scenario.interrupts, loaded.interrupts, strict=True)
+    return [
+        Interrupts(program, everyone if part.cpus == "all" else part.cpus, part.rate, part.by)
+        for part, program in parts
+    ]
 
 
 def _run_steps(shell: Shell) -> str | None:
@@ -129,16 +153,25 @@ def _warnings(machine: Machine) -> list[str]:
 
 def _notes(machine: Machine, tree: CgroupTree) -> list[str]:
     settled = {id(settled.doubt): str(settled) for settled in tree.audit.settled}
-    return [settled.get(id(doubt), f"{doubt}: not done, or done and entered") for doubt in machine.doubts]
+    doubts = [settled.get(id(doubt), f"{doubt}: not done, or done and entered") for doubt in machine.doubts]
+    faults = [f"fault {line}: {hits} times" for line, hits in machine.faults.hits().items()]
+    return [*faults, *_some(doubts)]
+
+
+def _some(notes: list[str]) -> list[str]:
+    """Not more of them than a person reads."""
+    return notes if len(notes) <= MOST_NOTES else [*notes[:MOST_NOTES], f"... and {len(notes) - MOST_NOTES} like these"]
 
 
 def _scope(loaded: Loaded) -> dict[str, Any]:
-    machine = loaded.scenario.machine
+    machine, faults = loaded.scenario.machine, loaded.scenario.faults
     return {
         "engine": "native",
         "cpus": machine.cpus,
         "nodes": machine.nodes,
         "kernel": machine.kernel,
         "controlled": "the order of the coordinator's steps",
+        "faults": [*faults.inject, *(["chaos"] if faults.chaos else [])],
+        "interrupts": [f"{part.program}, {part.rate:g}/s by {part.by}" for part in loaded.scenario.interrupts],
         "not_controlled": "which CPU runs when: the operating system decides, and another run differs",
     }

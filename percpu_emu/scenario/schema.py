@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from percpu_emu.machine.faults import parse_fault
+
 PinKindName: TypeAlias = Literal["page-cache", "mlock", "vfs-cache", "slab"]
 ProtocolName: TypeAlias = Literal["original", "patched"]
 
@@ -48,12 +50,40 @@ class MachinePart(Part):
     nodes: int = Field(default=1, ge=1, le=64, description="NUMA nodes, over which the CPUs are spread evenly")
     kernel: str = Field(default="linux-5.0-mmotm", description="kernel profile: structure sizes and boot figures")
     stall_seconds: float = Field(default=21.0, gt=0, le=3600, description="RCU stall warning after so long")
+    control_cpu: bool = Field(
+        default=False,
+        description="a dead CPU's slots are folded by another CPU, while callbacks run; else by the coordinator",
+    )
 
     @model_validator(mode="after")
     def _every_node_has_a_cpu(self) -> Self:
         if self.nodes > self.cpus:
             raise ValueError(f"{self.nodes} nodes need at least as many CPUs, {self.cpus} are given")
         return self
+
+
+class InterruptsPart(Part):
+    """A program that interrupts CPUs in the middle of whatever they do, by a Unix signal."""
+
+    program: str = Field(description="name of a bundled program, or path of a file, that takes (memcg, turn)")
+    cpus: Literal["all"] | list[Annotated[int, Field(ge=0)]] = "all"
+    rate: float = Field(default=1000.0, gt=0, le=100_000, description="a second, each CPU")
+    by: Literal["timer", "coordinator"] = Field(default="timer", description="who sends the signal")
+
+
+def _a_fault(line: str) -> str:
+    parse_fault(line)
+    return line
+
+
+class FaultsPart(Part):
+    """What goes wrong on purpose."""
+
+    inject: list[Annotated[str, Field(max_length=200), AfterValidator(_a_fault)]] = Field(
+        default=[], max_length=100, description="POINT=KIND[:TIME][@CHANCE% or @#NTH]: mod_memcg_state:4=sleep:1ms@25%"
+    )
+    chaos: bool = Field(default=False, description="starve CPUs at random, by SIGSTOP and SIGCONT")
+    revive: bool = Field(default=True, description="bring CPUs that were killed up again")
 
 
 class WorkerPart(Part):
@@ -252,6 +282,8 @@ class Scenario(Part):
     seed: int = Field(default=1, ge=0)
     table: int = Field(default=16, ge=1, le=50_000, description="entries of the table of cgroups that workers update")
     workers: list[WorkerPart] = []
+    interrupts: list[InterruptsPart] = []
+    faults: FaultsPart = FaultsPart()
     steps: list[Step] = Field(default=[], description="for `run`")
     explore: ExplorePart | None = Field(default=None, description="for `explore`")
     letter: dict[ProtocolName, Letter] = {}
@@ -269,10 +301,21 @@ class Scenario(Part):
             absent = [cpu for cpu in context.cpus if isinstance(cpu, int) and cpu >= self.machine.cpus]
             if absent:
                 raise ValueError(f"explore: {context.program}: no CPU {absent[0]}, the machine has {self.machine.cpus}")
-        for worker in self.workers:
-            missing = [cpu for cpu in worker.cpus if isinstance(cpu, int) and cpu >= self.machine.cpus]
+        parts: tuple[WorkerPart | InterruptsPart, ...] = (*self.workers, *self.interrupts)
+        for part in parts:
+            missing = [cpu for cpu in part.cpus if isinstance(cpu, int) and cpu >= self.machine.cpus]
             if missing:
-                raise ValueError(f"worker {worker.program}: no CPU {missing[0]}, the machine has {self.machine.cpus}")
+                raise ValueError(f"{part.program}: no CPU {missing[0]}, the machine has {self.machine.cpus}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_cpu_is_interrupted_by_one_program(self) -> Self:
+        taken: dict[int, str] = {}
+        for part in self.interrupts:
+            for cpu in range(self.machine.cpus) if part.cpus == "all" else part.cpus:
+                if cpu in taken:
+                    raise ValueError(f"CPU {cpu} is interrupted by {taken[cpu]} and by {part.program}: one is allowed")
+                taken[cpu] = part.program
         return self
 
 
