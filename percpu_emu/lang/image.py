@@ -84,6 +84,7 @@ class Image:
     def __post_init__(self) -> None:
         self._numbered: list[ProgramFunction] = []
         self._modules: dict[ProgramFunction, ModuleType] = {}
+        self._site_numbers: dict[Site, int] = {}
         for function in [*self.entries, *self.workers, *self.interrupts]:
             self.number(function)
         self._texts = {function: self._text(function) for function in list(self._numbered)}
@@ -154,9 +155,14 @@ class Image:
 
     def site_number(self, site: Site) -> int:
         """By which number an instrumented operation's site goes."""
-        if site not in self.sites:
+        if site not in self._site_numbers:
+            self._site_numbers[site] = len(self.sites)
             self.sites.append(site)
-        return self.sites.index(site)
+        return self._site_numbers[site]
+
+    def known_site(self, site: Site) -> int | None:
+        """The number of a site, if a program of the image has it."""
+        return self._site_numbers.get(site)
 
     def together(
         self, functions: Iterable[ProgramFunction], more: Callable[[Callable[[ProgramFunction], str]], str]

@@ -31,8 +31,8 @@ class Numbers(Protocol):
 
     instrumented: bool
 
-    def site_number(self, site: Site) -> int:
-        """The number of a site."""
+    def known_site(self, site: Site) -> int | None:
+        """The number of a site, None where nobody asks for it."""
         ...
 
     def number(self, function: ProgramFunction) -> int:
@@ -67,14 +67,18 @@ class Reference:
             op = next(program)
             while True:
                 if self._numbers.instrumented:
-                    site, nesting = self._numbers.site_number(site_of(program)), ops.NESTING.get(op.name, 0)
-                    self._perform(self._bases, self._codes["reach"], site, nesting, 0)
+                    self._reach(site_of(program), op.name)
                 if op.name == "warn_on":
                     op = Op(op.name, (*op.args, self._numbers.warning_number(site_of(program))))
                 op = program.send(Long(self.perform(op)))
         except StopIteration as end:
             result = int(end.value or 0)
         return wrap(result)
+
+    def _reach(self, site: Site, operation: str) -> None:
+        number = self._numbers.known_site(site)
+        if number is not None:
+            self._perform(self._bases, self._codes["reach"], number, ops.NESTING.get(operation, 0), 0)
 
     def perform(self, op: Op) -> int:
         """Do one operation now; its result."""

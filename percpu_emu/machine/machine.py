@@ -52,6 +52,17 @@ _WHEN_NEEDED: Final[list[ProgramFunction]] = list(
 _RELEASES: Final[list[ProgramFunction]] = [protocol.release for protocol in PROTOCOLS.values() if protocol.release]
 _NUMBERED: Final[list[ProgramFunction]] = [uncharge_page, charge_slab, uncharge_slab]
 """Programs that CPUs run by the reference engine."""
+_OF_THE_COORDINATOR: Final[list[ProgramFunction]] = [
+    css.mem_cgroup_alloc,
+    css.css_init,
+    css.online_css,
+    css.kill_css,
+    css.css_killed_work_fn,
+    css.css_release_work_fn,
+    css.css_free_rwork_fn,
+    *(protocol.css_offline for protocol in PROTOCOLS.values()),
+]
+"""Programs that the coordinator runs by it; they have a number so that their injection points are known."""
 
 Hook = Callable[[int], None]
 
@@ -154,7 +165,8 @@ class Machine:
         own = self.config.image
         programs = [*_AT_START, *_RELEASES, *self.config.workers]
         programs += [source.program for source in self.config.interrupts]
-        programs += [self.protocol.cpu_dead] if self.config.control_cpu else []
+        if self.config.control_cpu or any(fault.kind == "kill" for fault in self.config.faults):
+            programs.append(self.protocol.cpu_dead)
         texts = [SIGNALS_TEXT, performer_text(), *(own.texts if own else map(self.image.text, programs))]
         texts += [INTERRUPTS_TEXT] if self.config.interrupts else []
         for done, text in enumerate(texts):
@@ -327,7 +339,7 @@ def _image(
     return Image(
         [*_AT_START, *_RELEASES, *_WHEN_NEEDED],
         workers,
-        numbered=[*_NUMBERED, *programs],
+        numbered=[*_NUMBERED, *_OF_THE_COORDINATOR, *programs],
         interrupts=interrupts,
         instrumented=instrumented,
     )
