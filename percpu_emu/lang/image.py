@@ -48,7 +48,7 @@ def loop(bases, table, command, turn, end):
 _INTERRUPT = """\
 @cfunc(WORD(WORD, WORD, WORD, WORD), cache=True)
 def interrupt(block, _code, _a, _b):
-    ctx = ops.interrupt_context(block)
+    ctx = ops.context_of(ops.interrupt_block(block))
     was_idle = ops.irq_enter(ctx, block)
     turn = ops.next_turn(ctx)
     memcg = ops.nth_of_table(ctx, ops.interrupt_table(block), turn)

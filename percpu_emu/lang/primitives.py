@@ -6,7 +6,6 @@ The native engine inlines them into programs, the reference engine calls them on
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 from numba import njit, types
@@ -17,9 +16,6 @@ from percpu_emu.lang import context as c
 from percpu_emu.lang.arithmetic import absolute, add, floor_div, floor_mod, mul, neg, sub, turns
 from percpu_emu.lang.context import Context
 from percpu_emu.shm import atomics, syscalls
-
-_SIGSTOP = int(signal.SIGSTOP)
-_SIGKILL = int(signal.SIGKILL)
 
 __all__ = ["absolute", "add", "floor_div", "floor_mod", "mul", "neg", "sub", "turns"]  # for rewritten programs
 
@@ -428,144 +424,14 @@ def warn_on(ctx: Context, condition: int, site: int) -> int:
 
 
 @njit
-def _record(ctx: Context, ring: int, site: int) -> int:
-    """Note in this context's ring which operation comes next."""
-    count = atomics.read_once(ring + c.RECORD_COUNT * 8)
-    entry = ring + (c.RECORD_FIRST + (count % c.RECORD_ENTRIES) * 2) * 8
-    context = atomics.read_once(ring + c.RECORD_CONTEXT * 8)
-    atomics.write_once(entry + 8, site * c.RECORD_CONTEXTS + context)
-    atomics.write_once(ring + c.RECORD_COUNT * 8, count + 1)
-    atomics.write_once(entry, atomics.fetch_add(atomics.read_once(ring + c.RECORD_SEQUENCE * 8), 1))
-    return 0
-
-
-@njit
-def _draw(ctx: Context) -> int:
-    """A random number below CERTAIN."""
-    chance = add(mul(atomics.read_once(_in_block(ctx, c.CHANCE)), 6364136223846793005), 1442695040888963407)
-    atomics.write_once(_in_block(ctx, c.CHANCE), chance)
-    return (chance >> 33) & (c.CERTAIN - 1)
-
-
-@njit
-def spin(ctx: Context, looks: int) -> int:
-    """Keep the processor busy for so many looks at a word."""
-    for _ in range(looks):
-        atomics.read_once(_in_block(ctx, c.CPU))
-    return 0
-
-
-@njit
-def _sleep(ctx: Context, microseconds: int) -> int:
-    """Sleep, in parts so that the machine's end is noticed."""
-    while microseconds > 0 and atomics.read_once(_in_header(ctx, c.STOP)) == 0:
-        syscalls.usleep(min(microseconds, 100_000))
-        microseconds -= 100_000
-    return 0
-
-
-@njit
-def take_token(ctx: Context, cpu: int) -> int:
-    """Wait until no other task runs on a CPU, and be the one that does."""
-    token = atomics.read_once(_in_header(ctx, c.TOKENS)) + cpu * 64
-    while atomics.compare_exchange(token, 0, 1) != 0:
-        if atomics.read_once(_in_header(ctx, c.STOP)) != 0:
-            raise Stopped
-        syscalls.sched_yield()
-    return 0
-
-
-@njit
-def drop_token(ctx: Context, cpu: int) -> int:
-    """Let another task run there."""
-    atomics.store_release(atomics.read_once(_in_header(ctx, c.TOKENS)) + cpu * 64, 0)
-    return 0
-
-
-@njit
-def _migrate(ctx: Context) -> int:
-    """Go on on another CPU, as soon as it is free."""
-    here, cpus = smp_processor_id(ctx), nr_cpu_ids(ctx)
-    there = (here + 1 + _draw(ctx) % (cpus - 1)) % cpus
-    drop_token(ctx, here)
-    take_token(ctx, there)
-    unit_offset = atomics.read_once(_in_header(ctx, c.UNIT_OFFSETS + there))
-    atomics.write_once(_in_block(ctx, c.UNIT), ctx.percpu + unit_offset * 8)
-    atomics.write_once(_in_block(ctx, c.CPU), there)
-    return 0
-
-
-@njit
-def _can_strike(ctx: Context, kind: int) -> bool:
-    """Whether a fault of that kind can happen to this context here."""
-    if kind == c.FREEZE:
-        return ctx.unit != c.NO_UNIT  # the coordinator is needed to continue it
-    if kind == c.KILL:  # what a CPU does for the coordinator, once, is waited for
-        busy = atomics.read_once(_in_block(ctx, c.COMMAND)) != atomics.read_once(_in_block(ctx, c.DONE))
-        return ctx.unit != c.NO_UNIT and not busy
-    if kind in (c.PREEMPT, c.MIGRATE):
-        pinned = atomics.read_once(_in_block(ctx, c.PINNED)) != 0
-        alone = nr_cpu_ids(ctx) == 1 or atomics.read_once(_in_header(ctx, c.TOKENS)) == 0
-        return ctx.unit != c.NO_UNIT and not pinned and not (kind == c.MIGRATE and alone)
-    return True
-
-
-@njit
-def _strike(ctx: Context, kind: int, nanoseconds: int) -> int:
-    """Have a fault happen."""
-    if kind == c.DELAY:
-        spin(ctx, nanoseconds * atomics.read_once(_in_header(ctx, c.LOOPS_PER_MS)) // 1_000_000)
-    elif kind == c.YIELD:
-        syscalls.sched_yield()
-    elif kind == c.SLEEP:
-        _sleep(ctx, nanoseconds // 1000)
-    elif kind == c.FREEZE:
-        atomics.write_once(_in_block(ctx, c.STOPPED_US), max(nanoseconds // 1000, 1))
-        syscalls.raise_signal(_SIGSTOP)
-    elif kind == c.KILL:
-        syscalls.raise_signal(_SIGKILL)
-    elif kind == c.PREEMPT:
-        quiescent_state(ctx)
-        syscalls.sched_yield()
-    elif kind == c.MIGRATE:
-        _migrate(ctx)
-    return 0
-
-
-@njit
-def _inject(ctx: Context, faults: int, rule: int) -> int:
-    """Go through a site's rules."""
-    while rule != 0:
-        at = faults + rule * 8
-        if atomics.read_once(at + c.FAULT_NTH * 8) != 0:
-            due = atomics.fetch_add(at + c.FAULT_PASSES * 8, 1) + 1 == atomics.read_once(at + c.FAULT_NTH * 8)
-        else:
-            due = _draw(ctx) < atomics.read_once(at + c.FAULT_CHANCE * 8)
-        kind = atomics.read_once(at)
-        if due and _can_strike(ctx, kind):
-            atomics.fetch_add(at + c.FAULT_HITS * 8, 1)
-            _strike(ctx, kind, atomics.read_once(at + c.FAULT_AMOUNT * 8))
-        rule = atomics.read_once(at + c.FAULT_NEXT * 8)
-    return 0
-
-
-@njit
 def reach(ctx: Context, site: int, nesting: int) -> Context:
     """Note where this context is, and have happen what is to happen here; the operation's context, on its CPU by then.
 
-    `nesting`: by how much the operation changes the number of sections in which a task is not preempted.
+    `nesting`: by how much the operation changes the number of sections in which a task is not preempted. A call of
+    `lang.reaching` through its address: compiled into every operation it would make programs compile three times as
+    long.
     """
-    atomics.write_once(_in_block(ctx, c.AT), site + 1)
-    ring = atomics.read_once(_in_block(ctx, c.RECORD))
-    if ring != 0:
-        _record(ctx, ring, site)
-    faults = atomics.read_once(_in_block(ctx, c.FAULTS))
-    if faults != 0:
-        rule = atomics.read_once(faults + site * 8)
-        if rule != 0:
-            _inject(ctx, faults, rule)
-    if nesting != 0:
-        atomics.local_add(_in_block(ctx, c.PINNED), nesting)
+    _call(atomics.read_once(_in_block(ctx, c.REACH)), ctx.block, site, nesting, 0)
     unit = atomics.read_once(_in_block(ctx, c.UNIT))
     return Context(ctx.memory, ctx.percpu, unit, ctx.block, ctx.ledger, ctx.header)
 
@@ -574,13 +440,13 @@ def reach(ctx: Context, site: int, nesting: int) -> Context:
 
 
 @njit
-def interrupt_context(block: int) -> Context:
-    """What the interrupts of a CPU are given: their control block is not the task's."""
-    at = block + c.INTERRUPT * 8
+def context_of(block: int) -> Context:
+    """The context that a control block belongs to."""
+    at = block + c.OWN * 8
     return Context(
         atomics.read_once(at),
         atomics.read_once(at + 8),
-        atomics.read_once(at + 16),
+        atomics.read_once(block + c.UNIT * 8),
         atomics.read_once(at + 24),
         atomics.read_once(at + 32),
         atomics.read_once(at + 40),
@@ -617,6 +483,12 @@ def next_turn(ctx: Context) -> int:
     turn = atomics.read_once(_in_block(ctx, c.TURN))
     atomics.write_once(_in_block(ctx, c.TURN), turn + 1)
     return turn
+
+
+@njit
+def interrupt_block(block: int) -> int:
+    """The control block of a CPU's interrupts."""
+    return atomics.read_once(block + c.INTERRUPT * 8)
 
 
 @njit

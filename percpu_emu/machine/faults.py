@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percpu_emu.lang import context as c
+from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.source import Site
 from percpu_emu.shm import PAGE_SIZE, WORD_SIZE, Segment
 
@@ -29,6 +30,22 @@ _UNITS: Final = {"ns": 1, "us": 1000, "ms": 1_000_000, "s": 1_000_000_000}
 LONGEST_NS: Final = 10_000_000_000
 _FORM: Final = "POINT=KIND[:TIME][@CHANCE% or @#NTH]"
 _EXAMPLE: Final = "mod_memcg_state:4=sleep:1ms@25%"
+
+
+FAULTS_TEXT: Final = """
+from percpu_emu.lang import reaching
+
+
+@cfunc(WORD(WORD, WORD, WORD, WORD), cache=True)
+def reach(block, site, nesting, _):
+    return reaching.reached(block, site, nesting)
+
+
+@njit(WORD(WORD, WORD), cache=True)
+def spin(address, looks):
+    return reaching.spin(address, looks)
+"""
+_somewhere: Final = np.zeros(1, dtype=np.int64)
 
 
 class BadFault(ValueError):
@@ -146,12 +163,18 @@ class FaultTable:
         self._segment.close()
 
 
-def loops_per_ms(spin: Callable[[int], object]) -> int:
-    """How many looks of `spin(looks)` take a millisecond on this machine, the fastest of five measurements."""
-    looks = 200_000
+def reach_function() -> int:
+    """The address of the C function that instrumented programs call (`context.REACH`)."""
+    address: int = load_compiled(FAULTS_TEXT).reach.address
+    return address
+
+
+def loops_per_ms() -> int:
+    """How many looks of a delay take a millisecond on this machine, the fastest of five measurements."""
+    spin, looks = load_compiled(FAULTS_TEXT).spin, 200_000
     times = []
     for _ in range(5):
         start = time.perf_counter()
-        spin(looks)
+        spin(_somewhere.ctypes.data, looks)
         times.append(time.perf_counter() - start)
     return max(int(looks / 1000 / max(min(times), 1e-9)), 1)

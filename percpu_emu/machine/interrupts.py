@@ -86,7 +86,6 @@ class CpuInterrupts:
         self._of = of
         block = memory.blocks[cpu]
         block[c.IRQ_TABLE] = table
-        block[c.INTERRUPT : c.INTERRUPT + 6] = memory.context(memory.interrupt(cpu)).bases()
         signal.pthread_sigmask(signal.SIG_BLOCK, {SIGNAL})
         action = _SigAction(handler=_on_signal(), flags=_SA_SIGINFO | _SA_RESTART)
         _check(_libc.sigaction(SIGNAL, ctypes.byref(action), None))

@@ -29,7 +29,7 @@ from percpu_emu.machine.cpu import Command, Ending
 from percpu_emu.machine.cpus import CpuProcesses
 from percpu_emu.machine.deaths import Doubt, doubts_of
 from percpu_emu.machine.events import EventStream
-from percpu_emu.machine.faults import Fault, FaultTable, loops_per_ms, points_of
+from percpu_emu.machine.faults import FAULTS_TEXT, Fault, FaultTable, loops_per_ms, points_of, reach_function
 from percpu_emu.machine.interrupts import INTERRUPTS_TEXT, Interrupter, Interrupts
 from percpu_emu.machine.mail import Mail
 from percpu_emu.machine.memory import MachineMemory, Topology
@@ -169,6 +169,7 @@ class Machine:
             programs.append(self.protocol.cpu_dead)
         texts = [SIGNALS_TEXT, performer_text(), *(own.texts if own else map(self.image.text, programs))]
         texts += [INTERRUPTS_TEXT] if self.config.interrupts else []
+        texts += [FAULTS_TEXT] if self.image.instrumented else []
         for done, text in enumerate(texts):
             self.events.emit("progress", done=done, of=len(texts), what="preparing programs, the first time only")
             load_compiled(text)
@@ -294,8 +295,10 @@ class Machine:
         self._random = random.Random(self.config.seed)
         for block in self.memory.blocks:
             block[c.CHANCE] = self._random.getrandbits(62)
+        if self.image.instrumented:
+            self.memory.blocks[:, c.REACH] = reach_function()
         if self.config.faults:
-            self.memory.header[c.LOOPS_PER_MS] = loops_per_ms(lambda looks: signals().spin(self._bases, looks))
+            self.memory.header[c.LOOPS_PER_MS] = loops_per_ms()
             self.memory.blocks[:, c.FAULTS] = self.faults.address
 
     # --- what CPUs and programs leave for the coordinator

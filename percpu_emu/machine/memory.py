@@ -149,7 +149,11 @@ class MachineMemory:
         for number in range(self.contexts):
             self.blocks[number, c.CPU] = number if number <= topology.cpus else number - self.interrupt(0)
             self.blocks[number, c.HEADER] = self.header_address
-            self.blocks[number, c.UNIT] = self.context(number).unit
+            own = self.context(number)
+            self.blocks[number, c.UNIT] = own.unit
+            self.blocks[number, c.OWN : c.OWN + len(own)] = own
+        for cpu in range(topology.cpus):
+            self.blocks[cpu, c.INTERRUPT] = self.block_address(self.interrupt(cpu))
 
     def _write_mask(self, mask: int, cpus: Sequence[int]) -> None:
         words = [sum(1 << (cpu % 64) for cpu in cpus if cpu // 64 == word) for word in range(MASK_WORDS)]

@@ -44,11 +44,6 @@ def ring_doorbell(bases):
     return ops.ring_doorbell(context(bases))
 
 
-@njit(WORD(BASES, WORD), cache=True)
-def spin(bases, looks):
-    return ops.spin(context(bases), looks)
-
-
 @njit(WORD(WORD), cache=True)
 def begin_grace_period(header):
     """What was published before is seen by every CPU that reports from now on; the new grace period's number."""

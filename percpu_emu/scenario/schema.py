@@ -301,11 +301,11 @@ class Scenario(Part):
             absent = [cpu for cpu in context.cpus if isinstance(cpu, int) and cpu >= self.machine.cpus]
             if absent:
                 raise ValueError(f"explore: {context.program}: no CPU {absent[0]}, the machine has {self.machine.cpus}")
-        parts: tuple[WorkerPart | InterruptsPart, ...] = (*self.workers, *self.interrupts)
-        for part in parts:
+        parts: list[tuple[str, WorkerPart | InterruptsPart]] = [("worker", worker) for worker in self.workers]
+        for what, part in [*parts, *(("interrupt", part) for part in self.interrupts)]:
             missing = [cpu for cpu in part.cpus if isinstance(cpu, int) and cpu >= self.machine.cpus]
             if missing:
-                raise ValueError(f"{part.program}: no CPU {missing[0]}, the machine has {self.machine.cpus}")
+                raise ValueError(f"{what} {part.program}: no CPU {missing[0]}, the machine has {self.machine.cpus}")
         return self
 
     @model_validator(mode="after")

@@ -1,0 +1,159 @@
+"""What happens before an operation of an instrumented program: it is noted, recorded, and faults strike.
+
+Compiled once, into a C function that all such programs call (`machine.faults`).
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import Final
+
+from numba import njit
+
+from percpu_emu.lang import context as c
+from percpu_emu.lang import primitives as ops
+from percpu_emu.lang.context import Context
+from percpu_emu.shm import atomics, syscalls
+
+_SIGSTOP: Final = int(signal.SIGSTOP)
+_SIGKILL: Final = int(signal.SIGKILL)
+
+
+@njit
+def _record(ring: int, site: int) -> int:
+    """Note in this context's ring which operation comes next."""
+    count = atomics.read_once(ring + c.RECORD_COUNT * 8)
+    entry = ring + (c.RECORD_FIRST + (count % c.RECORD_ENTRIES) * 2) * 8
+    context = atomics.read_once(ring + c.RECORD_CONTEXT * 8)
+    atomics.write_once(entry + 8, site * c.RECORD_CONTEXTS + context)
+    atomics.write_once(ring + c.RECORD_COUNT * 8, count + 1)
+    atomics.write_once(entry, atomics.fetch_add(atomics.read_once(ring + c.RECORD_SEQUENCE * 8), 1))
+    return 0
+
+
+@njit
+def _draw(ctx: Context) -> int:
+    """A random number below CERTAIN."""
+    chance = ops.add(ops.mul(atomics.read_once(ctx.block + 8 * c.CHANCE), 6364136223846793005), 1442695040888963407)
+    atomics.write_once(ctx.block + 8 * c.CHANCE, chance)
+    return (chance >> 33) & (c.CERTAIN - 1)
+
+
+@njit
+def spin(address: int, looks: int) -> int:
+    """Keep the processor busy for so many looks at a word."""
+    for _ in range(looks):
+        atomics.read_once(address)
+    return 0
+
+
+@njit
+def _sleep(ctx: Context, microseconds: int) -> int:
+    """Sleep, in parts so that the machine's end is noticed."""
+    while microseconds > 0 and atomics.read_once(ctx.header + 8 * c.STOP) == 0:
+        syscalls.usleep(min(microseconds, 100_000))
+        microseconds -= 100_000
+    return 0
+
+
+@njit
+def take_token(ctx: Context, cpu: int) -> int:
+    """Wait until no other task runs on a CPU, and be the one that does."""
+    token = atomics.read_once(ctx.header + 8 * c.TOKENS) + cpu * 64
+    while atomics.compare_exchange(token, 0, 1) != 0:
+        if atomics.read_once(ctx.header + 8 * c.STOP) != 0:
+            return -1
+        syscalls.sched_yield()
+    return 0
+
+
+@njit
+def drop_token(ctx: Context, cpu: int) -> int:
+    """Let another task run there."""
+    atomics.store_release(atomics.read_once(ctx.header + 8 * c.TOKENS) + cpu * 64, 0)
+    return 0
+
+
+@njit
+def _migrate(ctx: Context) -> int:
+    """Go on on another CPU, as soon as it is free."""
+    here, cpus = ops.smp_processor_id(ctx), ops.nr_cpu_ids(ctx)
+    there = (here + 1 + _draw(ctx) % (cpus - 1)) % cpus
+    drop_token(ctx, here)
+    take_token(ctx, there)
+    unit_offset = atomics.read_once(ctx.header + 8 * (c.UNIT_OFFSETS + there))
+    atomics.write_once(ctx.block + 8 * c.UNIT, ctx.percpu + unit_offset * 8)
+    atomics.write_once(ctx.block + 8 * c.CPU, there)
+    return 0
+
+
+@njit
+def _can_strike(ctx: Context, kind: int) -> bool:
+    """Whether a fault of that kind can happen to this context here."""
+    if kind == c.FREEZE:
+        return ctx.unit != c.NO_UNIT  # the coordinator is needed to continue it
+    if kind == c.KILL:  # what a CPU does for the coordinator, once, is waited for
+        busy = atomics.read_once(ctx.block + 8 * c.COMMAND) != atomics.read_once(ctx.block + 8 * c.DONE)
+        return ctx.unit != c.NO_UNIT and not busy
+    if kind in (c.PREEMPT, c.MIGRATE):
+        pinned = atomics.read_once(ctx.block + 8 * c.PINNED) != 0
+        alone = ops.nr_cpu_ids(ctx) == 1 or atomics.read_once(ctx.header + 8 * c.TOKENS) == 0
+        return ctx.unit != c.NO_UNIT and not pinned and not (kind == c.MIGRATE and alone)
+    return True
+
+
+@njit
+def _strike(ctx: Context, kind: int, nanoseconds: int) -> int:
+    """Have a fault happen."""
+    if kind == c.DELAY:
+        spin(ctx.block, nanoseconds * atomics.read_once(ctx.header + 8 * c.LOOPS_PER_MS) // 1_000_000)
+    elif kind == c.YIELD:
+        syscalls.sched_yield()
+    elif kind == c.SLEEP:
+        _sleep(ctx, nanoseconds // 1000)
+    elif kind == c.FREEZE:
+        atomics.write_once(ctx.block + 8 * c.STOPPED_US, max(nanoseconds // 1000, 1))
+        syscalls.raise_signal(_SIGSTOP)
+    elif kind == c.KILL:
+        syscalls.raise_signal(_SIGKILL)
+    elif kind == c.PREEMPT:
+        ops.quiescent_state(ctx)
+        syscalls.sched_yield()
+    elif kind == c.MIGRATE:
+        _migrate(ctx)
+    return 0
+
+
+@njit
+def _inject(ctx: Context, faults: int, rule: int) -> int:
+    """Go through a site's rules."""
+    while rule != 0:
+        at = faults + rule * 8
+        if atomics.read_once(at + c.FAULT_NTH * 8) != 0:
+            due = atomics.fetch_add(at + c.FAULT_PASSES * 8, 1) + 1 == atomics.read_once(at + c.FAULT_NTH * 8)
+        else:
+            due = _draw(ctx) < atomics.read_once(at + c.FAULT_CHANCE * 8)
+        kind = atomics.read_once(at)
+        if due and _can_strike(ctx, kind):
+            atomics.fetch_add(at + c.FAULT_HITS * 8, 1)
+            _strike(ctx, kind, atomics.read_once(at + c.FAULT_AMOUNT * 8))
+        rule = atomics.read_once(at + c.FAULT_NEXT * 8)
+    return 0
+
+
+@njit
+def reached(block: int, site: int, nesting: int) -> int:
+    """A context is about to do the operation of a site; see `primitives.reach`."""
+    ctx = ops.context_of(block)
+    atomics.write_once(block + c.AT * 8, site + 1)
+    ring = atomics.read_once(block + c.RECORD * 8)
+    if ring != 0:
+        _record(ring, site)
+    faults = atomics.read_once(block + c.FAULTS * 8)
+    if faults != 0:
+        rule = atomics.read_once(faults + site * 8)
+        if rule != 0:
+            _inject(ctx, faults, rule)
+    if nesting != 0:
+        atomics.local_add(block + c.PINNED * 8, nesting)
+    return 0
