@@ -57,33 +57,59 @@ def _sleep(ctx: Context, microseconds: int) -> int:
 
 
 @njit
+def _token(ctx: Context, cpu: int) -> int:
+    return atomics.read_once(ctx.header + 8 * c.TOKENS) + cpu * 64
+
+
+@njit
+def _exchange_token(ctx: Context, cpu: int, state: int) -> int:
+    """Wait until no task runs on a CPU, and put `state` there; 0 where the CPU is gone, or the machine stops.
+
+    Whoever waits is in no section, and no grace period waits for it: who runs there may be waiting for that.
+    """
+    token = _token(ctx, cpu)
+    seen = atomics.compare_exchange(token, c.FREE, state)
+    if seen == c.BUSY:
+        ops.idle_enter(ctx)
+        while seen == c.BUSY and atomics.read_once(ctx.header + 8 * c.STOP) == 0:
+            syscalls.sched_yield()
+            seen = atomics.compare_exchange(token, c.FREE, state)
+        ops.idle_exit(ctx)
+    return 1 if seen == c.FREE else 0
+
+
+@njit
 def take_token(ctx: Context, cpu: int) -> int:
-    """Wait until no other task runs on a CPU, and be the one that does."""
-    token = atomics.read_once(ctx.header + 8 * c.TOKENS) + cpu * 64
-    while atomics.compare_exchange(token, 0, 1) != 0:
-        if atomics.read_once(ctx.header + 8 * c.STOP) != 0:
-            return -1
-        syscalls.sched_yield()
-    return 0
+    """Be the task that runs on a CPU, as soon as no other does; 0 where it is gone."""
+    return _exchange_token(ctx, cpu, c.BUSY)
+
+
+@njit
+def take_down(ctx: Context, cpu: int) -> int:
+    """Have no task run on a CPU any more, as soon as none does; 0 where it is gone already."""
+    return _exchange_token(ctx, cpu, c.GONE)
 
 
 @njit
 def drop_token(ctx: Context, cpu: int) -> int:
     """Let another task run there."""
-    atomics.store_release(atomics.read_once(ctx.header + 8 * c.TOKENS) + cpu * 64, 0)
+    atomics.store_release(_token(ctx, cpu), c.FREE)
     return 0
 
 
 @njit
 def _migrate(ctx: Context) -> int:
-    """Go on on another CPU, as soon as it is free."""
+    """Go on on another CPU, as soon as it is free; where there is none that is on line, here."""
     here, cpus = ops.smp_processor_id(ctx), ops.nr_cpu_ids(ctx)
     there = (here + 1 + _draw(ctx) % (cpus - 1)) % cpus
     drop_token(ctx, here)
-    take_token(ctx, there)
+    if take_token(ctx, there) == 0:
+        there = here
+        take_token(ctx, here)
     unit_offset = atomics.read_once(ctx.header + 8 * (c.UNIT_OFFSETS + there))
     atomics.write_once(ctx.block + 8 * c.UNIT, ctx.percpu + unit_offset * 8)
     atomics.write_once(ctx.block + 8 * c.CPU, there)
+    atomics.write_once(ctx.block + 8 * c.MOVES, atomics.read_once(ctx.block + 8 * c.MOVES) - 1)
     return 0
 
 
@@ -95,10 +121,15 @@ def _can_strike(ctx: Context, kind: int) -> bool:
     if kind == c.KILL:  # what a CPU does for the coordinator, once, is waited for
         busy = atomics.read_once(ctx.block + 8 * c.COMMAND) != atomics.read_once(ctx.block + 8 * c.DONE)
         return ctx.unit != c.NO_UNIT and not busy
+    if kind == c.INTERRUPT_HERE:  # its handler runs on the CPU whose process this is
+        interrupts = atomics.read_once(ctx.block + 8 * c.INTERRUPT)
+        handler = atomics.read_once(ctx.block + 8 * c.IRQ_HANDLER)
+        return handler != 0 and atomics.read_once(interrupts + 8 * c.CPU) == ops.smp_processor_id(ctx)
     if kind in (c.PREEMPT, c.MIGRATE):
-        pinned = atomics.read_once(ctx.block + 8 * c.PINNED) != 0
-        alone = ops.nr_cpu_ids(ctx) == 1 or atomics.read_once(ctx.header + 8 * c.TOKENS) == 0
-        return ctx.unit != c.NO_UNIT and not pinned and not (kind == c.MIGRATE and alone)
+        is_coordinator = atomics.read_once(ctx.block + 8 * c.COMMAND) == 0  # a callback, which nothing preempts
+        pinned = is_coordinator or atomics.read_once(ctx.block + 8 * c.PINNED) != 0
+        may_move = ops.nr_cpu_ids(ctx) > 1 and atomics.read_once(ctx.block + 8 * c.MOVES) > 0
+        return not pinned and (kind == c.PREEMPT or may_move)
     return True
 
 
@@ -117,10 +148,15 @@ def _strike(ctx: Context, kind: int, nanoseconds: int) -> int:
     elif kind == c.KILL:
         syscalls.raise_signal(_SIGKILL)
     elif kind == c.PREEMPT:
-        ops.quiescent_state(ctx)
-        syscalls.sched_yield()
+        ops.idle_enter(ctx)
+        if nanoseconds == 0:
+            syscalls.sched_yield()
+        _sleep(ctx, nanoseconds // 1000)
+        ops.idle_exit(ctx)
     elif kind == c.MIGRATE:
         _migrate(ctx)
+    elif kind == c.INTERRUPT_HERE:
+        ops.arrived(ctx.block)
     return 0
 
 

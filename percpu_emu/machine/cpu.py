@@ -13,6 +13,7 @@ from percpu_emu.lang.primitives import ProgramFault, Stopped
 from percpu_emu.lang.reference import Reference
 from percpu_emu.machine.interrupts import CpuInterrupts, Interrupts
 from percpu_emu.machine.signals import signals
+from percpu_emu.machine.traps import TrapHandler
 from percpu_emu.shm import die_with
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Cpu:
         self._work: tuple[Any, int, int, int] | None = None
         for context in (number, memory.interrupt(number)):
             memory.blocks[context, c.SERVICE] = self._call.mailbox.address
+        memory.blocks[number, [c.TRAP_SIGNAL, c.TRAP_ADDRESS]] = 0
+        self._traps = TrapHandler(memory.block_address(number))
         self._interrupts: CpuInterrupts | None = None
         if interrupts:
             handler = image.interrupt(interrupts.program)

@@ -24,8 +24,10 @@ KINDS: Final = {
     "kill": c.KILL,
     "preempt": c.PREEMPT,
     "migrate": c.MIGRATE,
+    "interrupt": c.INTERRUPT_HERE,
 }
 _TIMED: Final = frozenset({"delay", "sleep", "stop"})
+_MAY_BE_TIMED: Final = frozenset({"preempt"})
 _UNITS: Final = {"ns": 1, "us": 1000, "ms": 1_000_000, "s": 1_000_000_000}
 LONGEST_NS: Final = 10_000_000_000
 _FORM: Final = "POINT=KIND[:TIME][@CHANCE% or @#NTH]"
@@ -88,7 +90,7 @@ def parse_fault(text: str) -> Fault:
 
 
 def _nanoseconds(text: str, kind: str, amount: str) -> int:
-    if kind not in _TIMED:
+    if kind not in _TIMED and not (amount and kind in _MAY_BE_TIMED):
         if amount:
             _refuse(text, f"{kind} takes no time, and {amount!r} is given", kind)
         return 0

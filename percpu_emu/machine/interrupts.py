@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from percpu_emu.lang import context as c
 from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.ops import ProgramFunction
+from percpu_emu.machine.traps import SigAction
 
 if TYPE_CHECKING:
     from percpu_emu.machine.cpus import CpuProcesses
@@ -56,15 +57,6 @@ class Interrupts:
     by: Literal["timer", "coordinator"] = "timer"
 
 
-class _SigAction(ctypes.Structure):
-    _fields_ = (
-        ("handler", ctypes.c_void_p),
-        ("mask", ctypes.c_uint64 * 16),
-        ("flags", ctypes.c_int),
-        ("restorer", ctypes.c_void_p),
-    )
-
-
 class _SigEvent(ctypes.Structure):
     _fields_ = (
         ("value", ctypes.c_void_p),
@@ -87,7 +79,7 @@ class CpuInterrupts:
         block = memory.blocks[cpu]
         block[c.IRQ_TABLE] = table
         signal.pthread_sigmask(signal.SIG_BLOCK, {SIGNAL})
-        action = _SigAction(handler=_on_signal(), flags=_SA_SIGINFO | _SA_RESTART)
+        action = SigAction(handler=_on_signal(), flags=_SA_SIGINFO | _SA_RESTART)
         _check(_libc.sigaction(SIGNAL, ctypes.byref(action), None))
         if of.by == "timer":
             event = _SigEvent(value=memory.block_address(cpu), signo=SIGNAL, notify=_SIGEV_SIGNAL)

@@ -36,6 +36,7 @@ from percpu_emu.machine.memory import MachineMemory, Topology
 from percpu_emu.machine.rcu import Rcu
 from percpu_emu.machine.services import DirectLine
 from percpu_emu.machine.signals import SIGNALS_TEXT, signals
+from percpu_emu.machine.traps import TRAPS_TEXT, TrapHandler
 from percpu_emu.shm import signals_held
 
 REAP_SECONDS: Final = 0.01
@@ -74,6 +75,10 @@ class Attendant(Protocol):
         """Do what is due at that time (of `time.monotonic`)."""
 
 
+class Trapped(RuntimeError):
+    """The coordinator has touched memory that is not there; its control block says with which signal, and where."""
+
+
 class CpuDied(RuntimeError):
     """A CPU's process ended while it ran a program for the coordinator."""
 
@@ -97,6 +102,8 @@ class MachineConfig:
     """Starve CPUs at random, with this seed (`machine.chaos`)."""
     seed: int = 1
     """Of the chances of faults."""
+    traps: bool = False
+    """Whether an access of the coordinator to pages that are gone is caught, and raises Trapped."""
     control_cpu: bool = False
     """Whether a dead CPU's slots are folded by another CPU, as in the kernel, instead of by the coordinator: while
     callbacks run and cgroups go offline."""
@@ -142,11 +149,14 @@ class Machine:
         interrupter = Interrupter(self.memory, self.cpus, config.interrupts)
         self._attendants: list[Attendant] = [self.stops, interrupter, *([self.chaos] if self.chaos else [])]
         self._set_up_faults()
+        self._traps: TrapHandler | None = None
 
     def __enter__(self) -> Self:
         try:
             for cpu in range(self.topology.cpus):
                 self.cpus.start(cpu)
+            if self.config.traps:
+                self._traps = TrapHandler(self.memory.block_address(self.memory.coordinator), self.memory.guarded)
         except BaseException:
             self.close()
             raise
@@ -167,7 +177,7 @@ class Machine:
         programs += [source.program for source in self.config.interrupts]
         if self.config.control_cpu or any(fault.kind == "kill" for fault in self.config.faults):
             programs.append(self.protocol.cpu_dead)
-        texts = [SIGNALS_TEXT, performer_text(), *(own.texts if own else map(self.image.text, programs))]
+        texts = [SIGNALS_TEXT, TRAPS_TEXT, performer_text(), *(own.texts if own else map(self.image.text, programs))]
         texts += [INTERRUPTS_TEXT] if self.config.interrupts else []
         texts += [FAULTS_TEXT] if self.image.instrumented else []
         for done, text in enumerate(texts):
@@ -176,6 +186,8 @@ class Machine:
 
     def close(self) -> None:
         """End every CPU process and give the memory back."""
+        if self._traps:
+            self._traps.remove()
         self.memory.header[c.STOP] = 1
         self.cpus.end(self.cpus.online)
         self.memory.close()
@@ -191,6 +203,13 @@ class Machine:
                 return compiled(self._bases, *arguments) if compiled else self._reference.run(function, *arguments)
         finally:
             self._line.reraise()
+            if self.memory.blocks[self.memory.coordinator, c.TRAP_SIGNAL]:
+                raise Trapped(f"{function.__name__}, run by the coordinator, touched memory that is not there")
+
+    @property
+    def requester(self) -> int:
+        """Number of the context whose request for memory is being answered."""
+        return self._mail.requester
 
     def run_on(self, cpu: int, function: ProgramFunction, *arguments: int) -> int:
         """Have a CPU run a program once, between two turns of its worker; its result."""

@@ -34,6 +34,8 @@ class Mail:
         self._rcu = rcu
         self._deliver = deliver
         self._services = Services(memory)
+        self.requester = memory.coordinator
+        """Whose request is being answered, or was the last to be."""
 
     # --- rings
 
@@ -74,9 +76,11 @@ class Mail:
             self._register(code, lambda: over.append(True))
             wait_for(lambda: bool(over))
             return 0
+        self.requester = self._memory.coordinator
         return self._services.answer(code, a, b)
 
     def _answer_request(self, cpu: int) -> None:
+        self.requester = cpu
         block = self._memory.blocks[cpu]
         code, a, b = block[c.REQUEST_CODE : c.REQUEST_CODE + 3].tolist()
         if code in (c.SYNCHRONIZE_RCU, c.RCU_BARRIER):

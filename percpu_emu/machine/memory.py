@@ -102,6 +102,16 @@ class MachineMemory:
         """The address of a word of a control block."""
         return self.header_address + (c.block_offset(number) + word) * WORD_SIZE
 
+    def word_address(self, word: int) -> int:
+        """The address of a word of the kernel's memory."""
+        return self._kernel.address + word * WORD_SIZE
+
+    @property
+    def guarded(self) -> range:
+        """Addresses of the kernel's memory and the per-CPU areas together; what lies between is nobody's."""
+        segments = (self._kernel, self._pages.segment)
+        return range(min(s.address for s in segments), max(s.address + s.size for s in segments))
+
     def slots(self, pointer: int, words: int) -> npt.NDArray[np.int64]:
         """Every CPU's copy of `words` words at a per-CPU pointer: an array of shape (CPUs, words)."""
         segment = self._pages.segment

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CALLBACK: Final = c.RECORD_CONTEXTS - 1
 """The context of what the coordinator runs: callbacks and work."""
 _LINE: Final = 8
-_FIRST_RING: Final = PAGE_SIZE // WORD_SIZE
+_FIRST_RING: Final = 2 * PAGE_SIZE // WORD_SIZE
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from percpu_emu.explore.subject import Subject
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import ProgramSource, called, queued
 from percpu_emu.machine.events import EventStream
+from percpu_emu.machine.faults import parse_fault
 from percpu_emu.machine.lanes import LaneImage, Lanes, RoundFailed
 from percpu_emu.machine.recording import Recorded
 from percpu_emu.scenario.explaining import explain
@@ -21,13 +22,18 @@ from percpu_emu.scenario.load import Loaded, ScenarioError
 from percpu_emu.scenario.settings import subject_of
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
 
-DELAYS: Final = (1, 32, 256, 2048)
+DELAYS: Final = (1, 32, 256, 2048, 1_000_000)
 """How many looks at a word a lane is held up at most at the start of a round; one of them for each round."""
 AGAIN_SECONDS: Final = 10.0
 """At least so long it is tried to see a violation again, recorded."""
 PROGRESS_SECONDS: Final = 0.1
 RECORD_EVERY: Final = 4
-"""Unless everything is to be recorded, each fourth round is: it costs speed, and opens windows for races."""
+"""Unless everything is to be recorded, each fourth round is: it costs speed."""
+DISTURBANCES: Final = (
+    "all=delay:1us@6%", "all=yield@1.5%", "all=preempt:200us@3%", "all=interrupt@10%", "all=migrate@10%",
+)  # fmt: skip
+"""What opens windows for races in every round but one in DISTURBED, besides the scenario's own faults."""
+DISTURBED: Final = 4
 
 _OF_A_CPU: Final = ("this_cpu_", "__this_cpu_", "smp_processor_id")
 
@@ -126,7 +132,8 @@ def stress(loaded: Loaded, subject: Subject, events: EventStream, *, record_ever
     image = LaneImage(subject.setting, subject.checks.total)
     done = Stressed()
     chance = random.Random(loaded.scenario.seed)
-    with Lanes(image, loaded.profile, loaded.scenario.machine.nodes, events) as lanes:
+    faults = [parse_fault(line) for line in (*DISTURBANCES, *loaded.scenario.faults.inject)]
+    with Lanes(image, loaded.profile, loaded.scenario.machine.nodes, events, faults) as lanes:
         start = shown = time.monotonic()
         record = False
         while done.violation is None and not done.stuck and time.monotonic() < start + seconds:
@@ -149,7 +156,7 @@ def _round(lanes: Lanes, subject: Subject, chance: random.Random, done: Stressed
     longest = chance.choice(DELAYS)
     lanes.begin(chance.getrandbits(32), [chance.randrange(longest) for _ in lanes.image.working])
     try:
-        lanes.run(record=record)
+        lanes.run(record=record, disturb=record or lanes.rounds % DISTURBED != 0)
     except RoundFailed as error:
         if error.check:
             done.violation = Violation(error.check, error.detail)
@@ -175,7 +182,8 @@ def _violation(lanes: Lanes, subject: Subject) -> Violation | None:
         if counted != added:
             what = "lost" if counted < added else "too many"
             name = subject.names.get(counter, f"word {counter:#x}")
-            detail = f"{name} is {counted}, {added} were added: {abs(counted - added)} {what}"
+            by = ", ".join(f"{lane} {amount:+d}" for lane, amount in lanes.added_by(counter).items())
+            detail = f"{name} is {counted}, {added} were added ({by}): {abs(counted - added)} {what}"
             return Violation("lost-count" if counted < added else "doubled-count", detail)
     if subject.checks.left is not None and lanes.left != subject.checks.left:
         return Violation("leak", f"{lanes.left} areas and objects are left, not {subject.checks.left}")
@@ -189,9 +197,8 @@ def refuse_what_cannot_run(loaded: Loaded, subject: Subject) -> None:
     """Raise ScenarioError with everything in it that a native run has no means for."""
     setting, problems = subject.setting, list[str]()
     for spec in setting.contexts:
-        if spec.kind != "task":
-            what = "an interrupt" if spec.kind == "interrupt" else f"kind {spec.kind!r}"
-            problems.append(f"context {spec.name}: {what} cannot be stressed, only tasks; explore has them")
+        if spec.kind == "kill":
+            problems.append(f"context {spec.name}: kind 'kill' cannot be stressed; explore has it")
     alone = [program for program in (setting.setup, subject.checks.total) if program is not None]
     everything = [*alone, *(spec.program for spec in setting.contexts)]
     programs = dict.fromkeys(part for program in everything for part in called(program, and_queued=True))
@@ -214,7 +221,7 @@ def _operations(program: ProgramFunction) -> list[str]:
 
 def _checks(subject: Subject, seen: Stressed) -> list[Check]:
     made = [
-        ("memory", {"double-free", "wild-access"}, "nothing was freed twice, no access ended a process"),
+        ("memory", {"double-free", "wild-access", "use-after-free"}, "nothing was freed twice, or touched once it was"),
         ("program", {"fault", "warning"}, "no WARN_ON fired, no program failed"),
     ]
     if subject.checks.total:
@@ -224,7 +231,9 @@ def _checks(subject: Subject, seen: Stressed) -> list[Check]:
         made.append(("leak", {"leak"}, f"at the end of every round {subject.checks.left} areas and objects were left"))
     found = seen.violation.check if seen.violation else ""
     said = f"{found}: {seen.violation.detail}, in round {seen.rounds}" if seen.violation else ""
-    return [Check(name, found not in names, said if found in names else fine) for name, names, fine in made]
+    checks = [Check(name, found not in names, said if found in names else fine) for name, names, fine in made]
+    foreseen = any(found in names for _, names, _ in made)
+    return checks if foreseen or not found else [*checks, Check(found, False, said)]
 
 
 def _scope(loaded: Loaded, subject: Subject, *, record: bool) -> dict[str, Any]:
@@ -237,21 +246,20 @@ def _scope(loaded: Loaded, subject: Subject, *, record: bool) -> dict[str, Any]:
         "constants": dict(subject.setting.constants),
         "recorded": "every round" if record else f"one round in {RECORD_EVERY}",
         "controlled": "the start of every round: all processes wait for each other, then each is held up by chance; in "
-        "a recorded round, one operation in 16 is held up, too, and before one in 64 the processor is given away",
+        "3 rounds of 4, faults strike at the operations",
+        "faults": [*DISTURBANCES, *loaded.scenario.faults.inject],
         "not_controlled": list(_not_controlled(subject)),
     }
 
 
 def _not_controlled(subject: Subject) -> Iterator[str]:
     yield "which process runs when: the operating system decides, and another run differs"
-    yield "a use after free does not trap: it shows only where it makes a counter wrong"
-    yield "a grace period waits for whole turns, so what is done after a read-side section is still waited for"
     yield "counters are compared at the end of a round, not after every callback"
     homes = [spec.cpu for spec in subject.setting.contexts if spec.cpu is not None]
     if len(homes) > len(set(homes)):
         yield "tasks of one CPU run one after another, in turns first: none preempts another"
-    if any(spec.migrates for spec in subject.setting.contexts):
-        yield "no task moves to another CPU"
+    if any(spec.kind == "interrupt" for spec in subject.setting.contexts):
+        yield "interrupts come between two operations, at injection points; in the scenarios interrupts-*, anywhere"
     checks = [
         ("invariant", subject.invariant),
         ("final", subject.final),

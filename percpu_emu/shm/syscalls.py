@@ -5,6 +5,7 @@ The C library's functions are linked by name, not by address, so that compiled c
 
 from __future__ import annotations
 
+import mmap
 import platform
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ from percpu_emu.shm.atomics import read_once
 _FUTEX_NUMBER: Final = {"x86_64": 202, "aarch64": 98, "riscv64": 98}[platform.machine()]
 _FUTEX_WAIT: Final = 0
 _FUTEX_WAKE: Final = 1
+_READ_WRITE: Final = mmap.PROT_READ | mmap.PROT_WRITE
+_PRIVATE_ANONYMOUS_FIXED: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x10
 _WORD: Final = ir.IntType(64)
 
 
@@ -55,6 +58,32 @@ def raise_signal(_typingctx: Any, number: Any) -> Any:
         return builder.sext(builder.call(function, [builder.trunc(args[0], ir.IntType(32))]), _WORD)
 
     return types.int64(number), codegen
+
+
+@intrinsic
+def default_action(_typingctx: Any, number: Any) -> Any:  # noqa: ARG001
+    """Have a Unix signal do what it does by default: signal(number, SIG_DFL)."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(_WORD, [ir.IntType(32), _WORD])
+        function = cgutils.get_or_insert_function(builder.module, kind, "signal")
+        return builder.call(function, [builder.trunc(args[0], ir.IntType(32)), ir.Constant(_WORD, 0)])
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def map_zeroes(_typingctx: Any, address: Any, length: Any) -> Any:  # noqa: ARG001
+    """Map private pages of zeroes there, over what was there."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        small = ir.IntType(32)
+        kind = ir.FunctionType(_WORD, [_WORD, _WORD, small, small, small, _WORD])
+        function = cgutils.get_or_insert_function(builder.module, kind, "mmap")
+        constants = [ir.Constant(small, value) for value in (_READ_WRITE, _PRIVATE_ANONYMOUS_FIXED, -1)]
+        return builder.call(function, [*args, *constants, ir.Constant(_WORD, 0)])
+
+    return types.int64(types.int64, types.int64), codegen
 
 
 @intrinsic

@@ -9,8 +9,6 @@ read or write, by any process. What belongs to nobody raises SIGSEGV.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import mmap
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -23,20 +21,13 @@ from percpu_emu.lang.context import NO_UNIT, Bases, Context
 from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS, UNIT_SHIFT, unit_word
 from percpu_emu.machine.controlled import layout as at
 from percpu_emu.shm import PAGE_SIZE, WORD_SIZE, OutOfPages, Segment
+from percpu_emu.shm.mapping import map_shared, release, reserve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from percpu_emu.machine.controlled.control import Control
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.mmap.restype = ctypes.c_void_p
-_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
-_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-_MAP_FIXED: Final = 0x10
-_MAP_NORESERVE: Final = 0x4000
-_MAP_FAILED: Final = ctypes.c_void_p(-1).value
-_READ_WRITE: Final = mmap.PROT_READ | mmap.PROT_WRITE
 _UNIT_MASK: Final = (1 << UNIT_SHIFT) - 1
 
 
@@ -202,18 +193,13 @@ class ControlledMemory:
         return self._base + word * WORD_SIZE
 
     def _reserve(self, made: contextlib.ExitStack) -> int:
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
-        base = _libc.mmap(None, self._size, 0, flags, -1, 0)
-        if base in (None, _MAP_FAILED):
-            raise OutOfPages(f"{self._size >> 30} GB of addresses refused: {os.strerror(ctypes.get_errno())}")
-        made.callback(_libc.munmap, base, self._size)
-        return int(base)
+        base = reserve(self._size)
+        made.callback(release, base, self._size)
+        return base
 
     def _map(self) -> None:
         for address, file, offset, length in self._mapped():
-            placed = _libc.mmap(self._address(address), length, _READ_WRITE, mmap.MAP_SHARED | _MAP_FIXED, file, offset)
-            if placed == _MAP_FAILED:
-                raise OutOfPages(f"{length} bytes refused: {os.strerror(ctypes.get_errno())}")
+            map_shared(self._address(address), length, file, offset)
 
     def _boot(self) -> None:
         setting = self._control.setting

@@ -1,0 +1,301 @@
+"""The programs of a setting in one compiled module, with a loop for each lane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Final
+
+from percpu_emu.kernel.layout import CPU_ONLINE_MASK
+from percpu_emu.lang import context as c
+from percpu_emu.lang.cache import load_compiled
+from percpu_emu.lang.image import Image
+from percpu_emu.lang.ops import Program, ProgramFunction, cpu_relax
+from percpu_emu.lang.setting import ContextSpec, Setting
+
+GO: Final = 0  # number of the round that is on; -1 to end
+ARRIVED: Final = 8  # lanes that have arrived at the start, all rounds together
+LANE: Final = 16  # for each lane on a line of its own: the last round it has done, and its delay
+TOKENS: Final = 640  # for each CPU on a line of its own: see `context.TOKENS`
+LOOK_ROUND: Final = 200
+"""Looks for the others at the start between two times of letting another process have the processor."""
+_RAN: Final = c.DONE
+"""In the control block of a CPU's interrupts: for each of its interrupt contexts, the last round in which it ran."""
+MAX_INTERRUPTS: Final = 8
+
+_HELPERS: Final = f"""\
+from percpu_emu.lang import context as c
+from percpu_emu.lang import reaching
+from percpu_emu.shm import atomics, syscalls
+
+
+@njit
+def await_round(ctx, control, seen):
+    now = atomics.load_acquire(control)
+    while now == seen:
+        if atomics.read_once(ctx.header + c.STOP * 8) != 0:
+            return -1
+        now = syscalls.futex_wait(control, seen, 50000)
+    return atomics.load_acquire(control)
+
+
+@njit
+def meet(control, lanes, number, turn):
+    arrived = control + {ARRIVED * 8}
+    atomics.fetch_add(arrived, 1)
+    looks = 0
+    while atomics.load_acquire(arrived) < lanes * turn and atomics.read_once(control) == turn:
+        looks += 1
+        if looks % {LOOK_ROUND} == 0:
+            syscalls.sched_yield()
+    for _ in range(atomics.read_once(control + ({LANE} + number * 8 + 1) * 8)):
+        atomics.read_once(control)
+    return 0
+
+
+@njit
+def now_running(ctx, number, moves):
+    ring = atomics.read_once(ctx.block + c.RECORD * 8)
+    if ring != 0:
+        atomics.write_once(ring + c.RECORD_CONTEXT * 8, number)
+    atomics.write_once(ctx.block + c.MOVES * 8, moves)
+    atomics.write_once(ctx.block + c.PINNED * 8, 0)
+    return 0
+
+
+@njit
+def go_home(ctx, cpu):
+    atomics.write_once(ctx.block + c.CPU * 8, cpu)
+    atomics.write_once(ctx.block + c.UNIT * 8, ctx.unit)
+    return 0
+
+
+@njit
+def begin_turn(ctx):
+    return reaching.take_token(ctx, ops.smp_processor_id(ctx))
+
+
+@njit
+def end_turn(ctx):
+    ops.quiescent_state(ctx)
+    return reaching.drop_token(ctx, ops.smp_processor_id(ctx))
+
+
+@njit
+def take_down(ctx, cpu):
+    if reaching.take_down(ctx, cpu) == 0:
+        return 0
+    ops.atomic_long_add(ctx, {CPU_ONLINE_MASK} + cpu // 64, ops.neg(1 << (cpu % 64)))
+    return 1
+
+
+@njit
+def comes_now(block, place):
+    ran = ops.interrupt_block(block) + ({_RAN} + place) * 8
+    turn = atomics.read_once(atomics.read_once(block + c.IRQ_TABLE * 8))
+    if atomics.read_once(ran) == turn:
+        return 0
+    atomics.write_once(ran, turn)
+    return 1
+
+
+@njit
+def coordinators(bases):
+    ledger = atomics.read_once(bases[3] + c.COORDINATORS_LEDGER * 8)
+    return Context(bases[0], bases[1], bases[2], bases[3], ledger, bases[5])
+
+
+@njit(WORD(BASES, WORD, WORD, WORD), cache=True)
+def clear(bases, cpus, start, words):
+    \"\"\"So many words of every CPU's copy.\"\"\"
+    ctx = context(bases)
+    for cpu in range(cpus):
+        for word in range(words):
+            ops.write_once(ctx, ops.per_cpu(ctx, start + word, cpu), 0)
+    return 0
+"""
+_RUN: Final = """\
+@njit(WORD({types}), cache=True)
+def run_{name}({parameters}):
+    return {name}({arguments})
+"""
+_TASK: Final = """\
+        if which == {index}:
+            now_running(ctx, {number}, {moves})
+            for turn in range({turns}):
+                if begin_turn(ctx) == 0:
+                    break
+                {name}({arguments})
+                end_turn(ctx)
+"""
+_OF_THE_COORDINATOR: Final = """\
+        if which == {index}:
+            now_running(ctx, {number}, 0)
+            for turn in range({turns}):
+                {name}({arguments})
+                ops.quiescent_state(ctx)
+"""
+_OFFLINE: Final = """\
+        if which == {index}:
+            now_running(ctx, {number}, 0)
+            if take_down(ctx, {cpu}) != 0:
+                turn = 0
+                {name}({arguments})
+                ops.quiescent_state(ctx)
+"""
+_LANE: Final = """\
+@njit
+def lane{number}x(ctx, turns):
+    for i in range({count}):
+        which = (turns + i) % {count}
+{contexts}    return 0
+"""
+_INTERRUPT: Final = """\
+        if cpu == {cpu} and comes_now(block, {place}) != 0:
+            now_running(ctx, {number}, 0)
+            turn = 0
+            {name}({arguments})
+"""
+_HANDLER: Final = """\
+@cfunc(WORD(WORD, WORD, WORD, WORD), cache=True)
+def handler(block, _code, _a, _b):
+    ctx = ops.context_of(ops.interrupt_block(block))
+    was_idle = ops.irq_enter(ctx, block)
+    cpu = ops.smp_processor_id(ctx)
+    if cpu >= 0:
+{interrupts}
+    return ops.irq_exit(block, was_idle)
+"""
+_LOOP: Final = """\
+@njit(WORD(BASES, WORD, WORD), cache=True)
+def lane(bases, number, control):
+    ctx = context(bases)
+    if number >= {first_without_unit}:
+        ctx = Context(bases[0], bases[1], {no_unit}, bases[3], bases[4], bases[5])
+    turn = 0
+    while True:
+        ops.idle_enter(ctx)
+        turn = await_round(ctx, control, turn)
+        if turn < 0:
+            return 0
+        go_home(ctx, number)
+        meet(control, {lanes}, number, turn)
+        ops.idle_exit(ctx)
+{dispatch}
+        atomics.store_release(control + ({lane} + number * 8) * 8, turn)
+        ops.ring_doorbell(ctx)
+    return 0
+"""
+
+
+def lane(number: int, control: int) -> Program[None]:  # noqa: ARG001
+    """What a lane's process is told to run: it stands for the compiled `lane` of the image's module."""
+    yield cpu_relax()
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A process and what it runs: contexts by their numbers in the setting."""
+
+    cpu: int | None
+    contexts: tuple[int, ...]
+    interrupts: tuple[int, ...] = ()
+    """What may interrupt these."""
+
+
+def lanes_of(setting: Setting) -> list[Lane]:
+    """A lane for every CPU of the machine, in order, then one for each of the coordinator's contexts."""
+    numbered = list(enumerate(setting.contexts))
+
+    def on(cpu: int, kind: str) -> tuple[int, ...]:
+        return tuple(number for number, spec in numbered if spec.home == cpu and spec.kind == kind)
+
+    on_cpus = [Lane(cpu, on(cpu, "task"), on(cpu, "interrupt")) for cpu in range(setting.cpus)]
+    return on_cpus + [Lane(None, (number,)) for number, spec in numbered if spec.home is None]
+
+
+class LaneImage(Image):
+    """The programs of a setting in one compiled module. Where a process has no ring, an operation is not recorded."""
+
+    def __init__(self, setting: Setting, total: ProgramFunction | None) -> None:
+        self.setting = setting
+        self.lanes = lanes_of(setting)
+        self.working = [number for number, at in enumerate(self.lanes) if at.contexts]
+        """Lanes that have something to do; the others stay idle."""
+        self.interrupted = [number for number, at in enumerate(self.lanes) if at.interrupts]
+        """CPUs that may be interrupted."""
+        self._alone = [program for program in (setting.setup, total) if program is not None]
+        super().__init__([], numbered=[lane], constants=setting.constants, instrumented=True)
+        programs = dict.fromkeys([*self._alone, *(spec.program for spec in setting.contexts)])
+        self._runs: dict[ProgramFunction, str] = {}
+        self._whole = self.together(programs, self._behind)
+
+    @property
+    def texts(self) -> list[str]:
+        """Everything that numba compiles."""
+        return [self._whole]
+
+    @property
+    def callbacks(self) -> list[ProgramFunction]:
+        """What is queued by any of the programs, callbacks of callbacks included."""
+        return [function for function in self._numbered if function is not lane]
+
+    @property
+    def module(self) -> ModuleType:
+        """The compiled module."""
+        return load_compiled(self._whole)
+
+    def compiled(self, function: ProgramFunction) -> Callable[..., int] | None:
+        """`compiled(bases, *arguments)` for a lane, the setup, the check and for callbacks."""
+        entry: Callable[..., int] | None = getattr(self.module, self._runs.get(function, ""), None)
+        return entry
+
+    def _behind(self, name_of: Callable[[ProgramFunction], str]) -> str:
+        texts = [_HELPERS, *(self._run(program, name_of) for program in dict.fromkeys([*self._alone, *self.callbacks]))]
+        self._runs[lane] = "lane"
+        texts += [self._lane(number, name_of) for number in self.working]
+        if self.interrupted:
+            texts.append(_HANDLER.format(interrupts="".join(self._interrupts(name_of))))
+        dispatch = [f"        if number == {number}:\n            lane{number}x(ctx, turn)" for number in self.working]
+        texts.append(
+            _LOOP.format(
+                first_without_unit=self.setting.cpus,
+                no_unit=c.NO_UNIT,
+                lanes=len(self.working),
+                lane=LANE,
+                dispatch="\n".join(dispatch),
+            )
+        )
+        return "\n\n".join(texts)
+
+    def _run(self, program: ProgramFunction, name_of: Callable[[ProgramFunction], str]) -> str:
+        words = [f"word{number}" for number in range(program.__code__.co_argcount)]
+        self._runs[program] = f"run_{name_of(program)}"
+        return _RUN.format(
+            types=", ".join(["BASES", *["WORD"] * len(words)]),
+            name=name_of(program),
+            parameters=", ".join(["bases", *words]),
+            arguments=", ".join(["coordinators(bases)", *words]),
+        )
+
+    def _lane(self, number: int, name_of: Callable[[ProgramFunction], str]) -> str:
+        contexts = []
+        for index, which in enumerate(self.lanes[number].contexts):
+            spec = self.setting.contexts[which]
+            form = _OFFLINE if spec.kind == "offline" else _TASK if spec.cpu is not None else _OF_THE_COORDINATOR
+            fields = {"index": index, "number": which, "moves": spec.migrates, "turns": spec.turns, "cpu": spec.cpu}
+            contexts.append(form.format(name=name_of(spec.program), arguments=_arguments(spec), **fields))
+        return _LANE.format(number=number, count=len(contexts), contexts="".join(contexts))
+
+    def _interrupts(self, name_of: Callable[[ProgramFunction], str]) -> Iterator[str]:
+        for cpu in self.interrupted:
+            for place, which in enumerate(self.lanes[cpu].interrupts):
+                spec = self.setting.contexts[which]
+                name, arguments = name_of(spec.program), _arguments(spec)
+                yield _INTERRUPT.format(cpu=cpu, place=place, number=which, name=name, arguments=arguments)
+
+
+def _arguments(spec: ContextSpec) -> str:
+    given = [str(spec.cpu) if argument == "cpu" else str(argument) for argument in spec.arguments]
+    return ", ".join(["ctx", *given])

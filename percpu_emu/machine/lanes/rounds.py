@@ -1,0 +1,292 @@
+"""Rounds: a machine whose processes are lanes, all let off at the same time, again and again."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+import numpy as np
+
+from percpu_emu.kernel.layout import BOOT, CPU_POSSIBLE_MASK, MASK_WORDS, STATIC, STATIC_WORDS
+from percpu_emu.kernel.profile import KernelProfile
+from percpu_emu.kernel.protocols import PROTOCOLS
+from percpu_emu.lang import context as c
+from percpu_emu.lang.primitives import ProgramFault
+from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS
+from percpu_emu.machine.cpu import Ending
+from percpu_emu.machine.events import EventStream
+from percpu_emu.machine.faults import Fault
+from percpu_emu.machine.lanes.image import GO, LANE, TOKENS, LaneImage, lane
+from percpu_emu.machine.lanes.regions import Regions
+from percpu_emu.machine.machine import Machine, MachineConfig, Trapped
+from percpu_emu.machine.memory import PAGE_WORDS, Topology
+from percpu_emu.machine.recording import CALLBACK, Recorded, Rings
+from percpu_emu.machine.signals import signals
+from percpu_emu.shm import WORD_SIZE
+from percpu_emu.shm.mapping import forbid
+
+MAX_REGIONS: Final = 64
+"""Areas, and objects, that a round may allocate."""
+
+
+class RoundFailed(Exception):
+    """A round did not come to its end: by which check of the model it is to blame, "" if by none, and what happened."""
+
+    def __init__(self, check: str, detail: str) -> None:
+        super().__init__(detail)
+        self.check = check
+        self.detail = detail
+
+
+@dataclass
+class Lanes:
+    """Lanes on a machine of their own; a context manager. A round is `begin`, `run`, any checks, `end`."""
+
+    image: LaneImage
+    profile: KernelProfile
+    nodes: int
+    events: EventStream
+    faults: Sequence[Fault] = ()
+    patience: float = 10.0
+    """Seconds after which a round is given up."""
+    rounds: int = 0
+    _refusals: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        spread = Topology.spread(self.image.setting.cpus, self.nodes).cpus_per_node
+        more = len(self.image.lanes) + 1 - self.image.setting.cpus  # one whose ledger is the coordinator's
+        topology = Topology((*spread[:-1], spread[-1] + more))  # those of the coordinator are CPUs that no mask shows
+        self._percpu: Any = None
+        self._slab: Any = None
+        self._rings = Rings(len(self.image.lanes) + 1 + len(self.image.interrupted))
+        config = MachineConfig(
+            topology,
+            self.profile,
+            PROTOCOLS["patched"],
+            stall_seconds=self.patience,
+            image=self.image,
+            faults=self.faults,
+            traps=True,
+        )
+        try:
+            self.machine = Machine(config, self.events)
+        except BaseException:
+            self._rings.close()
+            raise
+        memory: Any = self.machine.memory
+        self._bases = memory.context(memory.coordinator).bases()
+        areas = min(memory.layout.unit_pages - 1, MAX_REGIONS)
+        try:
+            self._percpu = memory.percpu = Regions("per-CPU area", OBJECT_WORDS, areas, self._places, self._who)
+            self._slab = memory.slab = Regions("object", FIRST_OBJECT, MAX_REGIONS, self._object_places, self._who)
+            forbid(memory.word_address(0), BOOT * WORD_SIZE)  # where NULL, and a field of NULL, points to
+        except BaseException:
+            self._close()
+            raise
+        self._ledgers: dict[int, list[Any]] = {}
+        self._commands: dict[int, int] = {}
+        self._ring_of = {number: number for number in self.image.working} | {memory.coordinator: len(self.image.lanes)}
+        self._noted: set[int] = set()
+
+    def __enter__(self) -> Self:
+        cpus, memory, lanes = self.image.setting.cpus, self.machine.memory, self.image.lanes
+        try:
+            self.machine.__enter__()
+        except BaseException:
+            self._close()
+            raise
+        self._rings.set_context(len(lanes), CALLBACK)
+        memory.blocks[memory.coordinator, c.COORDINATORS_LEDGER] = memory.context(len(lanes)).ledger
+        memory.set_online(range(cpus))
+        memory.blocks[cpus : len(lanes), c.UNIT] = c.NO_UNIT
+        memory.header[c.NR_CPU_IDS] = cpus
+        memory.header[c.TOKENS] = self._rings.word(TOKENS)
+        memory.words[CPU_POSSIBLE_MASK : CPU_POSSIBLE_MASK + MASK_WORDS] = 0
+        memory.words[CPU_POSSIBLE_MASK] = (1 << cpus) - 1
+        self._boot = memory.words[BOOT : STATIC + STATIC_WORDS].copy()
+        self.events.listen(self._hear)
+        for place, cpu in enumerate(self.image.interrupted):
+            memory.blocks[cpu, c.IRQ_HANDLER] = self.image.module.handler.address
+            memory.blocks[cpu, c.IRQ_TABLE] = self._rings.word(GO)
+            self._ring_of[memory.interrupt(cpu)] = len(lanes) + 1 + place
+        for number in self.image.working:
+            self._commands[number] = self.machine.cpus.run(number, lane, number, self._rings.word(0))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.events.ignore(self._hear)
+        signals().publish(self._rings.word(GO), -1)
+        self._close()
+
+    # --- a round
+
+    def begin(self, seed: int, delays: Sequence[int]) -> None:
+        """Run the setup. `delays`: for each working lane, how long it is held up at the start."""
+        self.rounds += 1
+        self._rings.clear()
+        memory = self.machine.memory
+        for number in range(memory.contexts):
+            memory.blocks[number, c.CHANCE] = seed + number * 7919
+        self._rings.words[TOKENS : TOKENS + 8 * self.image.setting.cpus] = 0
+        for number, delay in zip(self.image.working, delays, strict=True):
+            self._rings.words[LANE + number * 8 + 1] = delay
+        setup = self.image.setting.setup
+        if setup is not None:
+            self.machine.execute(setup)
+            self.machine.settle()
+
+    def run(self, *, record: bool, disturb: bool) -> None:
+        """Have all lanes run their contexts, and let everything settle. Raises RoundFailed.
+
+        `record` what they do; have faults `disturb` it.
+        """
+        memory = self.machine.memory
+        for number, ring in self._ring_of.items():
+            memory.blocks[number, c.RECORD] = self._rings.address(ring) if record else 0
+            memory.blocks[number, c.FAULTS] = self.machine.faults.address if disturb else 0
+        deadline = time.monotonic() + self.patience
+        signals().publish(self._rings.word(GO), self.rounds)
+        try:
+            self.machine.wait_for(lambda: self._is_over(deadline))
+            self.machine.settle()
+        except Trapped as error:
+            raise self._ended(memory.coordinator) from error
+        except (ValueError, ProgramFault) as error:
+            raise RoundFailed("double-free", f"a callback asked for what was refused: {error}") from error
+        memory.blocks[memory.coordinator, [c.RECORD, c.FAULTS]] = 0
+
+    def end(self) -> None:
+        """Make everything as it was before the setup."""
+        memory = self.machine.memory
+        for page in self._pages():
+            for ledger in self._ledgers[page]:
+                ledger[:] = 0
+        self._percpu.begin()
+        self._slab.begin()
+        memory.words[BOOT : STATIC + STATIC_WORDS] = self._boot
+        self._clear_area(0)
+
+    # --- what it came to
+
+    def ledgers(self) -> dict[int, int]:
+        """What is entered in the ledgers: counter -> what was added. Freed counters are left out."""
+        memory = self.machine.memory
+        notes = memory.blocks[list(self._ring_of), c.NOTES : c.NOTES + 2 * c.MAX_NOTES : 2]
+        self._noted.update(notes.ravel().tolist())  # for those that come to 0 in all
+        found: dict[int, int] = {}
+        for page in {STATIC // PAGE_WORDS, *(word // PAGE_WORDS for word in self._slab.live)} & self._pages():
+            added = np.sum(self._ledgers[page], axis=0)
+            noted = {counter % PAGE_WORDS for counter in self._noted if counter and counter // PAGE_WORDS == page}
+            found |= {page * PAGE_WORDS + word: int(added[word]) for word in noted | set(added.nonzero()[0].tolist())}
+        return found
+
+    def added_by(self, counter: int) -> dict[str, int]:
+        """Who has entered how much for a counter: by the names of a process's contexts."""
+        page, word = divmod(counter, PAGE_WORDS)
+        amounts = {number: int(ledger[word]) for number, ledger in enumerate(self._ledgers[page]) if ledger[word]}
+        callbacks = len(self.image.lanes)
+        return {"callbacks" if n == callbacks else self._name(n): amount for n, amount in amounts.items()}
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether a program has asked for more memory than there is."""
+        return bool(self._percpu.exhausted or self._slab.exhausted)
+
+    @property
+    def left(self) -> int:
+        """Per-CPU areas and objects that are allocated."""
+        return len(self._percpu.live) + len(self._slab.live)
+
+    def warnings(self) -> list[str]:
+        """The `warn_on`s that have fired."""
+        blocks = self.machine.memory.blocks
+        return [str(self.image.warnings[int(block[c.WARN_SITE])]) for block in blocks[blocks[:, c.WARNINGS] > 0]]
+
+    def marks(self) -> dict[str, int]:
+        """How often each mark was reached, all rounds together."""
+        counts = self.machine.memory.blocks[:, c.MARKS : c.MARKS + c.MAX_MARKS].sum(axis=0)
+        return {name: int(counts[number]) for number, name in enumerate(self.image.marks)}
+
+    def recorded(self) -> tuple[list[Recorded], bool]:
+        """What was recorded of this round, and whether that is all of it."""
+        return self._rings.merged(self.image.sites)
+
+    # --- inside
+
+    def _pages(self) -> set[int]:
+        """Pages of the kernel's memory that may hold counters."""
+        pages = {STATIC // PAGE_WORDS, *(word // PAGE_WORDS for word in self._slab.used)}
+        memory = self.machine.memory
+        for page in pages - self._ledgers.keys():
+            self._ledgers[page] = [memory.ledger_page(number, page) for number in range(len(self.image.lanes) + 1)]
+        return pages
+
+    def _clear_area(self, pointer: int) -> None:
+        self.image.module.clear(self._bases, self.image.setting.cpus, pointer, OBJECT_WORDS)
+
+    def _places(self, word: int) -> list[int]:
+        """Where the pages of a per-CPU area lie."""
+        memory = self.machine.memory
+        return [memory.context(cpu).unit + word * WORD_SIZE for cpu in range(self.image.setting.cpus)]
+
+    def _object_places(self, word: int) -> list[int]:
+        return [self.machine.memory.word_address(word)]
+
+    def _who(self) -> str:
+        """Whoever is asking the coordinator for something, and from where."""
+        return self._whereabouts(self.machine.requester)
+
+    def _whereabouts(self, number: int) -> str:
+        site = self.image.sites[int(self.machine.memory.blocks[number, c.AT]) - 1]
+        who = self._name(number) if number < len(self.image.lanes) else "a callback"
+        return f"{who} at {site}"
+
+    def _close(self) -> None:
+        for regions in (self._percpu, self._slab):
+            if regions is not None:
+                regions.close()
+        try:
+            self.machine.close()
+        finally:
+            self._rings.close()
+
+    def _is_over(self, deadline: float) -> bool:
+        done = self._rings.words[LANE::8]
+        if all(int(done[number]) == self.rounds for number in self._commands):
+            return True
+        online = self.machine.cpus.online
+        for number, command in self._commands.items():
+            if number not in online:
+                raise self._ended(number)
+            if self.machine.cpus.done(number, command):
+                refused = self.machine.memory.blocks[number, c.RESULT + 1] == Ending.REFUSED
+                why = "; ".join(self._refusals) or "a program failed"
+                raise RoundFailed("double-free" if refused and self._refusals else "fault", why)
+        if time.monotonic() > deadline:
+            waiting = [self._name(number) for number in self._commands if done[number] != self.rounds]
+            raise RoundFailed("", f"a round was not over after {self.patience:g} s: {', '.join(waiting)} still ran")
+        return False
+
+    def _ended(self, number: int) -> RoundFailed:
+        """Why a process was ended by an access."""
+        block = self.machine.memory.blocks[number]
+        address, where = int(block[c.TRAP_ADDRESS]), self._whereabouts(number)
+        if not block[c.TRAP_SIGNAL]:
+            return RoundFailed("", f"the process of {where} was killed by somebody else")
+        found = self._percpu.describe(address) or self._slab.describe(address)
+        how = signal.Signals(int(block[c.TRAP_SIGNAL])).name
+        if found is None:
+            return RoundFailed("wild-access", f"{where} touched what is nobody's, NULL or near it ({how})")
+        freed, what = found
+        return RoundFailed("use-after-free" if freed else "wild-access", f"{where} touched {what} ({how})")
+
+    def _name(self, number: int) -> str:
+        contexts, at = self.image.setting.contexts, self.image.lanes[number]
+        return ", ".join(contexts[which].name for which in (*at.contexts, *at.interrupts))
+
+    def _hear(self, event: Any) -> None:
+        if event.kind == "refused":
+            self._refusals.append(str(event.fields["reason"]))
