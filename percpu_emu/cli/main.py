@@ -87,6 +87,9 @@ def run(
         list[str] | None,
         typer.Option(help="A fault at injection points: mod_memcg_state:4=sleep:1ms@25%; `show` lists the points."),
     ] = None,
+    guard: Annotated[
+        bool, typer.Option("--guard", help="Freed per-CPU memory is gone: any access to it traps, and is told.")
+    ] = False,
     chaos: Annotated[bool, typer.Option("--chaos", help="Starve CPUs at random, for short and for long.")] = False,
     seed: Seed = None,
 ) -> None:
@@ -94,6 +97,7 @@ def run(
     overrides = {
         "faults.inject": inject or None,
         "faults.chaos": chaos or None,
+        "machine.guard": guard or None,
         "machine.cpus": cpus,
         "machine.nodes": nodes,
         "machine.kernel": kernel,

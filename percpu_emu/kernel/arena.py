@@ -46,6 +46,10 @@ class Buddy:
                 return page
         return None
 
+    def is_free(self, page: int) -> bool:
+        """Whether a page is part of a free run; page 0, which is never handed out, is not."""
+        return any(page >> order << order in runs for order, runs in enumerate(self._free))
+
     def free(self, page: int, order: int) -> None:
         """Take a run back and join it with its buddy, as long as that one is free too."""
         while (buddy := page ^ 1 << order) in self._free[order]:
@@ -77,6 +81,11 @@ class Arena:
         """Punch the run out of the segment."""
         self.segment.punch(offset, PAGE_SIZE << order)
         self._buddy.free(offset // PAGE_SIZE, order)
+
+    def stray_pages(self) -> list[int]:
+        """Pages that were punched out and came back, because somebody touched them."""
+        touched = (offset // PAGE_SIZE for offset in self.segment.data_pages(0, self.segment.size))
+        return [page for page in touched if self._buddy.is_free(page)]
 
     def zero(self, offset: int, size: int) -> None:
         """Clear `size` bytes of the segment."""

@@ -104,6 +104,7 @@ UNIT: Final = 118  # address of per-CPU offset 0 of the unit of the CPU that it 
 STOPPED_US: Final = 119  # its process has stopped itself, and wants to be continued after so long
 TRAP_SIGNAL: Final = 120  # the access that ended its process: which signal, and the address
 TRAP_ADDRESS: Final = 121
+TRAP_AT: Final = 6  # and AT as it was then
 OWN: Final = 122  # the `Context` that the block belongs to
 RING: Final = 128
 RING_ENTRIES: Final = 960  # (what, argument) each

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import multiprocess
@@ -36,6 +37,15 @@ _OF_A_LIFE: Final = [
 
 class StartFailed(RuntimeError):
     """The operating system refused a CPU process."""
+
+
+@dataclass(frozen=True)
+class Dead:
+    """A CPU whose process has ended: with which exit code, and where it was."""
+
+    cpu: int
+    exitcode: int
+    where: str
 
 
 class CpuProcesses:
@@ -108,18 +118,18 @@ class CpuProcesses:
         doubts = ", ".join(map(str, doubts_of(self._memory, cpu)))
         return f"CPU {cpu}, process {self.pid(cpu)}: {what}" + (f", inside {doubts}" if doubts else "")
 
-    def reap(self) -> list[tuple[int, int]]:
-        """CPUs whose process has ended by itself, with their exit codes; they are not online any more."""
+    def reap(self) -> list[Dead]:
+        """CPUs whose process has ended by itself; they are not online any more."""
         with contextlib.suppress(ChildProcessError):
             if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 return []  # one system call, where asking each of 256 processes takes 3 ms
         ended = [
-            (cpu, process.exitcode)
+            Dead(cpu, process.exitcode, self.whereabouts(cpu))
             for cpu, process in self._processes.items()
             if cpu not in self._leaving and process.exitcode is not None
         ]
-        for cpu, _ in ended:
-            self._forget(cpu)
+        for dead in ended:
+            self._forget(dead.cpu)
         return ended
 
     def signal(self, cpu: int, number: int) -> bool:

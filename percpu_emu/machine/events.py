@@ -35,8 +35,13 @@ class EventStream:
         """Call it no more."""
         self._listeners.remove(listener)
 
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._start
+
     def emit(self, kind: str, **fields: Any) -> None:
         """Tell everyone."""
-        event = Event(kind, time.monotonic() - self._start, fields)
+        event = Event(kind, self.seconds, fields)
         for listener in self._listeners:
             listener(event)

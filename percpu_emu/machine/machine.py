@@ -7,12 +7,13 @@ which is when requests of CPUs are answered, grace periods end, callbacks run an
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Protocol, Self
+from typing import Final, NoReturn, Protocol, Self
 
 from percpu_emu.kernel import css, protocols
 from percpu_emu.kernel.charge import charge_page, charge_slab, uncharge_page, uncharge_slab
@@ -76,7 +77,7 @@ class Attendant(Protocol):
 
 
 class Trapped(RuntimeError):
-    """The coordinator has touched memory that is not there; its control block says with which signal, and where."""
+    """Memory was touched that is not there: by whom, what it was, and who freed it. The machine is of no use then."""
 
 
 class CpuDied(RuntimeError):
@@ -104,6 +105,8 @@ class MachineConfig:
     """Of the chances of faults."""
     traps: bool = False
     """Whether an access of the coordinator to pages that are gone is caught, and raises Trapped."""
+    guard: bool = False
+    """Give every area of per-CPU memory pages of its own, which are gone when it is freed; with `traps`."""
     control_cpu: bool = False
     """Whether a dead CPU's slots are folded by another CPU, as in the kernel, instead of by the coordinator: while
     callbacks run and cgroups go offline."""
@@ -121,12 +124,13 @@ class Machine:
             tuple(config.workers),
             tuple(config.programs),
             tuple(source.program for source in config.interrupts),
-            instrumented=bool(config.faults),
+            instrumented=bool(config.faults) or config.guard,
         )
         for fault in config.faults:
             points_of(fault, self.image.sites)
         self._prepare()
-        self.memory = MachineMemory(config.topology, config.profile.layout(config.topology.cpus_per_node))
+        layout = config.profile.layout(config.topology.cpus_per_node)
+        self.memory = MachineMemory(config.topology, layout, self._who if config.guard else None)
         try:
             self.faults = FaultTable(config.faults, self.image.sites)
         except BaseException:
@@ -144,6 +148,7 @@ class Machine:
         self._reference = Reference(ctx, self.image)
         self._line = DirectLine(self.memory, self._answer_directly)
         self._reap_at = 0.0
+        self._running: ProgramFunction | None = None
         self.stops = Stops(self.memory, self.cpus)
         self.chaos = Chaos(self.cpus, config.chaos) if config.chaos is not None else None
         interrupter = Interrupter(self.memory, self.cpus, config.interrupts)
@@ -155,7 +160,7 @@ class Machine:
         try:
             for cpu in range(self.topology.cpus):
                 self.cpus.start(cpu)
-            if self.config.traps:
+            if self.config.traps or self.config.guard:
                 self._traps = TrapHandler(self.memory.block_address(self.memory.coordinator), self.memory.guarded)
         except BaseException:
             self.close()
@@ -198,13 +203,16 @@ class Machine:
     def execute(self, function: ProgramFunction, *arguments: int) -> int:
         """Run a program in the coordinator: compiled where the image has it, else by the reference engine."""
         compiled = self.image.compiled(function)
+        before, self._running = self._running, function
         try:
             with signals_held():
                 return compiled(self._bases, *arguments) if compiled else self._reference.run(function, *arguments)
         finally:
+            self._running = before
             self._line.reraise()
             if self.memory.blocks[self.memory.coordinator, c.TRAP_SIGNAL]:
-                raise Trapped(f"{function.__name__}, run by the coordinator, touched memory that is not there")
+                at = self._at(c.TRAP_AT)
+                self._trapped(self.memory.coordinator, f"{function.__name__}, run by the coordinator{at}")
 
     @property
     def requester(self) -> int:
@@ -299,14 +307,39 @@ class Machine:
         if now < self._reap_at:
             return
         self._reap_at = now + REAP_SECONDS
-        for cpu, exitcode in self.cpus.reap():
+        for dead in self.cpus.reap():
+            cpu = dead.cpu
+            if self.memory.blocks[cpu, c.TRAP_SIGNAL] and self.config.guard:
+                self._trapped(cpu, dead.where)
             doubts = doubts_of(self.memory, cpu)
             self.doubts += doubts
-            self.events.emit("cpu_died", cpu=cpu, exitcode=exitcode, doubts=[str(doubt) for doubt in doubts])
+            self.events.emit("cpu_died", cpu=cpu, exitcode=dead.exitcode, doubts=[str(doubt) for doubt in doubts])
             self._mail.drain_ring(cpu)
             self._mail.drain_ring(self.memory.interrupt(cpu))
             self.memory.set_online(self.cpus.online)
             self.execute(self.protocol.cpu_dead, cpu)
+
+    # --- the guard
+
+    def _who(self) -> str:
+        """Who is asking for per-CPU memory, or giving it back, and when."""
+        number = self._mail.requester
+        on_cpu = number != self.memory.coordinator
+        program = self._running.__name__ if self._running else "the machine"
+        who = self.cpus.whereabouts(number) if on_cpu else f"{program} on the coordinator{self._at()}"
+        return f"{who}, {self.events.seconds:.3f} s after the start, after grace period {self.rcu.done}"
+
+    def _at(self, word: int = c.AT) -> str:
+        at = int(self.memory.blocks[self.memory.coordinator, word])
+        return f" at {self.image.sites[at - 1]}" if at else ""
+
+    def _trapped(self, number: int, who: str) -> NoReturn:
+        """Tell of an access that trapped, and give up."""
+        block = self.memory.blocks[number]
+        address, name = int(block[c.TRAP_ADDRESS]), signal.Signals(int(block[c.TRAP_SIGNAL])).name
+        what = self.memory.describe(address)
+        self.events.emit("trapped", context=number, signal=name, address=address, who=who, what=what)
+        raise Trapped(f"{who} touched {what} ({name})")
 
     # --- faults
 

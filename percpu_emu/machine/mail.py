@@ -35,7 +35,7 @@ class Mail:
         self._deliver = deliver
         self._services = Services(memory)
         self.requester = memory.coordinator
-        """Whose request is being answered, or was the last to be."""
+        """Whose request is being answered: a CPU's, else the coordinator's own."""
 
     # --- rings
 
@@ -76,11 +76,16 @@ class Mail:
             self._register(code, lambda: over.append(True))
             wait_for(lambda: bool(over))
             return 0
-        self.requester = self._memory.coordinator
         return self._services.answer(code, a, b)
 
     def _answer_request(self, cpu: int) -> None:
         self.requester = cpu
+        try:
+            self._answer(cpu)
+        finally:
+            self.requester = self._memory.coordinator
+
+    def _answer(self, cpu: int) -> None:
         block = self._memory.blocks[cpu]
         code, a, b = block[c.REQUEST_CODE : c.REQUEST_CODE + 3].tolist()
         if code in (c.SYNCHRONIZE_RCU, c.RCU_BARRIER):

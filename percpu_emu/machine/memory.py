@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from percpu_emu.kernel.layout import BOOT, BOOT_ORDER, CPU_ONLINE_MASK, CPU_POSS
 from percpu_emu.kernel.slab import SlabAllocator
 from percpu_emu.lang import context as c
 from percpu_emu.lang.context import Context
-from percpu_emu.percpu import AreaLayout, PerCpuAllocator, SharedPages
+from percpu_emu.percpu import AreaLayout, GuardedPerCpu, PerCpuAllocator, SharedPages
 from percpu_emu.shm import PAGE_SIZE, WORD_SIZE, Segment
 
 PERCPU_CHUNKS: Final = 1024
@@ -44,18 +44,109 @@ class Topology:
         return len(self.cpus_per_node)
 
 
+class PerCpuMemory(Protocol):
+    """The per-CPU memory of a machine: an allocator, and the pages that it hands out."""
+
+    @property
+    def layout(self) -> AreaLayout:
+        """Where each CPU's copy lies."""
+
+    @property
+    def address(self) -> int:
+        """Where percpu pointer 0 of unit 0 lies."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of addresses."""
+
+    @property
+    def words(self) -> npt.NDArray[np.int64]:
+        """All of it. To look where no page is makes one, or traps."""
+
+    @property
+    def balance_pending(self) -> bool:
+        """Whether `balance` is due."""
+
+    @property
+    def nr_populated(self) -> int:
+        """Pages of one unit."""
+
+    @property
+    def percpu_kb(self) -> int:
+        """`Percpu:` of /proc/meminfo, in kB."""
+
+    def alloc(self, size: int, align: int = 8) -> int:
+        """A zeroed area on every CPU: its percpu pointer in bytes."""
+
+    def free(self, p: int) -> None:
+        """Take it back."""
+
+    def balance(self) -> None:
+        """The balance work."""
+
+    def os_pages_expected(self) -> int:
+        """Pages that have to be backed."""
+
+    def held_pages(self) -> int:
+        """Pages that the operating system says are."""
+
+    def stray_pages(self) -> list[str]:
+        """Pages that were taken away and came back, because somebody touched them; for people."""
+
+    def describe(self, address: int) -> str | None:
+        """What an address belongs, or belonged, to, for people; None where it is not in this memory."""
+
+    def close(self) -> None:
+        """Give it back."""
+
+
+class PagedPerCpu(PerCpuAllocator):
+    """The kernel's allocator on shared pages."""
+
+    def __init__(self, layout: AreaLayout) -> None:
+        self._shared = SharedPages(layout, PERCPU_CHUNKS)
+        super().__init__(layout, self._shared)
+        self.address: int = self._shared.segment.address
+        self.size: int = self._shared.segment.size
+        self.words: npt.NDArray[np.int64] = self._shared.segment.words
+
+    def held_pages(self) -> int:
+        """Pages that the operating system says the segment holds."""
+        return self._shared.held_pages()
+
+    def stray_pages(self) -> list[str]:
+        """Pages that hold data and are not populated: somebody has touched them after they were given back."""
+        units = {unit: cpu for cpu, unit in enumerate(self.layout.units)}
+        return [
+            f"page {page} of chunk {chunk}, CPU {units[unit]}" if unit in units else f"a unit of no CPU, chunk {chunk}"
+            for chunk, unit, page in self._shared.touched()
+            if unit not in units or not self.is_populated(chunk, page)
+        ]
+
+    def describe(self, address: int) -> str | None:
+        """Which word of which CPU."""
+        if not self.address <= address < self.address + self.size:
+            return None
+        chunk, inside = divmod(address - self.address, self.layout.chunk_size)
+        return f"byte {inside % self.layout.unit_size} of unit {inside // self.layout.unit_size}, chunk {chunk}"
+
+    def close(self) -> None:
+        """Close the segment."""
+        self._shared.segment.close()
+
+
 class MachineMemory:
     """The segments, each at the same address in every process that is forked later."""
 
-    def __init__(self, topology: Topology, layout: AreaLayout) -> None:
+    def __init__(self, topology: Topology, layout: AreaLayout, guard: Callable[[], str] | None = None) -> None:
+        """`guard`: have areas of per-CPU memory trap once they are freed; it says who is allocating or freeing."""
         self.topology = topology
         self._kernel = Segment("kernel", KERNEL_PAGES * PAGE_SIZE)
         self._control = Segment("control", _whole_pages(c.control_words(self.contexts) * WORD_SIZE))
         self._ledgers = Segment("ledgers", KERNEL_PAGES * PAGE_SIZE * topology.cpus)
-        self._pages = SharedPages(layout, PERCPU_CHUNKS)
-        self.layout = layout
-        self.percpu = PerCpuAllocator(layout, self._pages)
-        arena = Arena(self._kernel)
+        self.percpu: PerCpuMemory = GuardedPerCpu(layout, guard) if guard else PagedPerCpu(layout)
+        self.layout = self.percpu.layout
+        self._arena = arena = Arena(self._kernel)
         if arena.alloc_pages(BOOT_ORDER) != BOOT * WORD_SIZE:
             raise AssertionError("boot data has to be the first thing in the kernel's memory")
         self.slab = SlabAllocator(arena, topology.cpus)
@@ -88,7 +179,7 @@ class MachineMemory:
         """What the programs of a CPU, of the coordinator, or of a CPU's interrupts are given."""
         cpu = number if number < self.topology.cpus else number - self.interrupt(0)
         is_cpu = cpu >= 0
-        percpu = self._pages.segment.address
+        percpu = self.percpu.address
         return Context(
             memory=self._kernel.address,
             percpu=percpu,
@@ -109,14 +200,21 @@ class MachineMemory:
     @property
     def guarded(self) -> range:
         """Addresses of the kernel's memory and the per-CPU areas together; what lies between is nobody's."""
-        segments = (self._kernel, self._pages.segment)
+        segments = (self._kernel, self.percpu)
         return range(min(s.address for s in segments), max(s.address + s.size for s in segments))
+
+    def describe(self, address: int) -> str:
+        """What lies at an address, for people."""
+        if found := self.percpu.describe(address):
+            return found
+        if 0 <= address - self._kernel.address < self._kernel.size:
+            return f"word {(address - self._kernel.address) // WORD_SIZE:#x} of the kernel's memory"
+        return f"address {address:#x}, which is nobody's"
 
     def slots(self, pointer: int, words: int) -> npt.NDArray[np.int64]:
         """Every CPU's copy of `words` words at a per-CPU pointer: an array of shape (CPUs, words)."""
-        segment = self._pages.segment
         starts = [pointer + self.layout.unit_offset(cpu) // WORD_SIZE for cpu in range(self.topology.cpus)]
-        return np.stack([segment.words[start : start + words] for start in starts])
+        return np.stack([self.percpu.words[start : start + words] for start in starts])
 
     def ledger_pages(self, page: int) -> dict[int, npt.NDArray[np.int64]]:
         """For one page of the kernel's memory, the ledger pages that exist: CPU -> its words. Nothing is allocated."""
@@ -138,13 +236,18 @@ class MachineMemory:
 
     def held_pages(self) -> dict[str, int]:
         """Pages that the operating system says each segment holds."""
-        segments = (self._kernel, self._pages.segment, self._control, self._ledgers)
-        return {segment.name: segment.held_pages() for segment in segments}
+        segments = (self._kernel, self._control, self._ledgers)
+        return {segment.name: segment.held_pages() for segment in segments} | {"percpu": self.percpu.held_pages()}
+
+    def stray_pages(self) -> list[str]:
+        """Pages that were given back to the operating system and are there again: somebody has touched them."""
+        kernels = [f"page {page} of the kernel's memory" for page in self._arena.stray_pages()]
+        return kernels + [f"per-CPU memory: {page}" for page in self.percpu.stray_pages()]
 
     def close(self) -> None:
         """Close the descriptors; the memory is gone when the last process is."""
-        for segment in (self._kernel, self._pages.segment, self._control, self._ledgers):
-            segment.close()
+        for memory in (self._kernel, self.percpu, self._control, self._ledgers):
+            memory.close()
 
     def _boot(self) -> None:
         topology = self.topology

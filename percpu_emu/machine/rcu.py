@@ -40,6 +40,11 @@ class Rcu:
         """Seconds that each grace period took."""
 
     @property
+    def done(self) -> int:
+        """Number of the last grace period that is over."""
+        return int(self._memory.header[c.GP_DONE])
+
+    @property
     def in_progress(self) -> bool:
         """Whether a grace period is being waited for."""
         return self._sequence != 0

@@ -34,6 +34,7 @@ def on_trap(number, info, context):
     address = atomics.read_once(info + 16)
     if atomics.read_once(block + c.TRAP_SIGNAL * 8) == 0:
         atomics.write_once(block + c.TRAP_ADDRESS * 8, address)
+        atomics.write_once(block + c.TRAP_AT * 8, atomics.read_once(block + c.AT * 8))
         atomics.write_once(block + c.TRAP_SIGNAL * 8, number)
     if atomics.read_once(stack + 8) <= address < atomics.read_once(stack + 16):
         syscalls.map_zeroes(address & -{PAGE_SIZE}, {PAGE_SIZE})

@@ -1,6 +1,7 @@
 """The per-CPU allocator of the emulated kernel: layout of units, areas, pages behind them, and the accounting."""
 
 from percpu_emu.percpu.allocator import NULL, BadFree, PerCpuAllocator, PerCpuExhausted
+from percpu_emu.percpu.guarded import GuardedPerCpu
 from percpu_emu.percpu.layout import AreaLayout
 from percpu_emu.percpu.pages import CountedPages, PageStore, SharedPages
 
@@ -9,6 +10,7 @@ __all__ = [
     "AreaLayout",
     "BadFree",
     "CountedPages",
+    "GuardedPerCpu",
     "PageStore",
     "PerCpuAllocator",
     "PerCpuExhausted",

@@ -91,6 +91,10 @@ class PerCpuAllocator:
         self._atomic_alloc_failed = False
         top_up(self._chunks, wanted)
 
+    def is_populated(self, chunk: int, page: int) -> bool:
+        """Whether a page of a chunk is backed, in the units of possible CPUs."""
+        return self._chunks.is_populated(chunk, page)
+
     @property
     def nr_populated(self) -> int:
         """Populated pages of one unit, over all chunks (`pcpu_nr_populated`)."""

@@ -52,6 +52,12 @@ class Chunks:
             return self._first
         return self.reserved if p >= self.layout.static_size else None
 
+    def is_populated(self, index: int, page: int) -> bool:
+        """Whether a page of the chunk at that index is backed."""
+        if index == 0:
+            return page < self.layout.boot_pages
+        return index in self._made and bool(self._made[index].populated >> page & 1)
+
     def create(self) -> Chunk | None:
         """A wholly free chunk without a page, at the lowest place not in use; None if the store has no place left."""
         index = next(index for index in count(1) if index not in self._made)

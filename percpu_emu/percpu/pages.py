@@ -71,6 +71,13 @@ class SharedPages:
         """Pages that the operating system says the segment holds."""
         return self.segment.held_pages()
 
+    def touched(self) -> Iterator[tuple[int, int, int]]:
+        """Chunk, unit and page of every page that was read or written since it was populated, or after it was not."""
+        chunk_size, unit_size = self._layout.chunk_size, self._layout.unit_size
+        for offset in self.segment.data_pages(0, self.segment.size):
+            chunk, inside = divmod(offset, chunk_size)
+            yield chunk, inside // unit_size, inside % unit_size // PAGE_SIZE
+
     def _runs(self, chunk: int, page: int) -> Iterator[int]:
         base = chunk * self._layout.chunk_size + page * PAGE_SIZE
         return (base + self._layout.unit_offset(cpu) for cpu in range(self._layout.nr_cpus))

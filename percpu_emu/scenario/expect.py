@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from percpu_emu.scenario.load import Loaded
     from percpu_emu.scenario.schema import Expectation, Scenario
 
-SIZE_KEYS = frozenset({"machine.cpus", "machine.nodes", "machine.kernel", "cgroups", "protocols"})
+SIZE_KEYS = frozenset({"machine.cpus", "machine.nodes", "machine.kernel", "machine.guard", "cgroups", "protocols"})
 """Keys whose change makes the scenario's expected figures meaningless."""
 
 

@@ -32,6 +32,8 @@ class Meter:
         self._worked_since = time.monotonic()
         self._worked_seconds = 0.0
         self.readings: dict[str, dict[str, int]] = {}
+        self.stray: list[str] = []
+        """Pages that came back after they were given back to the operating system, at any reading."""
         self.pages: list[tuple[str, int, int]] = []
         """At each reading: its name, pages that the OS should hold for per-CPU memory, and pages that it does hold."""
 
@@ -49,6 +51,7 @@ class Meter:
         }
         self.readings[name] = reading
         self.pages.append((name, memory.percpu.os_pages_expected(), held))
+        self.stray += [page for page in memory.stray_pages() if page not in self.stray]
         self._machine.events.emit("reading", name=name, **reading)
 
     def count(self, what: str) -> None:

@@ -12,6 +12,7 @@ from percpu_emu.lang import context as c
 from percpu_emu.machine import CgroupTree, CpuDied, Event, EventStream, Machine, MachineConfig, Topology
 from percpu_emu.machine.faults import parse_fault
 from percpu_emu.machine.interrupts import Interrupts
+from percpu_emu.machine.machine import Trapped
 from percpu_emu.scenario.actions import Shell
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.figures import Meter
@@ -20,6 +21,7 @@ from percpu_emu.scenario.schema import ProtocolName
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
 
 MOST_NOTES: Final = 20
+_UNTOUCHED: Final = "no access to freed memory"
 
 
 @dataclass
@@ -77,6 +79,7 @@ def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream) -> _O
         chaos=scenario.seed if scenario.faults.chaos else None,
         seed=scenario.seed,
         control_cpu=scenario.machine.control_cpu,
+        guard=scenario.machine.guard,
     )
     refusals: list[str] = []
     with Machine(config, events) as machine, _listening(events, "refused", refusals):
@@ -84,13 +87,16 @@ def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream) -> _O
         tree.table.resize(scenario.table)
         meter = Meter(scenario, machine, tree, scenario.letter.get(name))
         meter.start_workers(machine.cpus.online)
-        cut_short = _run_steps(Shell(scenario, machine, tree, meter))
-        meter.stop_workers()
-        machine.settle()
-        tree.audit_all()
-        tree.table.clear()
-        machine.settle()
-        meter.read("end")
+        try:
+            cut_short = _run_steps(Shell(scenario, machine, tree, meter))
+            meter.stop_workers()
+            machine.settle()
+            tree.audit_all()
+            tree.table.clear()
+            machine.settle()
+            meter.read("end")
+        except Trapped as trap:
+            return _Outcome(meter.figures(), [Check(_UNTOUCHED, False, str(trap))], _notes(machine, tree), None)
         return _Outcome(meter.figures(), _checks(machine, tree, meter, refusals), _notes(machine, tree), cut_short)
 
 
@@ -134,9 +140,14 @@ def _checks(machine: Machine, tree: CgroupTree, meter: Meter, refusals: list[str
     return [
         Check("nothing lost, nothing doubled", not audit.imbalances, lost or ledger),
         Check("the operating system holds the pages of Percpu", not apart, "; ".join(apart) or _pages_detail(machine)),
+        Check(_UNTOUCHED, not meter.stray, "; ".join(meter.stray[:5]) or _untouched(machine)),
         Check("no kernel warning", not warnings, "; ".join(warnings) or "no WARN_ON fired"),
         Check("no request refused", not refusals, "; ".join(refusals[:5]) or "no double or wild free"),
     ]
+
+
+def _untouched(machine: Machine) -> str:
+    return "any access would have trapped" if machine.config.guard else "no page that was given back came back"
 
 
 def _pages_detail(machine: Machine) -> str:

@@ -50,6 +50,7 @@ class MachinePart(Part):
     nodes: int = Field(default=1, ge=1, le=64, description="NUMA nodes, over which the CPUs are spread evenly")
     kernel: str = Field(default="linux-5.0-mmotm", description="kernel profile: structure sizes and boot figures")
     stall_seconds: float = Field(default=21.0, gt=0, le=3600, description="RCU stall warning after so long")
+    guard: bool = Field(default=False, description="per-CPU memory that is freed is gone: any access to it traps")
     control_cpu: bool = Field(
         default=False,
         description="a dead CPU's slots are folded by another CPU, while callbacks run; else by the coordinator",

@@ -40,14 +40,24 @@ class Rig:
 def make_machine() -> Iterator[MakeMachine]:
     with ExitStack() as stack:
 
-        def make(cpus: int = 2, nodes: int = 1, protocol: Any = "patched", stall_seconds: float = 21.0) -> Rig:
+        def make(
+            cpus: int = 2, nodes: int = 1, protocol: Any = "patched", stall_seconds: float = 21.0, **more: Any
+        ) -> Rig:
             seen: list[Event] = []
             events = EventStream()
             events.listen(seen.append)
             chosen = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
             profile = load_profile("linux-5.0-mmotm")
             topology = Topology.spread(cpus, nodes)
-            config = MachineConfig(topology, profile, chosen, programs.WORKERS, stall_seconds, programs.PROGRAMS)
+            config = MachineConfig(
+                topology,
+                profile,
+                chosen,
+                more.pop("workers", programs.WORKERS),
+                stall_seconds,
+                programs.PROGRAMS,
+                **more,
+            )
             return Rig(stack.enter_context(Machine(config, events)), seen)
 
         yield make

@@ -114,6 +114,32 @@ def exact_state(memcg: int) -> Program[int]:
     return (yield from memcg_page_state_exact(memcg, Item.MEMCG_CACHE))
 
 
+def keep_slots_free(memcg: int) -> Program[None]:
+    """Broken: at offline the slots are freed, and the pointer to them stays."""
+    yield free_percpu((yield read_once(memcg + VMSTATS_PERCPU)))
+
+
+def nothing(memcg: int) -> Program[None]:
+    """What a broken protocol does where a right one does something."""
+    yield read_once(memcg)
+
+
+def read_own_slot(pointer: int) -> Program[int]:
+    return (yield this_cpu_read(pointer))
+
+
+def write_own_slot(pointer: int, value: int) -> Program[None]:
+    yield this_cpu_write(pointer, value)
+
+
+def allocate(size: int) -> Program[int]:
+    return (yield alloc_percpu(size, 8))
+
+
+def free(pointer: int) -> Program[None]:
+    yield free_percpu(pointer)
+
+
 WORKERS = (charge, forgetful)
 PROGRAMS = (
     answer,
@@ -129,4 +155,8 @@ PROGRAMS = (
     warn,
     shown_state,
     exact_state,
+    read_own_slot,
+    write_own_slot,
+    allocate,
+    free,
 )

@@ -239,8 +239,8 @@ class Lanes:
         """Whoever is asking the coordinator for something, and from where."""
         return self._whereabouts(self.machine.requester)
 
-    def _whereabouts(self, number: int) -> str:
-        site = self.image.sites[int(self.machine.memory.blocks[number, c.AT]) - 1]
+    def _whereabouts(self, number: int, word: int = c.AT) -> str:
+        site = self.image.sites[int(self.machine.memory.blocks[number, word]) - 1]
         who = self._name(number) if number < len(self.image.lanes) else "a callback"
         return f"{who} at {site}"
 
@@ -273,7 +273,7 @@ class Lanes:
     def _ended(self, number: int) -> RoundFailed:
         """Why a process was ended by an access."""
         block = self.machine.memory.blocks[number]
-        address, where = int(block[c.TRAP_ADDRESS]), self._whereabouts(number)
+        address, where = int(block[c.TRAP_ADDRESS]), self._whereabouts(number, c.TRAP_AT)
         if not block[c.TRAP_SIGNAL]:
             return RoundFailed("", f"the process of {where} was killed by somebody else")
         found = self._percpu.describe(address) or self._slab.describe(address)
