@@ -15,9 +15,11 @@ from percpu_emu.report.explored import counterexample_of, print_counterexample, 
 from percpu_emu.report.result import Report, ReportedCheck
 from percpu_emu.report.tables import checks_table
 from percpu_emu.report.terminal import LiveProgress, print_report
+from percpu_emu.report.torture import print_torture
 from percpu_emu.scenario.load import Loaded, ScenarioError, load
 from percpu_emu.scenario.run import RunResult, run_scenario
 from percpu_emu.scenario.stress import StressResult, stress_scenario
+from percpu_emu.scenario.torture import run_torture
 from percpu_emu.scenario.verdict import EXIT_CODES, Check
 
 
@@ -44,6 +46,8 @@ def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_
     report = _stress_report(result, seconds) if isinstance(result, StressResult) else _report(result, seconds)
     if as_json:
         sys.stdout.write(report.model_dump_json() + "\n")
+    elif loaded.scenario.torture:
+        print_torture(Console(), report)
     elif stressed:
         _print_stress(Console(), report, loaded)
     else:
@@ -52,6 +56,8 @@ def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_
 
 
 def _run(loaded: Loaded, events: EventStream, *, record: bool) -> RunResult | StressResult:
+    if loaded.scenario.torture:
+        return run_torture(loaded, events)
     if loaded.scenario.steps:
         return run_scenario(loaded, events)
     return stress_scenario(loaded, events, record=record)

@@ -101,6 +101,11 @@ class CpuProcesses:
             raise ValueError(f"{function.__name__} is not in this machine's image: a CPU could not find it")
         return self.command(cpu, Command.RUN, self._image.number(function), *arguments)
 
+    def is_ready(self, cpu: int) -> bool:
+        """Whether a CPU has taken its last command: another one would take that one's place, in part or as a whole."""
+        block = self._memory.blocks[cpu]
+        return bool(block[c.DONE] == block[c.COMMAND])
+
     def done(self, cpu: int, number: int) -> bool:
         """Whether a CPU has finished that command."""
         return int(self._memory.blocks[cpu, c.DONE]) >= number

@@ -107,6 +107,7 @@ class MachineConfig:
     """Whether an access of the coordinator to pages that are gone is caught, and raises Trapped."""
     guard: bool = False
     """Give every area of per-CPU memory pages of its own, which are gone when it is freed; with `traps`."""
+    rcu: type[Rcu] = Rcu
     control_cpu: bool = False
     """Whether a dead CPU's slots are folded by another CPU, as in the kernel, instead of by the coordinator: while
     callbacks run and cgroups go offline."""
@@ -137,7 +138,7 @@ class Machine:
             self.memory.close()
             raise
         self.cpus = CpuProcesses(self.memory, self.image, config.interrupts)
-        self.rcu = Rcu(self.memory, self.events, config.stall_seconds, self.cpus.whereabouts)
+        self.rcu = config.rcu(self.memory, self.events, config.stall_seconds, self.cpus.whereabouts)
         self.before: dict[ProgramFunction, Hook] = {}
         self.after: dict[ProgramFunction, Hook] = {}
         self.doubts: list[Doubt] = []
@@ -221,6 +222,7 @@ class Machine:
 
     def run_on(self, cpu: int, function: ProgramFunction, *arguments: int) -> int:
         """Have a CPU run a program once, between two turns of its worker; its result."""
+        self.wait_for(lambda: self.cpus.is_ready(cpu) or cpu not in self.cpus.online)
         if cpu not in self.cpus.online:
             raise CpuDied(f"CPU {cpu} is offline: it cannot run {function.__name__}")
         number = self.cpus.run(cpu, function, *arguments)

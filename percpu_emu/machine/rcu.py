@@ -70,10 +70,7 @@ class Rcu:
     def advance(self, looks: int = 1) -> bool:
         """Begin or end a grace period where that is due; whether anything changed."""
         if self._sequence:
-            awaited = signals().awaited_cpu(
-                self._memory.header_address, self._memory.topology.cpus, self._sequence, looks
-            )
-            if awaited >= 0:
+            if self._awaited(looks):
                 self._warn_if_stalled()
                 return False
             self._end()
@@ -94,6 +91,11 @@ class Rcu:
         """CPUs that the grace period in progress still waits for."""
         seen = self._memory.blocks[: self._memory.topology.cpus, c.QUIESCENT]
         return [cpu for cpu, value in enumerate(seen.tolist()) if value != 0 and value < self._sequence]
+
+    def _awaited(self, looks: int) -> bool:
+        """Whether the grace period in progress still waits for a CPU."""
+        cpus = self._memory.topology.cpus
+        return bool(signals().awaited_cpu(self._memory.header_address, cpus, self._sequence, looks) >= 0)
 
     def _begin(self) -> None:
         self._waiting, self._queued = self._queued, []
@@ -116,3 +118,10 @@ class Rcu:
         cpus = self.holdouts()
         where = [self._whereabouts(cpu) for cpu in cpus]
         self._events.emit("rcu_stall", cpus=cpus, waited=now - self._began, grace_period=self._sequence, where=where)
+
+
+class NoGracePeriod(Rcu):
+    """Broken on purpose: its grace periods wait for nobody. A check of RCU that lets it pass checks nothing."""
+
+    def _awaited(self, looks: int) -> bool:  # noqa: ARG002
+        return False

@@ -87,6 +87,16 @@ class FaultsPart(Part):
     revive: bool = Field(default=True, description="bring CPUs that were killed up again")
 
 
+class TorturePart(Part):
+    """RCU under torture instead of steps: one CPU writes, some wait for grace periods, all others read."""
+
+    fakewriters: int = Field(default=1, ge=0, le=64, description="CPUs that wait for grace periods, for nothing")
+    stutter: float = Field(default=0.5, ge=0, le=3600, description="seconds of work between two pauses; 0: no pause")
+    barrier_callbacks: int = Field(default=4, ge=1, le=512, description="posted before each rcu_barrier")
+    interrupts: float = Field(default=1000.0, ge=0, le=100_000, description="readers in interrupts, a second and CPU")
+    broken: bool = Field(default=False, description="grace periods wait for nobody: the torture has to notice")
+
+
 class WorkerPart(Part):
     """A program that CPUs run turn after turn, on the cgroups of the table."""
 
@@ -287,13 +297,18 @@ class Scenario(Part):
     faults: FaultsPart = FaultsPart()
     steps: list[Step] = Field(default=[], description="for `run`")
     explore: ExplorePart | None = Field(default=None, description="for `explore`")
+    torture: TorturePart | None = Field(default=None, description="for `run`, instead of steps")
     letter: dict[ProtocolName, Letter] = {}
     expect: list[Expectation] = []
 
     @model_validator(mode="after")
     def _is_for_something(self) -> Self:
-        if not self.steps and self.explore is None:
-            raise ValueError("neither steps (for `run`) nor a table explore (for `explore`) is given")
+        if not self.steps and self.explore is None and self.torture is None:
+            raise ValueError("neither steps nor torture (for `run`) nor a table explore (for `explore`) is given")
+        if self.torture is not None and (self.steps or self.workers or self.interrupts):
+            raise ValueError("a table torture brings its own programs: it stands alone, without steps and workers")
+        if self.torture is not None and self.machine.cpus < self.torture.fakewriters + 2:
+            raise ValueError(f"torture: {self.torture.fakewriters} fake writers, a writer and a reader need more CPUs")
         return self
 
     @model_validator(mode="after")

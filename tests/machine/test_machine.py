@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from typing import Any
 
@@ -47,6 +48,29 @@ def test_a_working_cpu_does_a_program_between_two_turns(make_machine: MakeMachin
     turns = int(rig.machine.memory.blocks[1, c.TURN])
     rig.machine.wait_for(lambda: rig.machine.memory.blocks[1, c.TURN] > turns)
     assert rig.machine.memory.blocks[1, c.TURN] > turns
+
+
+class _Continue:
+    """Continues a stopped process the first time that the coordinator looks round."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+
+    def attend(self, _: float) -> None:
+        os.kill(self._pid, signal.SIGCONT)
+
+
+def test_a_program_for_a_cpu_that_has_not_taken_its_last_command_yet_waits(make_machine: MakeMachine) -> None:
+    """It took that command's place: a CPU ran the program twice, or never began to work."""
+    rig = make_machine()
+    rig.tree.table.add(rig.tree.mkdir("a"))
+    pid = rig.machine.cpus.pid(1)
+    os.kill(pid, signal.SIGSTOP)
+    rig.machine.set_working(1, 0, rig.tree.table.pointer, 100, 0)
+    rig.machine._attendants.append(_Continue(pid))
+    assert rig.run(programs.answer, 7, 7, cpu=1) == 10707
+    turns = int(rig.machine.memory.blocks[1, c.TURN])
+    rig.machine.wait_for(lambda: rig.machine.memory.blocks[1, c.TURN] > turns)
 
 
 def test_an_offline_cpu_has_no_process_and_an_online_one_a_new_one(make_machine: MakeMachine) -> None:

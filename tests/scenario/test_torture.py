@@ -1,0 +1,127 @@
+"""RCU under torture, and a reader that stays in its section."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from percpu_emu.cli.main import app
+from percpu_emu.kernel import rcutorture
+from percpu_emu.lang.ops import Program, rcu_assign_pointer, write_once
+from percpu_emu.machine import Event, EventStream
+from percpu_emu.machine.rcu import Rcu
+from percpu_emu.report.torture import torture_lines
+from percpu_emu.scenario import torture as torture_module
+from percpu_emu.scenario.load import ScenarioError, load
+from percpu_emu.scenario.run import RunResult, run_scenario
+from percpu_emu.scenario.torture import run_torture
+
+pytestmark = pytest.mark.timeout(240)  # the first run compiles its programs
+
+
+def torture(name: str = "rcu-torture", seconds: float = 1.5) -> RunResult:
+    return run_torture(load(name, {"seconds": seconds}), EventStream())
+
+
+def wrong(result: RunResult) -> list[str]:
+    return [check.name for check in result.checks if not check.ok]
+
+
+def test_readers_outlive_no_grace_period_and_everything_was_tried() -> None:
+    result = torture()
+    assert (result.verdict, wrong(result)) == ("pass", [])
+    figures = result.figures
+    assert figures["reader_pipe"][0] > 0
+    assert figures["reader_pipe"][1] > 0
+    assert figures["interrupts"] > 0
+    assert figures["stutters"] > 0
+    stages = figures["free_block_circulation"]
+    assert stages[0] == stages[9] == figures["versions"] - 1, "every element that was replaced went down the whole pipe"
+    assert not any(line.startswith("!!!") for line in torture_lines(figures))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_grace_periods_that_wait_for_nobody_are_caught(seed: int) -> None:
+    result = run_torture(load("rcu-torture-broken", {"seconds": 1.5, "seed": seed}), EventStream())
+    assert result.verdict == "fail"
+    assert "no reader outlived a grace period" in wrong(result)
+    assert any(line.startswith("!!! Reader Pipe: ") for line in torture_lines(result.figures))
+
+
+def test_a_barrier_that_returns_too_early_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def at_once(_: Rcu, callback: Callable[[], None]) -> None:
+        callback()
+
+    monkeypatch.setattr(Rcu, "barrier", at_once)
+    result = torture()
+    assert wrong(result) == ["rcu_barrier waits for every callback"]
+    assert result.figures["rtbe"] > 0
+
+
+def forgetful_writer(torture: int, turn: int) -> Program[None]:  # noqa: ARG001
+    """Broken: it publishes what it has not prepared."""
+    new = yield from rcutorture.take_free(torture)
+    if new:
+        yield write_once(new + rcutorture.AGE, 0)
+        yield rcu_assign_pointer(torture + rcutorture.CURRENT, new)
+
+
+def test_an_unprepared_element_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = [forgetful_writer, rcutorture.torture_fakewriter, rcutorture.torture_reader]
+    monkeypatch.setattr(torture_module, "_WORKERS", workers)
+    result = torture()
+    assert (result.verdict, wrong(result)) == ("fail", ["no reader saw an element taken back"])
+    assert next(torture_lines(result.figures)).startswith("!!! ")
+
+
+def test_a_torture_in_which_nothing_happened_is_no_pass() -> None:
+    result = torture(seconds=0.001)
+    if result.figures["reader_pipe"][1] == 0:
+        assert result.verdict == "inconclusive"
+        assert result.notes[-1].startswith("nothing is shown: no ")
+
+
+def test_the_command_prints_what_rcutorture_prints() -> None:
+    result = CliRunner().invoke(app, ["run", "rcu-torture-broken", "--seconds", "1.5"])
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("rcu-torture-broken: --- start of test: cpus=8 torture_type=no grace period")
+    assert lines[-1] == "FAILURE"
+    asked = CliRunner().invoke(app, ["run", "rcu-torture", "--seconds", "1.5", "--json"])
+    assert json.loads(asked.stdout)["figures"]["rtbe"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[torture]\nfakewriters = 7\n", "7 fake writers, a writer and a reader need more CPUs"),
+        ('[torture]\n[[workers]]\nprogram = "charge"\n', "it stands alone, without steps and workers"),
+    ],
+)
+def test_a_wrong_torture_is_refused(tmp_path: Any, text: str, problem: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'name = "mine"\nsummary = "mine"\n[machine]\ncpus = 8\n{text}')
+    with pytest.raises(ScenarioError, match=problem):
+        load(str(file))
+
+
+def test_a_reader_that_stays_is_named_again_and_again_and_nothing_is_freed_meanwhile() -> None:
+    seen: list[Event] = []
+    events = EventStream()
+    events.listen(seen.append)
+    result = run_scenario(load("rcu-stall"), events)
+    assert (result.verdict, wrong(result)) == ("pass", [])
+    stalls = [event for event in seen if event.kind == "rcu_stall"]
+    [released] = [event.seconds for event in seen if event.kind == "released"]
+    assert len(stalls) >= 2
+    for stall in stalls:
+        assert stall.seconds < released
+        [where] = stall.fields["where"]
+        assert "of charge, at __mod_memcg_state:3 (line " in where
+        assert "inside CPU " in where
+    waits = [stall.fields["waited"] for stall in stalls]
+    assert waits == sorted(waits)
