@@ -78,6 +78,7 @@ def run(
     nodes: Annotated[int | None, typer.Option(help="NUMA nodes.")] = None,
     cgroups: Annotated[int | None, typer.Option(help="How many cgroups the scenario makes.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Length of what runs for a time.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="The same in minutes.")] = None,
     kernel: Annotated[str | None, typer.Option(help="Kernel profile, by name or path.")] = None,
     protocol: Annotated[list[str] | None, typer.Option(help="Run under this protocol only; may be repeated.")] = None,
     record: Annotated[
@@ -102,7 +103,7 @@ def run(
         "machine.nodes": nodes,
         "machine.kernel": kernel,
         "cgroups": cgroups,
-        "seconds": seconds,
+        "seconds": seconds if minutes is None else minutes * 60,
         "protocols": protocol or None,
         "seed": seed,
     }

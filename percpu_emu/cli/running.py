@@ -40,6 +40,8 @@ def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_
     events = EventStream()
     with LiveProgress(errors, logger) as progress:
         events.listen(progress)
+        if loaded.scenario.faults.inject or loaded.scenario.faults.chaos:
+            logger.info(f"random choices begin at --seed {loaded.scenario.seed}")
         result = _run(loaded, events, record=record)
     stressed = isinstance(result, StressResult)
     seconds = time.monotonic() - start

@@ -149,9 +149,9 @@ class CgroupTree:
 
     def uncharge(self, pin: Pin, cpu: int) -> None:
         """Have a CPU let go of a charged object; it may be another CPU than charged it."""
-        pin.cgroup.pins.remove(pin)
         what, nid = PIN_KINDS[pin.kind], self._machine.memory.layout.node_of(pin.cpu)
         self._machine.run_on(cpu, what.uncharge, pin.cgroup.memcg, nid, *what.arguments)
+        pin.cgroup.pins.remove(pin)
 
     def living(self) -> Iterator[Cgroup]:
         """Every cgroup that is not freed yet, dying ones too, in no particular order."""

@@ -181,7 +181,7 @@ class Machine:
         own = self.config.image
         programs = [*_AT_START, *_RELEASES, *self.config.workers]
         programs += [source.program for source in self.config.interrupts]
-        if self.config.control_cpu or any(fault.kind == "kill" for fault in self.config.faults):
+        if self.config.control_cpu or self.may_kill:
             programs.append(self.protocol.cpu_dead)
         texts = [SIGNALS_TEXT, TRAPS_TEXT, performer_text(), *(own.texts if own else map(self.image.text, programs))]
         texts += [INTERRUPTS_TEXT] if self.config.interrupts else []
@@ -320,6 +320,15 @@ class Machine:
             self._mail.drain_ring(self.memory.interrupt(cpu))
             self.memory.set_online(self.cpus.online)
             self.execute(self.protocol.cpu_dead, cpu)
+
+    @property
+    def may_kill(self) -> bool:
+        """Whether a fault kills CPUs."""
+        return any(fault.kind == "kill" for fault in self.config.faults)
+
+    def attend(self, attendant: Attendant) -> None:
+        """Have it called from now on each time that the coordinator looks round."""
+        self._attendants.append(attendant)
 
     # --- the guard
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Callback: TypeAlias = Callable[[], None]
 
 BATCH: Final = 10  # blimit: callbacks run in one go, so that requests of CPUs are answered in between
+KEPT: Final = 100_000  # of grace periods, for their median
 NO_LIMIT_ABOVE: Final = 10_000  # qhimark: with more than so many ready, all are run
 
 
@@ -36,8 +37,11 @@ class Rcu:
         self._sequence = 0  # of the grace period in progress, 0 for none
         self._began = 0.0
         self._warn_at = 0.0
-        self.latencies: list[float] = []
-        """Seconds that each grace period took."""
+        self.latencies: deque[float] = deque(maxlen=KEPT)
+        """Seconds that each of the last grace periods took."""
+        self.ended = 0
+        """How many there were."""
+        self.longest = 0.0
 
     @property
     def done(self) -> int:
@@ -104,7 +108,10 @@ class Rcu:
         self._sequence = signals().begin_grace_period(self._memory.header_address)
 
     def _end(self) -> None:
-        self.latencies.append(time.monotonic() - self._began)
+        took = time.monotonic() - self._began
+        self.latencies.append(took)
+        self.longest = max(self.longest, took)
+        self.ended += 1
         signals().end_grace_period(self._memory.header_address, self._sequence)
         self._ready.extend(self._waiting)
         self._waiting = []

@@ -69,6 +69,10 @@ class LiveProgress:
         doubt = f"in doubt: {'; '.join(doubts)}" if doubts else "no update was in flight"
         self._log.warning(f"CPU {cpu}'s process was {how}; its slots are flushed, {doubt}")
 
+    def _on_minute(self, minute: int, memory_mb: float, **counted: int) -> None:
+        so_far = ", ".join(f"{name} {count}" for name, count in counted.items())
+        self._log.info(f"minute {minute}: {so_far}, memory {memory_mb:.0f} MB")
+
     def _on_refused(self, cpu: int, reason: str) -> None:
         self._log.error(f"CPU {cpu}: {reason}")
 

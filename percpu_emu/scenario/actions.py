@@ -28,7 +28,7 @@ class Shell:
         self._task = tree.root
         self._next_cpu = itertools.cycle(range(machine.topology.cpus))
         self._task_cpu = 0
-        self._named: dict[str, Cgroup] = {}
+        self._named: dict[str, Cgroup] = {"": tree.root}
         self._serial = 0
         self._killed: list[int] = []
         machine.events.listen(self._hear)
@@ -45,6 +45,7 @@ class Shell:
             schema.Offline: self._offline,
             schema.Online: self._online,
             schema.Repeat: self._repeat,
+            schema.AnyOf: lambda step, i: self._do_all([self._random.choice(step.steps)], i),
             schema.During: self._during,
         }
 
@@ -112,14 +113,25 @@ class Shell:
     def _charge(self, step: schema.Charge, i: int) -> None:
         cgroup = self._tree.find(self._path(step.cgroup, i)) if step.cgroup else self._task
         for _ in range(step.objects):
-            self._tree.charge(cgroup, step.kind, self._task_cpu, step.user)
+            self._on_a_cpu(self._task_cpu, lambda cpu: self._tree.charge(cgroup, step.kind, cpu, step.user))
 
     def _uncharge(self, step: schema.Uncharge, i: int) -> None:
         path = self._path(step.cgroup, i)
         if path not in self._named:
             raise CgroupError(f"{path}: this scenario made no such cgroup")
         for pin in list(self._named[path].pins):
-            self._tree.uncharge(pin, self._any_cpu())
+            self._on_a_cpu(self._any_cpu(), lambda cpu, pin=pin: self._tree.uncharge(pin, cpu))  # type: ignore[misc]
+
+    def _on_a_cpu(self, cpu: int, do: Callable[[int], object]) -> None:
+        """Have a CPU do something; another one where it is down, or dies of a fault, which strikes between errands."""
+        if cpu not in self._machine.cpus.online:
+            cpu = self._any_cpu()
+        try:
+            do(cpu)
+        except CpuDied:
+            if not self._machine.may_kill:
+                raise
+            self._on_a_cpu(self._any_cpu(), do)
 
     def _rmdir(self, step: schema.Rmdir, i: int) -> None:
         self._tree.rmdir(self._tree.find(self._path(step.cgroup, i)))

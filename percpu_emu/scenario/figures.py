@@ -105,8 +105,10 @@ class Meter:
         marks = self._machine.image.marks
         atomic = int(blocks[:, c.MARKS + marks.index(ATOMIC_MARK)].sum()) if ATOMIC_MARK in marks else 0
         latencies = sorted(seconds * 1e6 for seconds in self._machine.rcu.latencies)
-        seconds = max(self._worked_seconds, 1e-9)
+        seconds = self._worked_seconds or time.monotonic() - self._worked_since
         more: dict[str, float] = self._interrupts(seconds) if self._scenario.interrupts else {}
+        if self._machine.chaos:
+            more["starved"] = self._machine.chaos.intervals
         return more | {
             "updates": updates,
             "updates_per_s": round(updates / seconds),
@@ -115,7 +117,7 @@ class Meter:
             "releases": self._tree.releases,
             "releases_per_s": round(self._tree.releases / seconds, 1),
             "caught_in_update": self._tree.caught,
-            "grace_periods": len(latencies),
+            "grace_periods": self._machine.rcu.ended,
             "grace_period_us": round(statistics.median(latencies), 1) if latencies else 0.0,
-            "grace_period_us_max": round(latencies[-1], 1) if latencies else 0.0,
+            "grace_period_us_max": round(self._machine.rcu.longest * 1e6, 1),
         }

@@ -17,6 +17,7 @@ from percpu_emu.scenario.actions import Shell
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.figures import Meter
 from percpu_emu.scenario.load import Loaded
+from percpu_emu.scenario.pulse import Pulse
 from percpu_emu.scenario.schema import ProtocolName
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
 
@@ -86,6 +87,8 @@ def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream) -> _O
         tree = CgroupTree(machine)
         tree.table.resize(scenario.table)
         meter = Meter(scenario, machine, tree, scenario.letter.get(name))
+        pulse = Pulse(machine, tree, meter)
+        machine.attend(pulse)
         meter.start_workers(machine.cpus.online)
         try:
             cut_short = _run_steps(Shell(scenario, machine, tree, meter))
@@ -97,7 +100,8 @@ def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream) -> _O
             meter.read("end")
         except Trapped as trap:
             return _Outcome(meter.figures(), [Check(_UNTOUCHED, False, str(trap))], _notes(machine, tree), None)
-        return _Outcome(meter.figures(), _checks(machine, tree, meter, refusals), _notes(machine, tree), cut_short)
+        checks = [*_checks(machine, tree, meter, refusals), *pulse.checks()]
+        return _Outcome(meter.figures(), checks, _notes(machine, tree), cut_short)
 
 
 def _interrupts(loaded: Loaded) -> list[Interrupts]:

@@ -193,6 +193,13 @@ class Repeat(Part):
     steps: list[Step] = Field(min_length=1)
 
 
+class AnyOf(Part):
+    """Do one of the steps, drawn at random."""
+
+    do: Literal["any"]
+    steps: list[Step] = Field(min_length=1)
+
+
 class During(Part):
     """Do steps again and again for so many seconds; "seconds" is the scenario's length."""
 
@@ -202,7 +209,20 @@ class During(Part):
 
 
 Step: TypeAlias = Annotated[
-    Mkdir | Attach | Charge | Uncharge | Rmdir | Replace | Settle | Wait | Read | Offline | Online | Repeat | During,
+    Mkdir
+    | Attach
+    | Charge
+    | Uncharge
+    | Rmdir
+    | Replace
+    | Settle
+    | Wait
+    | Read
+    | Offline
+    | Online
+    | Repeat
+    | AnyOf
+    | During,
     Field(discriminator="do"),
 ]
 

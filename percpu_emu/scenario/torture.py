@@ -126,7 +126,7 @@ def _figures(machine: Machine, torture: int, counts: _Counts) -> dict[str, Any]:
         "rtbe": counts.barrier_errors,
         "interrupts": int(memory.blocks[:, c.IRQS].sum()),
         "stutters": counts.stutters,
-        "grace_periods": len(machine.rcu.latencies),
+        "grace_periods": machine.rcu.ended,
     }
 
 

@@ -67,7 +67,7 @@ def test_a_program_for_a_cpu_that_has_not_taken_its_last_command_yet_waits(make_
     pid = rig.machine.cpus.pid(1)
     os.kill(pid, signal.SIGSTOP)
     rig.machine.set_working(1, 0, rig.tree.table.pointer, 100, 0)
-    rig.machine._attendants.append(_Continue(pid))
+    rig.machine.attend(_Continue(pid))
     assert rig.run(programs.answer, 7, 7, cpu=1) == 10707
     turns = int(rig.machine.memory.blocks[1, c.TURN])
     rig.machine.wait_for(lambda: rig.machine.memory.blocks[1, c.TURN] > turns)
