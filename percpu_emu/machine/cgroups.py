@@ -93,6 +93,7 @@ class CgroupTree:
         machine.before[css.css_free_rwork_fn] = self._before_free
         machine.after[css.css_free_rwork_fn] = self._freed
         if machine.protocol.release:
+            machine.before[machine.protocol.release] = self._flushing
             machine.after[machine.protocol.release] = self._slots_released
 
     # --- what a shell can do
@@ -231,6 +232,9 @@ class CgroupTree:
             if memcg <= memory.blocks[cpu, c.NOTES] < memcg + MEM_CGROUP_WORDS:
                 return True
         return False
+
+    def _flushing(self, memcg: int) -> None:
+        self._machine.events.emit("flushing", cgroup=self._by_memcg[memcg].path)
 
     def _slots_released(self, memcg: int) -> None:
         self.releases += 1

@@ -59,6 +59,7 @@ class CpuProcesses:
         self._interrupts = {cpu: source for source in interrupts for cpu in source.cpus}
         self._processes: dict[int, Any] = {}
         self._leaving: set[int] = set()
+        self._look = False
 
     @property
     def online(self) -> list[int]:
@@ -85,6 +86,7 @@ class CpuProcesses:
         finally:
             gc.unfreeze()
         self._processes[cpu] = process
+        self._look = True  # starting one buries those that have ended: nobody is waiting to be buried then
 
     def command(self, cpu: int, kind: Command, *arguments: int) -> int:
         """Tell a CPU what to do next; the command's number."""
@@ -126,8 +128,9 @@ class CpuProcesses:
     def reap(self) -> list[Dead]:
         """CPUs whose process has ended by itself; they are not online any more."""
         with contextlib.suppress(ChildProcessError):
-            if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if not self._look and os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 return []  # one system call, where asking each of 256 processes takes 3 ms
+        self._look = False
         ended = [
             Dead(cpu, process.exitcode, self.whereabouts(cpu))
             for cpu, process in self._processes.items()
@@ -152,8 +155,11 @@ class CpuProcesses:
         if process is not None:
             queue_signal(process.pid, number, value)
 
-    def leave(self, cpu: int, wait_for: Callable[[Callable[[], bool]], None]) -> None:
-        """End a CPU's process between two programs, `wait_for` looking round meanwhile: it may ask for something."""
+    def leave(self, cpu: int, wait_for: Callable[[Callable[[], bool]], None]) -> Dead:
+        """End a CPU's process between two programs, `wait_for` looking round meanwhile: it may ask for something.
+
+        Its exit code is 0, unless it was killed before it came to that.
+        """
         process = self._processes[cpu]
         self._leaving.add(cpu)
         try:
@@ -163,11 +169,13 @@ class CpuProcesses:
             wait_for(lambda: process.exitcode is not None or time.monotonic() > deadline)
         finally:
             self._leaving.discard(cpu)
-        self.end([cpu])
+        where = self.whereabouts(cpu) if process.exitcode != 0 else ""
+        return Dead(cpu, self.end([cpu])[cpu], where)
 
-    def end(self, cpus: Iterable[int]) -> None:
-        """End the processes of these CPUs: by command, and by SIGKILL where that does not help in time."""
+    def end(self, cpus: Iterable[int]) -> dict[int, int]:
+        """End the processes of these CPUs: by command, by SIGKILL where that does not help. Their exit codes."""
         cpus = list(cpus)
+        exitcodes = {}
         for cpu in cpus:
             self.command(cpu, Command.END)
             self.signal(cpu, signal.SIGCONT)
@@ -179,7 +187,9 @@ class CpuProcesses:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
                 process.join()
+            exitcodes[cpu] = process.exitcode
             self._forget(cpu)
+        return exitcodes
 
     def _forget(self, cpu: int) -> None:
         process = self._processes.pop(cpu)

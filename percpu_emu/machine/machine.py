@@ -27,7 +27,7 @@ from percpu_emu.lang.primitives import ProgramFault
 from percpu_emu.lang.reference import Reference, performer_text
 from percpu_emu.machine.chaos import Chaos, Stops
 from percpu_emu.machine.cpu import Command, Ending
-from percpu_emu.machine.cpus import CpuProcesses
+from percpu_emu.machine.cpus import CpuProcesses, Dead
 from percpu_emu.machine.deaths import Doubt, doubts_of
 from percpu_emu.machine.events import EventStream
 from percpu_emu.machine.faults import FAULTS_TEXT, Fault, FaultTable, loops_per_ms, points_of, reach_function
@@ -240,7 +240,9 @@ class Machine:
     def rest(self) -> None:
         """Stop every CPU's worker; all CPUs are idle when this returns."""
         numbers = {cpu: self.cpus.command(cpu, Command.REST) for cpu in self.cpus.online}
-        self.wait_for(lambda: all(self.cpus.done(cpu, numbers[cpu]) for cpu in self.cpus.online))
+        self.wait_for(
+            lambda: all(self.cpus.done(cpu, number) for cpu, number in numbers.items() if cpu in self.cpus.online)
+        )
 
     # --- waiting
 
@@ -290,7 +292,10 @@ class Machine:
 
     def offline_cpu(self, cpu: int) -> None:
         """Take a CPU down: its process ends between two programs, then its slots are folded (CPUHP_MM_MEMCQ_DEAD)."""
-        self.cpus.leave(cpu, self.wait_for)
+        dead = self.cpus.leave(cpu, self.wait_for)
+        if dead.exitcode != 0:  # a fault was faster
+            self._bury(dead)
+            return
         self.memory.set_online(self.cpus.online)
         if self.config.control_cpu and (others := self.cpus.online):
             self.run_on(self._random.choice(others), self.protocol.cpu_dead, cpu)
@@ -310,16 +315,22 @@ class Machine:
             return
         self._reap_at = now + REAP_SECONDS
         for dead in self.cpus.reap():
-            cpu = dead.cpu
-            if self.memory.blocks[cpu, c.TRAP_SIGNAL] and self.config.guard:
-                self._trapped(cpu, dead.where)
-            doubts = doubts_of(self.memory, cpu)
-            self.doubts += doubts
-            self.events.emit("cpu_died", cpu=cpu, exitcode=dead.exitcode, doubts=[str(doubt) for doubt in doubts])
-            self._mail.drain_ring(cpu)
-            self._mail.drain_ring(self.memory.interrupt(cpu))
-            self.memory.set_online(self.cpus.online)
-            self.execute(self.protocol.cpu_dead, cpu)
+            self._bury(dead)
+
+    def _bury(self, dead: Dead) -> None:
+        """A CPU's process has ended where it stood: note what is in doubt, fold its slots."""
+        cpu = dead.cpu
+        if self.memory.blocks[cpu, c.TRAP_SIGNAL] and self.config.guard:
+            self._trapped(cpu, dead.where)
+        doubts = doubts_of(self.memory, cpu)
+        self.doubts += doubts
+        said = [str(doubt) for doubt in doubts]
+        wanted = self.may_kill and dead.exitcode == -signal.SIGKILL
+        self.events.emit("cpu_died", cpu=cpu, exitcode=dead.exitcode, doubts=said, wanted=wanted)
+        self._mail.drain_ring(cpu)
+        self._mail.drain_ring(self.memory.interrupt(cpu))
+        self.memory.set_online(self.cpus.online)
+        self.execute(self.protocol.cpu_dead, cpu)
 
     @property
     def may_kill(self) -> bool:

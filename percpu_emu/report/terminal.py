@@ -64,7 +64,9 @@ class LiveProgress:
             f"{'; '.join(where)}"
         )
 
-    def _on_cpu_died(self, cpu: int, exitcode: int, doubts: list[str]) -> None:
+    def _on_cpu_died(self, cpu: int, exitcode: int, doubts: list[str], *, wanted: bool) -> None:
+        if wanted:  # by a fault, of which the report says how often
+            return
         how = f"killed by signal {-exitcode}" if exitcode < 0 else f"ended with code {exitcode}"
         doubt = f"in doubt: {'; '.join(doubts)}" if doubts else "no update was in flight"
         self._log.warning(f"CPU {cpu}'s process was {how}; its slots are flushed, {doubt}")

@@ -105,6 +105,9 @@ class Shell:
         self._task_cpu = self._any_cpu()
 
     def _any_cpu(self) -> int:
+        if not self._machine.cpus.online:
+            self._machine.poll()
+            self._revive()
         online = self._machine.cpus.online
         if not online:
             raise CpuDied("no CPU is left online")

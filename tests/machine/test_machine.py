@@ -73,6 +73,32 @@ def test_a_program_for_a_cpu_that_has_not_taken_its_last_command_yet_waits(make_
     rig.machine.wait_for(lambda: rig.machine.memory.blocks[1, c.TURN] > turns)
 
 
+def test_a_cpu_that_is_killed_before_it_can_go_off_line_leaves_its_doubt(make_machine: MakeMachine) -> None:
+    """It was taken for one that had left in order, and the update that it was in went missing."""
+    rig = make_machine()
+    cgroup = rig.tree.mkdir("a")
+    flag = rig.machine.memory.slab.kmalloc(8) // 8
+    rig.machine.cpus.run(1, programs.start_update_and_stop, cgroup.memcg, flag)
+    rig.machine.wait_for(lambda: bool(rig.machine.memory.blocks[1, c.NOTED]))
+    os.kill(rig.machine.cpus.pid(1), signal.SIGKILL)
+    rig.machine.offline_cpu(1)
+    assert [doubt.cpu for doubt in rig.machine.doubts] == [1]
+    assert [event["exitcode"] for event in rig.events("cpu_died")] == [-signal.SIGKILL]
+
+
+def test_a_cpu_that_dies_while_another_is_brought_up_is_found(make_machine: MakeMachine) -> None:
+    """Whoever starts a process buries those that have ended, behind the back of who looks for them."""
+    rig = make_machine(cpus=3)
+    rig.machine.offline_cpu(1)
+    pid = rig.machine.cpus.pid(0)
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    rig.machine.online_cpu(1)
+    rig.machine.run_for(0.1)
+    assert rig.machine.cpus.online == [1, 2]
+    assert [event["cpu"] for event in rig.events("cpu_died")] == [0]
+
+
 def test_an_offline_cpu_has_no_process_and_an_online_one_a_new_one(make_machine: MakeMachine) -> None:
     rig = make_machine()
     first = rig.machine.cpus.pid(1)

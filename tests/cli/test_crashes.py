@@ -1,0 +1,83 @@
+"""Killed 200 times, in every phase: nothing stays, and a killed CPU loses at most the operation it was in."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.crashing import Run, start
+
+KILLS = 14
+"""Of each phase and target: 15 x 14 = 210."""
+EVENTS = {"start": "", "release": "rmdir", "hotplug": "cpu_offline", "flush": "flushing", "shutdown": "endreading"}
+"""The event in whose wake each phase is; the start is in the wake of the first CPU process."""
+LONGEST = {"start": 0.01, "release": 0.003, "hotplug": 0.003, "flush": 0.0005, "shutdown": 0.004}
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Once without a kill: it compiles what was not compiled yet."""
+    run = start(tmp_path_factory.mktemp("compiled"), "first")
+    assert run.bury() == 0, run.err.read_text()
+
+
+def hit(run: Run, phase: str, target: str, chance: random.Random) -> bool:
+    """Kill somebody in that phase; False where that came too late."""
+    if not (run.await_event(EVENTS[phase]) if EVENTS[phase] else run.await_cpu()):
+        return False
+    time.sleep(chance.uniform(0, LONGEST[phase]))
+    if run.is_over():
+        return False
+    if target == "group":
+        os.killpg(run.pid, signal.SIGKILL)
+    elif target == "coordinator":
+        os.kill(run.pid, signal.SIGKILL)
+    else:
+        cpus = run.cpus()
+        if not cpus:
+            return False
+        os.kill(chance.choice(cpus), signal.SIGKILL)
+    return True
+
+
+def check(run: Run, target: str, where: str) -> None:
+    code = run.bury()
+    assert run.left() == [], f"{where}: processes are left"
+    if target != "cpu":
+        assert code == -signal.SIGKILL, where
+        return
+    report = json.loads(run.out.read_text() or "{}")
+    said = f"{where}: {report} {run.err.read_text()}"
+    assert "Traceback" not in run.err.read_text(), said
+    ledgers = [check["ok"] for check in report["checks"] if check["name"] == "nothing lost, nothing doubled"]
+    assert ledgers == [True], said
+    assert code == 0, said
+
+
+@pytest.mark.parametrize("target", ["cpu", "coordinator", "group"])
+@pytest.mark.parametrize("phase", EVENTS)
+def test_whoever_is_killed_nothing_stays(tmp_path: Path, own_temporary_folder: Path, phase: str, target: str) -> None:
+    chance = random.Random(f"{phase} {target}")
+    before = set(own_temporary_folder.rglob("*"))
+    done = tries = 0
+    while done < KILLS:
+        tries += 1
+        assert tries < 20 * KILLS, f"only {done} of {tries} kills came in time"
+        run = start(tmp_path, f"{done}")
+        killed = hit(run, phase, target, chance)
+        if killed:
+            done += 1
+            check(run, target, f"kill {done} of {target} during {phase}")
+        else:
+            run.bury()
+            assert run.left() == []
+        assert set(own_temporary_folder.rglob("*")) == before
+        assert not any("percpu" in line for line in Path("/proc/self/mounts").read_text().splitlines())
