@@ -40,8 +40,16 @@ def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[
         if found is None:
             raise
         kind, code = found
-        _say(command, subject, kind, str(error), as_json)
+        _say(command, subject, kind, _message(error), as_json)
         raise typer.Exit(code) from error
+
+
+def _message(error: Exception) -> str:
+    """What the operating system refuses without our asking by name has an errno and no sentence."""
+    if isinstance(error, OSError) and error.strerror:
+        what = f" ({error.filename})" if error.filename else ""
+        return f"the operating system refused what is needed{what}: {error.strerror}"
+    return str(error)
 
 
 def _classify(error: Exception) -> tuple[Kind, int] | None:
