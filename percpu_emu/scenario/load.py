@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -184,6 +185,7 @@ def _key_path(document: Any, location: tuple[int | str, ...], *, missing: bool) 
 
 
 def _join(path: str, key: str) -> str:
+    key = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _shown(key)  # which is quoted in the file, too
     return f"{path}.{key}" if path else key
 
 

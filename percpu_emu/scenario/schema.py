@@ -201,9 +201,9 @@ Step: TypeAlias = Annotated[
 class Figures(Part):
     """What a kernel printed."""
 
-    nr_dying_descendants: int
-    slab_kb: int
-    percpu_kb: int
+    nr_dying_descendants: Word
+    slab_kb: Word
+    percpu_kb: Word
 
 
 class Letter(Part):
@@ -308,6 +308,16 @@ class Scenario(Part):
             missing = [cpu for cpu in part.cpus if isinstance(cpu, int) and cpu >= self.machine.cpus]
             if missing:
                 raise ValueError(f"{what} {part.program}: no CPU {missing[0]}, the machine has {self.machine.cpus}")
+        return self
+
+    @model_validator(mode="after")
+    def _steps_name_cpus_that_are_there(self) -> Self:
+        steps = list(self.steps)
+        for step in steps:  # which grows meanwhile
+            if isinstance(step, Repeat | During):
+                steps += step.steps
+            elif isinstance(step, Offline | Online) and step.cpu != "random" and step.cpu >= self.machine.cpus:
+                raise ValueError(f"step {step.do}: no CPU {step.cpu}, the machine has {self.machine.cpus}")
         return self
 
     @model_validator(mode="after")

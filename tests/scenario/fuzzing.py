@@ -50,6 +50,11 @@ KEYS: Final = sorted({key for model in MODELS for key in model.model_fields} | {
 STEP_KINDS: Final = sorted(model.model_fields["do"].annotation.__args__[0] for model in MODELS if "do" in model.model_fields)  # type: ignore[union-attr]  # fmt: skip
 
 
+def campaign() -> bool:
+    """Whether more is wanted than in the suite: programs, too, that take long to compile the first time."""
+    return "PERCPU_EMU_FUZZ_RUNS" in os.environ
+
+
 def inputs(default: int) -> int:
     """How many inputs a test tries, of so many in the suite: a campaign asks for more."""
     scale = float(os.environ.get("PERCPU_EMU_FUZZ_INPUTS", "0"))
@@ -136,6 +141,10 @@ def _anything(draw: st.DrawFn) -> Any:
 
 
 PARTS: Final = [_at(document, path) for document in DOCUMENTS.values() for path in _nodes(document)[1:]]
+OF_A_KEY: Final[dict[Any, list[Any]]] = {}
+for _document in DOCUMENTS.values():
+    for _path in _nodes(_document)[1:]:
+        OF_A_KEY.setdefault(_path[-1], []).append(_at(_document, _path))
 MOST_NODES: Final = 5000
 
 
@@ -156,7 +165,7 @@ def _mutation(draw: st.DrawFn, document: Document) -> None:
         case "value":
             above[key] = _anything(draw)
         case "another":
-            above[key] = copy.deepcopy(_pick(draw, PARTS))
+            above[key] = copy.deepcopy(_pick(draw, OF_A_KEY.get(key, PARTS) if draw(st.booleans()) else PARTS))
         case "drop" if key in above or isinstance(key, int):
             del above[key]
         case "rename" if isinstance(above, dict) and key in above:
@@ -187,7 +196,7 @@ def documents(draw: st.DrawFn) -> bytes:
     if draw(st.integers(0, 9)) == 0:
         return _damaged(draw, TEXTS[name].encode())
     document = copy.deepcopy(DOCUMENTS[name])
-    for _ in range(draw(st.integers(1, 5))):
+    for _ in range(_pick(draw, [1, 1, 1, 2, 3, 5])):
         _mutation(draw, document)
     if draw(st.integers(0, 9)) < 3:
         document["faults"] = {"inject": [_injection(draw) for _ in range(draw(st.integers(1, 3)))]}
@@ -207,6 +216,90 @@ def _damaged(draw: st.DrawFn, data: bytes) -> bytes:
         if lines:
             data += lines[draw(st.integers(0, len(lines) - 1))]
     return data
+
+
+# --- scenarios that are small enough to be run
+
+_PATHS: Final = ["a", "a", "a", "a", "b", "b", "c{i}", "."]
+_NEW: Final = ["n1", "n2", "n{i}", "n{i}", "a/b", "b/b", "a"]
+SMALL_FAULTS: Final = ["kill@1%", "kill", "kill@#3", "stop:1ms@1%", "sleep:20us@5%", "yield", "preempt", "migrate", "delay:1us"]
+
+
+def _step(draw: st.DrawFn, depth: int = 0) -> Document:
+    kind = _pick(draw, [kind for kind in STEP_KINDS if depth < 2 or kind not in ("repeat", "during")])
+    step: Document = {"do": kind}
+    match kind:
+        case "mkdir":
+            step |= {"cgroup": _pick(draw, _NEW), "publish": draw(st.booleans())}
+        case "attach" | "rmdir" | "uncharge":
+            step["cgroup"] = _pick(draw, _PATHS)
+        case "charge":
+            step |= {"kind": _pick(draw, ["page-cache", "mlock", "vfs-cache", "slab"]), "objects": draw(st.integers(1, 5))}
+            step |= {"cgroup": _pick(draw, _PATHS)} if draw(st.booleans()) else {}
+        case "wait":
+            step["seconds"] = 0.01
+        case "read":
+            step["to"] = _pick(draw, ["before", "after", "end"])
+        case "offline" | "online":
+            step["cpu"] = _pick(draw, ["random", 0, 1, 2])
+        case "repeat" | "during":
+            step |= {"times": _pick(draw, ["cgroups", 1, 2])} if kind == "repeat" else {"seconds": 0.03}
+            step["steps"] = [_step(draw, depth + 1) for _ in range(draw(st.integers(1, 4)))]
+    return step
+
+
+_WORKERS: Final = [{"program": "charge"}, {"program": "charge", "cpus": [0]}, {"program": "charge", "stretch": 1, "pace": 1000}]
+_INTERRUPTS: Final = [{"program": "this_cpu_charge", "rate": 500.0}, {"program": "this_cpu_charge", "by": "coordinator"}]
+_FIGURES: Final = ["updates", "patched.after.slab_kb", "before.percpu_kb", "after", "[/x]", "original.after.x", "a.b", ""]
+
+
+def _expectation(draw: st.DrawFn) -> Document:
+    condition = _pick(draw, ["equals", "at_least", "growth_within"])
+    return {"figure": _pick(draw, _FIGURES), condition: _pick(draw, [0.0, 1.0, float("nan"), float("inf"), -1e308])}
+
+
+@st.composite
+def runnable(draw: st.DrawFn, *, all_workers: bool = False) -> bytes:
+    """A scenario with steps in any order, many of which the machine refuses; faults, interrupts, expectations."""
+    document: Document = {
+        "name": "fuzz", "summary": _pick(draw, ["small", "[/bold] [red", "{0} %s"]), "seconds": 0.03, "cgroups": 2,
+        "table": _pick(draw, [1, 2, 8]), "protocols": _pick(draw, [["patched"], ["original"], ["original", "patched"]]),
+        "machine": {"cpus": draw(st.integers(1, 3)), "control_cpu": draw(st.booleans()),
+                    "stall_seconds": _pick(draw, [21.0, 0.001])},
+        "workers": [] if draw(st.integers(0, 4)) == 0 else [_pick(draw, _WORKERS)],
+    }  # fmt: skip
+    if draw(st.integers(0, 2)):  # workers have something to do
+        document["steps"] = [{"do": "mkdir", "cgroup": path, "publish": True} for path in ("a", "b", "c1")]
+    document["steps"] = document.get("steps", []) + [_step(draw) for _ in range(draw(st.integers(1, 6)))]
+    if draw(st.integers(0, 2)) == 0:
+        where = ["all", "mod_memcg_state", "charge:1", "css_offline", "percpu_rcu_free"]
+        lines = [f"{_pick(draw, where)}={_pick(draw, SMALL_FAULTS)}" for _ in range(draw(st.integers(1, 3)))]
+        document["faults"] = {"inject": lines, "revive": draw(st.booleans()), "chaos": draw(st.integers(0, 9)) == 0}
+    if all_workers and document["workers"] and draw(st.booleans()):
+        worker = _pick(draw, ["charge", "page_cache_churn", "raw_add", "this_cpu_charge"])
+        document["workers"] = [{**document["workers"][0], "program": worker}]
+    if all_workers and draw(st.integers(0, 3)) == 0:
+        document["interrupts"] = [_pick(draw, _INTERRUPTS)]
+    if draw(st.integers(0, 2)) == 0:
+        document["expect"] = [_expectation(draw) for _ in range(draw(st.integers(1, 3)))]
+    if draw(st.integers(0, 3)) == 0:
+        figures = {"nr_dying_descendants": _pick(draw, [0, 1, -1]), "slab_kb": _pick(draw, [0, 5]), "percpu_kb": 2**62}
+        document["letter"] = {"patched": {"before": figures, "after": figures}}
+    document = copy.deepcopy(document)
+    if draw(st.integers(0, 9)) == 0:
+        _mutation(draw, document)
+    return toml(document).encode(errors="surrogatepass")
+
+
+@st.composite
+def explorable(draw: st.DrawFn) -> bytes:
+    """A bundled scenario to explore, with one to three things changed."""
+    name = _pick(draw, sorted(name for name, document in DOCUMENTS.items() if "explore" in document))
+    document = copy.deepcopy(DOCUMENTS[name])
+    for _ in range(draw(st.integers(1, 3))):
+        explore = document.get("explore")
+        _mutation(draw, explore if isinstance(explore, dict) and draw(st.integers(0, 3)) else document)
+    return toml(document).encode(errors="surrogatepass")
 
 
 # --- faults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import signal
@@ -14,13 +15,19 @@ from typing import Any
 
 import hypothesis
 import pytest
+from rich.console import Console
+from typer.testing import CliRunner
 
 from percpu_emu.bundled import bundled
 from percpu_emu.cli.errors import _classify
+from percpu_emu.cli.main import app
 from percpu_emu.explore.search import with_room
 from percpu_emu.lang.image import Image
 from percpu_emu.machine.faults import parse_fault, points_of
 from percpu_emu.machine.machine import _image
+from percpu_emu.report.explored import print_explored
+from percpu_emu.report.result import Report
+from percpu_emu.report.terminal import print_report
 from percpu_emu.scenario.load import Loaded, ScenarioError, load
 from percpu_emu.scenario.schema import Scenario
 from percpu_emu.scenario.settings import subject_of
@@ -28,6 +35,7 @@ from percpu_emu.scenario.settings import subject_of
 from . import fuzzing
 
 SECONDS_AN_INPUT = 5
+SECONDS_A_RUN = 90
 LONGEST_MESSAGE = 6000
 
 
@@ -112,3 +120,65 @@ def test_a_mutated_scenario_file_is_loaded_or_refused_clearly(folder: Path, data
         except Exception as error:
             outcomes[type(error).__name__] += 1
             assert_clear(error, str(path))
+
+
+@fuzzing.fuzzed(1500)
+@hypothesis.given(line=fuzzing.injections())
+def test_a_mutated_fault_is_placed_or_refused_clearly(line: str) -> None:
+    with limited(SECONDS_AN_INPUT):
+        try:
+            loaded = load("release-storm", {"faults.inject": [line]})
+            outcomes["fault understood"] += 1
+            refuse_before_start(loaded)
+            outcomes["fault placed"] += 1
+        except Exception as error:
+            outcomes[f"fault: {type(error).__name__}"] += 1
+            assert_clear(error, str(bundled("scenarios") / "release-storm.toml"))
+
+
+def ran(*arguments: str) -> Report:
+    """What the command line says, which ends in time and with one object."""
+    with limited(SECONDS_A_RUN):
+        result = CliRunner().invoke(app, [*arguments, "--json"])
+    if isinstance(result.exception, BaseException) and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    report = Report.model_validate_json(result.stdout)
+    assert result.exit_code in (0, 1, 2), report.error
+    assert (result.exit_code == 0) == (report.verdict == "pass"), report
+    assert (result.exit_code == 2) == (report.error is not None and report.error.kind == "input"), report.error
+    outcomes[f"{arguments[0]}: {report.error.kind if report.error else report.verdict}"] += 1
+    print_anyway(report, arguments[1])
+    return report
+
+
+def print_anyway(report: Report, path: str) -> None:
+    """As a person would have seen it."""
+    console = Console(file=io.StringIO())
+    if report.error is None and report.command == "explore":
+        print_explored(console, report, "[/red]")
+    elif report.error is None:
+        print_report(console, report, load(path).scenario)
+
+
+@pytest.mark.timeout(600)  # the first run compiles its programs
+@fuzzing.fuzzed(25, runs=True)
+@hypothesis.given(data=fuzzing.runnable(all_workers=fuzzing.campaign()))
+def test_a_small_scenario_is_run_or_refused_and_nothing_is_left(folder: Path, data: bytes) -> None:
+    path = folder / "mine.toml"
+    path.write_bytes(data)
+    before = children()
+    ran("run", str(path))
+    assert children() == before
+
+
+@pytest.mark.timeout(600)
+@fuzzing.fuzzed(60, runs=True)
+@hypothesis.given(data=fuzzing.explorable())
+def test_a_mutated_scenario_is_explored_or_refused(folder: Path, data: bytes) -> None:
+    path = folder / "mine.toml"
+    path.write_bytes(data)
+    ran("explore", str(path), "--max-seconds", "1", "--max-schedules", "20000", "--max-megabytes", "200")
+
+
+def children() -> set[str]:
+    return {pid for listed in Path("/proc/self/task").glob("*/children") for pid in listed.read_text().split()}
