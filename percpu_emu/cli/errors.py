@@ -72,6 +72,8 @@ def _classify(error: Exception) -> tuple[Kind, int] | None:
 
 
 def _say(command: str, subject: str, kind: Kind, message: str, as_json: bool) -> None:
+    # an argument that is no UTF-8 comes with characters that JSON cannot hold
+    subject, message = (text.encode(errors="backslashreplace").decode() for text in (subject, message))
     if as_json:
         from percpu_emu.report.result import Report, ReportedError
 

@@ -86,7 +86,7 @@ def _print_stress(console: Console, report: Report, loaded: Loaded) -> None:
     if report.counterexample is None:  # whose columns begin with it
         console.print(f"{report.subject}: {loaded.scenario.summary}", markup=False, highlight=False)
     line = f"{scope['cpus']} CPUs: {', '.join(scope['contexts'])}; native, {scope['recorded']} recorded"
-    console.print(line, style="dim", highlight=False)
+    console.print(line, style="dim", markup=False, highlight=False)
     console.print()
     if report.counterexample:
         print_counterexample(console, report.counterexample)

@@ -75,6 +75,8 @@ class Chaos:
 
     def _deal(self, now: float) -> None:
         online = self._cpus.online
+        if not online:  # all of them were killed
+            return
         self._low = {cpu for cpu in online if self._random.random() < LOW_CHANCE} or set(self._random.sample(online, 1))
         for cpu in online:
             with contextlib.suppress(PermissionError, ProcessLookupError):  # who is not root may only give way more

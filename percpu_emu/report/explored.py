@@ -57,13 +57,13 @@ def print_explored(console: Console, report: Report, summary: str) -> None:
     """An exploration for a person."""
     if report.counterexample is None:  # whose columns begin with it
         console.print(f"[bold]{report.subject}[/]: {escape(summary)}", highlight=False)
-    console.print(_scope_line(report.scope), style="dim", highlight=False)
+    console.print(_scope_line(report.scope), style="dim", markup=False, highlight=False)
     console.print()
     if report.counterexample:
         print_counterexample(console, report.counterexample)
     console.print(checks_table(report))
     for note in report.notes:
-        console.print(f"note: {note}", highlight=False)
+        console.print(f"note: {note}", markup=False, highlight=False)
     figures = report.figures
     said = [f"{figures['states']} states", f"{figures['steps']} steps"]
     if figures.get("executions") is not None:

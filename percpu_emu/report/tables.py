@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -51,9 +52,10 @@ def _costs(figures: Mapping[str, Any], letter: Mapping[Any, Letter]) -> list[str
     return cells
 
 
-def _letters_cost(letter: Letter) -> float:
+def _letters_cost(letter: Letter) -> float | None:
     grown = letter.after.slab_kb + letter.after.percpu_kb - letter.before.slab_kb - letter.before.percpu_kb
-    return grown / (letter.after.nr_dying_descendants - letter.before.nr_dying_descendants)
+    dying = letter.after.nr_dying_descendants - letter.before.nr_dying_descendants
+    return grown / dying if dying else None
 
 
 def readings_table(figures: Mapping[str, Any]) -> Table | None:
@@ -88,7 +90,7 @@ def checks_table(report: Report) -> Table:
     table.add_column("")
     table.add_column("", overflow="fold")
     for check in report.checks:
-        table.add_row("[green]ok[/]" if check.ok else "[bold red]FAILED[/]", check.name, check.detail)
+        table.add_row("[green]ok[/]" if check.ok else "[bold red]FAILED[/]", escape(check.name), escape(check.detail))
     return table
 
 

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from percpu_emu.report.tables import checks_table, comparison_table, counts_table, readings_table
@@ -81,8 +82,8 @@ class LiveProgress:
 
 def print_report(console: Console, report: Report, scenario: Scenario) -> None:
     """The end of a run: figures, checks, notes, verdict."""
-    console.print(f"[bold]{scenario.name}[/]: {scenario.summary}", highlight=False)
-    console.print(_machine_line(scenario), style="dim", highlight=False)
+    console.print(f"[bold]{scenario.name}[/]: {escape(scenario.summary)}", highlight=False)
+    console.print(_machine_line(scenario), style="dim", markup=False, highlight=False)
     console.print()
     if len(scenario.protocols) > 1:
         console.print(comparison_table(report.figures, scenario.letter))
@@ -96,7 +97,7 @@ def print_report(console: Console, report: Report, scenario: Scenario) -> None:
     console.print()
     console.print(checks_table(report))
     for note in report.notes:
-        console.print(f"note: {note}", highlight=False)
+        console.print(f"note: {note}", markup=False, highlight=False)
     style = "bold green" if report.verdict == "pass" else "bold red"
     console.print(f"[{style}]{report.verdict}[/] in {report.seconds:.1f} s", highlight=False)
 

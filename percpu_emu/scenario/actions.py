@@ -95,7 +95,10 @@ class Shell:
         return "" if path == "." else path.replace("{i}", str(i))
 
     def _mkdir(self, step: schema.Mkdir, i: int) -> None:
-        cgroup = self._tree.mkdir(self._path(step.cgroup, i))
+        path = self._path(step.cgroup, i)
+        if not path:
+            raise CgroupError("/: it exists already: it is the root")
+        cgroup = self._tree.mkdir(path)
         self._named[cgroup.path] = cgroup
         if step.publish:
             self._tree.table.add(cgroup)
@@ -115,13 +118,15 @@ class Shell:
 
     def _charge(self, step: schema.Charge, i: int) -> None:
         cgroup = self._tree.find(self._path(step.cgroup, i)) if step.cgroup else self._task
+        if self._task_cpu not in self._machine.cpus.online:
+            self._task_cpu = self._any_cpu()
         for _ in range(step.objects):
             self._on_a_cpu(self._task_cpu, lambda cpu: self._tree.charge(cgroup, step.kind, cpu, step.user))
 
     def _uncharge(self, step: schema.Uncharge, i: int) -> None:
         path = self._path(step.cgroup, i)
         if path not in self._named:
-            raise CgroupError(f"{path}: this scenario made no such cgroup")
+            raise CgroupError(f"{path or '/'}: this scenario made no such cgroup")
         for pin in list(self._named[path].pins):
             self._on_a_cpu(self._any_cpu(), lambda cpu, pin=pin: self._tree.uncharge(pin, cpu))  # type: ignore[misc]
 
@@ -137,7 +142,12 @@ class Shell:
             self._on_a_cpu(self._any_cpu(), do)
 
     def _rmdir(self, step: schema.Rmdir, i: int) -> None:
-        self._tree.rmdir(self._tree.find(self._path(step.cgroup, i)))
+        self._remove(self._tree.find(self._path(step.cgroup, i)))
+
+    def _remove(self, cgroup: Cgroup) -> None:
+        if cgroup is self._task:
+            raise CgroupError(f"{cgroup.path or '/'}: busy: the task is in it")
+        self._tree.rmdir(cgroup)
 
     def _replace(self, _step: schema.Replace, _i: int) -> None:
         table, protocol = self._tree.table, self._machine.protocol
@@ -148,7 +158,7 @@ class Shell:
                 self._serial += 1
                 table.put(index, self._tree.mkdir(f"storm-{self._serial}"))
             elif cgroup.state == "online":
-                self._tree.rmdir(cgroup)
+                self._remove(cgroup)
             self._machine.poll()
 
     # --- hotplug

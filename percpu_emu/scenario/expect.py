@@ -35,13 +35,21 @@ def _check(expectation: Expectation, scenario: Scenario, figures: Mapping[str, A
 
 
 def _growth_check(name: str, expectation: Expectation, scenario: Scenario, figures: Mapping[str, Any]) -> Check:
-    protocol, _, key = expectation.figure.split(".")
-    letter = scenario.letter[protocol]  # type: ignore[index]
-    theirs = getattr(letter.after, key) - getattr(letter.before, key)
-    ours = figures[protocol]["after"][key] - figures[protocol]["before"][key]
+    protocol, _, key = f"{expectation.figure}..".split(".")[:3]
+    letters = {name: letter.model_dump() for name, letter in scenario.letter.items()}
+    theirs, ours = _growth(letters, protocol, key), _growth(figures, protocol, key)
+    if theirs is None or ours is None:
+        return Check(name, False, "growth is of a figure PROTOCOL.after.NAME that both the letter and the run have")
+    if theirs == 0:
+        return Check(name, ours == 0, f"grew by {ours} kB, the letter's did not grow")
     off = ours / theirs - 1
     detail = f"grew by {ours} kB, the letter's by {theirs} kB: {off:+.1%}"
     return Check(name, abs(off) <= (expectation.growth_within or 0), detail)
+
+
+def _growth(figures: Mapping[str, Any], protocol: str, key: str) -> float | None:
+    before, after = (_lookup(figures, f"{protocol}.{when}.{key}") for when in ("before", "after"))
+    return None if before is None or after is None else after - before
 
 
 def _lookup(figures: Mapping[str, Any], path: str) -> float | None:

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from percpu_emu.bundled import bundled_files
 from percpu_emu.kernel.profile import KernelProfile, ProfileError, load_profile, profile_names
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.scenario.programs import ProgramNotFound, find_program, load_module
+from percpu_emu.scenario.programs import ProgramNotFound, find_program, is_a_file, load_module
 from percpu_emu.scenario.schema import InterruptsPart, Scenario, WorkerPart
+
+
+MOST_PROBLEMS: Final = 20
+LONGEST_PROBLEM: Final = 600
+LONGEST_VALUE: Final = 80
+
+
+def printable(text: object, longest: int | None = None) -> str:
+    """As a terminal can show it, on one line: what a file says is not to move the cursor, and not to fill the screen."""
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+    return shown if longest is None or len(shown) <= longest else f"{shown[:longest]}..."
 
 
 class ScenarioError(ValueError):
     """What is wrong with a scenario: one line each, with file, key path, what was found and what is allowed."""
 
     def __init__(self, source: str, problems: list[str]) -> None:
-        super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+        shown = [printable(problem, LONGEST_PROBLEM) for problem in problems[:MOST_PROBLEMS]]
+        shown += [f"and {len(problems) - MOST_PROBLEMS} more problems"] if len(problems) > MOST_PROBLEMS else []
+        super().__init__("\n".join(f"{printable(source)}: {problem}" for problem in shown))
         self.source = source
         self.problems = problems
 
@@ -56,8 +70,11 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Loaded:
     try:
         profile = load_profile(scenario.machine.kernel)
     except ProfileError as error:
-        problem = f"machine.kernel: found {scenario.machine.kernel!r}, allowed: {', '.join(profile_names())}, or a path"
-        raise ScenarioError(source, [problem if "no kernel" in str(error) else str(error)]) from error
+        found = f"machine.kernel: found {_shown(scenario.machine.kernel)}"
+        problems = [f"{found}: {line}" for line in str(error).splitlines()]
+        if "no kernel" in str(error):
+            problems = [f"{found}, allowed: {', '.join(profile_names())}, or a path"]
+        raise ScenarioError(source, problems) from error
     changed = frozenset(key for key, value in overrides.items() if _at(_parse(path, source), key) != value)
     workers = _programs("workers", scenario.workers, source, path.parent)
     interrupts = _programs("interrupts", scenario.interrupts, source, path.parent)
@@ -68,8 +85,8 @@ def _module(scenario: Scenario, source: str, folder: Path) -> ModuleType | None:
     if scenario.explore is None:
         return None
     path = folder / scenario.explore.programs
-    if not path.is_file():
-        problem = f"explore.programs: found {scenario.explore.programs!r}, which is no file in {folder}"
+    if not is_a_file(path):
+        problem = f"explore.programs: found {_shown(scenario.explore.programs)}, allowed: a file of programs; there is none of that name in {folder}"
         raise ScenarioError(source, [problem])
     try:
         return load_module(path)
@@ -82,7 +99,7 @@ def _find(name: str) -> Path:
     if name in known:
         return known[name]
     path = Path(name)
-    if path.is_file():
+    if is_a_file(path):
         return path
     if path.suffix == ".toml" or "/" in name:
         raise ScenarioError(name, ["there is no such file"])
@@ -92,10 +109,12 @@ def _find(name: str) -> Path:
 def _parse(path: Path, source: str) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(source, [f"not TOML: {error}"]) from error
+    except RecursionError as error:
+        raise ScenarioError(source, ["not TOML: tables and lists stand too deep inside each other"]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(source, [f"cannot be read: {error}"]) from error
+    except ValueError as error:  # a TOMLDecodeError, or Python's own for a number of thousands of digits
+        raise ScenarioError(source, [f"not TOML: {printable(error)}"]) from error
 
 
 def _replace(document: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,6 +142,8 @@ def _validate(source: str, document: dict[str, Any]) -> Scenario:
         return Scenario.model_validate(document)
     except ValidationError as error:
         raise ScenarioError(source, [_problem(document, dict(item)) for item in error.errors()]) from error
+    except RecursionError as error:
+        raise ScenarioError(source, ["the whole file: tables stand too deep inside each other"]) from error
 
 
 def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
@@ -134,14 +155,22 @@ def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
         case "missing":
             return f"{location}: missing"
         case "union_tag_invalid":
-            return f"{location}.do: found {context['tag']!r}, allowed: {context['expected_tags']}"
+            return f"{location}.do: found {_shown(context['tag'])}, allowed: {context['expected_tags']}"
         case "union_tag_not_found":
             return f"{location}.do: missing; it says what the step does"
         case "value_error":
             return f"{location or 'the whole file'}: {context['error']}"
         case _:
             allowed = error["msg"].removeprefix("Input should be ")
-            return f"{location}: found {error['input']!r}, allowed: {allowed}"
+            return f"{location or 'the whole file'}: found {_shown(error['input'])}, allowed: {allowed}"
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # a number of more digits than Python writes down
+        text = "a number of thousands of digits"
+    return printable(text, LONGEST_VALUE)
 
 
 def _key_path(document: Any, location: tuple[int | str, ...], *, missing: bool) -> str:
@@ -156,6 +185,7 @@ def _key_path(document: Any, location: tuple[int | str, ...], *, missing: bool) 
 
 
 def _join(path: str, key: str) -> str:
+    key = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _shown(key)  # which is quoted in the file, too
     return f"{path}.{key}" if path else key
 
 

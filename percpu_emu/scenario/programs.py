@@ -19,13 +19,21 @@ class ProgramNotFound(ValueError):
     """No such program, or a file that holds none."""
 
 
+def is_a_file(path: Path) -> bool:
+    """Whether it is a file; a path that cannot be one, by its length or for a NUL in it, is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def find_program(name: str, folder: Path) -> ProgramFunction:
     """The worker of that name, or in the file at that path (from `folder`, or from here), whose name is its own."""
     known = bundled_files("workers", ".py")
     candidates = [known[name]] if name in known else [folder / name, Path(name)]
-    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    path = next((candidate for candidate in candidates if is_a_file(candidate)), None)
     if path is None:
-        raise ProgramNotFound(f"found {name!r}, allowed: {', '.join(known)}, or the path of a file")
+        raise ProgramNotFound(f"found {name[:80]!r}, allowed: {', '.join(known)}, or the path of a file")
     return _program_in(path)
 
 
@@ -40,7 +48,8 @@ def load_module(path: Path) -> ModuleType:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script of another kind may end itself
+        del sys.modules[spec.name]
         raise ProgramNotFound(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
     return module
 

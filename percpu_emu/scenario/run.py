@@ -10,13 +10,13 @@ from typing import Any, Final
 from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
 from percpu_emu.machine import CgroupTree, CpuDied, Event, EventStream, Machine, MachineConfig, Topology
-from percpu_emu.machine.faults import parse_fault
+from percpu_emu.machine.faults import BadFault, parse_fault
 from percpu_emu.machine.interrupts import Interrupts
 from percpu_emu.machine.machine import Trapped
 from percpu_emu.scenario.actions import Shell
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.figures import Meter
-from percpu_emu.scenario.load import Loaded
+from percpu_emu.scenario.load import Loaded, ScenarioError
 from percpu_emu.scenario.pulse import Pulse
 from percpu_emu.scenario.schema import ProtocolName
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
@@ -83,7 +83,7 @@ def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream) -> _O
         guard=scenario.machine.guard,
     )
     refusals: list[str] = []
-    with Machine(config, events) as machine, _listening(events, "refused", refusals):
+    with _machine(loaded, config, events) as machine, _listening(events, "refused", refusals):
         tree = CgroupTree(machine)
         tree.table.resize(scenario.table)
         meter = Meter(scenario, machine, tree, scenario.letter.get(name))
@@ -102,6 +102,13 @@ def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream) -> _O
             return _Outcome(meter.figures(), [Check(_UNTOUCHED, False, str(trap))], _notes(machine, tree), None)
         checks = [*_checks(machine, tree, meter, refusals), *pulse.checks()]
         return _Outcome(meter.figures(), checks, _notes(machine, tree), cut_short)
+
+
+def _machine(loaded: Loaded, config: MachineConfig, events: EventStream) -> Machine:
+    try:
+        return Machine(config, events)
+    except BadFault as error:
+        raise ScenarioError(loaded.source, [f"faults.inject: {error}"]) from error
 
 
 def _interrupts(loaded: Loaded) -> list[Interrupts]:

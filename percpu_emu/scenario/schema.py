@@ -11,6 +11,8 @@ from percpu_emu.machine.faults import parse_fault
 
 PinKindName: TypeAlias = Literal["page-cache", "mlock", "vfs-cache", "slab"]
 ProtocolName: TypeAlias = Literal["original", "patched"]
+Word: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""What fits into a word of memory."""
 
 
 def _inside_the_tree(path: str) -> str:
@@ -68,7 +70,7 @@ class InterruptsPart(Part):
 
     program: str = Field(description="name of a bundled program, or path of a file, that takes (memcg, turn)")
     cpus: Literal["all"] | list[Annotated[int, Field(ge=0)]] = "all"
-    rate: float = Field(default=1000.0, gt=0, le=100_000, description="a second, each CPU")
+    rate: float = Field(default=1000.0, ge=0.001, le=100_000, description="a second, each CPU")
     by: Literal["timer", "coordinator"] = Field(default="timer", description="who sends the signal")
 
 
@@ -102,8 +104,8 @@ class WorkerPart(Part):
 
     program: str = Field(description="name of a bundled program, or path of a file, that takes (memcg, turn)")
     cpus: Literal["all"] | list[Annotated[int, Field(ge=0)]] = "all"
-    stretch: int = Field(default=1000, ge=1, description="turns between two rests")
-    pace: int | None = Field(default=None, ge=1, description="turns a second, all CPUs together; as fast as can be")
+    stretch: int = Field(default=1000, ge=1, le=1_000_000_000, description="turns between two rests")
+    pace: int | None = Field(default=None, ge=1, le=1_000_000_000, description="turns a second, all CPUs together; as fast as can be")
 
 
 class Mkdir(Part):
@@ -230,9 +232,9 @@ Step: TypeAlias = Annotated[
 class Figures(Part):
     """What a kernel printed."""
 
-    nr_dying_descendants: int
-    slab_kb: int
-    percpu_kb: int
+    nr_dying_descendants: Word
+    slab_kb: Word
+    percpu_kb: Word
 
 
 class Letter(Part):
@@ -267,7 +269,7 @@ class ContextPart(Part):
     cpus: Literal["all"] | list[Annotated[int, Field(ge=0)]] = Field(
         default=[], description="where it runs, or which CPU goes down; none: a task of the coordinator"
     )
-    args: list[int | Literal["cpu", "turn"]] = []
+    args: list[Word | Literal["cpu", "turn"]] = []
     turns: int = Field(default=1, ge=1, le=1000, description="how often a task runs its program")
     migrates: int = Field(default=0, ge=0, le=8, description="how often a task may move to another CPU")
 
@@ -284,13 +286,13 @@ class ExplorePart(Part):
     programs: str = Field(description="path of the file that holds the programs")
     contexts: list[ContextPart] = Field(min_length=1, max_length=32)
     setup: str | None = Field(default=None, description="program that runs first, alone")
-    constants: dict[str, int] = Field(default={}, description="module constants made smaller: MEMCG_CHARGE_BATCH = 1")
+    constants: dict[str, Word] = Field(default={}, description="module constants made smaller: MEMCG_CHARGE_BATCH = 1")
     total: str | None = Field(
         default=None, description="program (counter) -> its value with all slots, held against the ledger"
     )
-    left: int | None = Field(default=None, ge=0, description="how many areas and objects may be allocated at the end")
+    left: int | None = Field(default=None, ge=0, le=1_000_000, description="how many areas and objects may be allocated at the end")
     bound: int | None = Field(
-        default=None, ge=0, description="how far a counter's twin may be from its ledger, for each CPU: the batch"
+        default=None, ge=0, le=2**32, description="how far a counter's twin may be from its ledger, for each CPU: the batch"
     )
     exclusive: bool = Field(default=False, description="only a CPU itself writes its slots")
     sometimes: list[str] = Field(default=[], description="marks that have to be reached, else nothing is proved")
@@ -310,7 +312,7 @@ class Scenario(Part):
     protocols: list[ProtocolName] = Field(default=["patched"], min_length=1, description="run one after another")
     cgroups: int = Field(default=1, ge=1, le=1_000_000, description="for `repeat`")
     seconds: float = Field(default=5.0, gt=0, le=86_400, description="for `during`")
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=2**63)
     table: int = Field(default=16, ge=1, le=50_000, description="entries of the table of cgroups that workers update")
     workers: list[WorkerPart] = []
     interrupts: list[InterruptsPart] = []
@@ -342,6 +344,16 @@ class Scenario(Part):
             missing = [cpu for cpu in part.cpus if isinstance(cpu, int) and cpu >= self.machine.cpus]
             if missing:
                 raise ValueError(f"{what} {part.program}: no CPU {missing[0]}, the machine has {self.machine.cpus}")
+        return self
+
+    @model_validator(mode="after")
+    def _steps_name_cpus_that_are_there(self) -> Self:
+        steps = list(self.steps)
+        for step in steps:  # which grows meanwhile
+            if isinstance(step, Repeat | AnyOf | During):
+                steps += step.steps
+            elif isinstance(step, Offline | Online) and step.cpu != "random" and step.cpu >= self.machine.cpus:
+                raise ValueError(f"step {step.do}: no CPU {step.cpu}, the machine has {self.machine.cpus}")
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from percpu_emu.explore.model import Checks
 from percpu_emu.explore.subject import Subject
 from percpu_emu.kernel.layout import STATIC, STATIC_WORDS
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.lang.setting import MAX_CPUS, ContextSpec, Setting
+from percpu_emu.lang.setting import MAX_CONTEXTS, MAX_CPUS, ContextSpec, Setting
 from percpu_emu.lang.source import is_program
 from percpu_emu.lang.virtual import CHECKS
 from percpu_emu.scenario.load import Loaded, ScenarioError
@@ -31,6 +31,9 @@ def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
         raise ScenarioError(loaded.source, [problem])
     names = _Names(loaded.source, part, module)
     contexts = [spec for context in part.contexts for spec in _specs(names, context, scenario.machine.cpus, turns)]
+    if len(contexts) > MAX_CONTEXTS:
+        problem = f"explore.contexts: found {len(contexts)} with all their CPUs, allowed: at most {MAX_CONTEXTS}"
+        raise ScenarioError(loaded.source, [problem])
     bound = None if part.bound is None else part.bound * scenario.machine.cpus
     setting = Setting(
         scenario.machine.cpus, tuple(contexts), names.program("setup", 0), part.constants, scenario.machine.nodes
@@ -91,7 +94,7 @@ class _Names:
         if name is None:
             return None
         function = getattr(self._module, name, None)
-        if not inspect.isfunction(function) or is_program(function):
+        if not inspect.isfunction(function) or is_program(function) or function.__code__.co_argcount != 1:
             self._refuse(f"explore.{key}", name, "a Python function (state) -> what is wrong, or None")
         return function
 
