@@ -13,7 +13,7 @@ from rich.console import Console
 from percpu_emu.machine import EventStream
 from percpu_emu.report.explored import counterexample_of, print_counterexample, print_verdict
 from percpu_emu.report.result import Report, ReportedCheck
-from percpu_emu.report.tables import checks_table
+from percpu_emu.report.tables import checks_table, outcomes_table
 from percpu_emu.report.terminal import LiveProgress, print_report
 from percpu_emu.report.torture import print_torture
 from percpu_emu.scenario.load import Loaded, ScenarioError, load
@@ -90,6 +90,9 @@ def _print_stress(console: Console, report: Report, loaded: Loaded) -> None:
     console.print()
     if report.counterexample:
         print_counterexample(console, report.counterexample)
+    if "outcomes" in figures:
+        console.print(outcomes_table(figures["outcomes"]))
+        console.print()
     console.print(checks_table(report))
     for line in scope["not_controlled"]:
         console.print(f"not controlled: {line}", style="dim", markup=False, highlight=False)

@@ -144,8 +144,10 @@ class MachineMemory:
         self._kernel = Segment("kernel", KERNEL_PAGES * PAGE_SIZE)
         self._control = Segment("control", _whole_pages(c.control_words(self.contexts) * WORD_SIZE))
         self._ledgers = Segment("ledgers", KERNEL_PAGES * PAGE_SIZE * topology.cpus)
-        self.percpu: PerCpuMemory = GuardedPerCpu(layout, guard) if guard else PagedPerCpu(layout)
-        self.layout = self.percpu.layout
+        self._pages: PerCpuMemory = GuardedPerCpu(layout, guard) if guard else PagedPerCpu(layout)
+        self.percpu = self._pages
+        """The allocator; `machine.lanes` puts another one in its place."""
+        self.layout = self._pages.layout
         self._arena = arena = Arena(self._kernel)
         if arena.alloc_pages(BOOT_ORDER) != BOOT * WORD_SIZE:
             raise AssertionError("boot data has to be the first thing in the kernel's memory")
@@ -179,7 +181,7 @@ class MachineMemory:
         """What the programs of a CPU, of the coordinator, or of a CPU's interrupts are given."""
         cpu = number if number < self.topology.cpus else number - self.interrupt(0)
         is_cpu = cpu >= 0
-        percpu = self.percpu.address
+        percpu = self._pages.address
         return Context(
             memory=self._kernel.address,
             percpu=percpu,
@@ -200,12 +202,12 @@ class MachineMemory:
     @property
     def guarded(self) -> range:
         """Addresses of the kernel's memory and the per-CPU areas together; what lies between is nobody's."""
-        segments = (self._kernel, self.percpu)
+        segments = (self._kernel, self._pages)
         return range(min(s.address for s in segments), max(s.address + s.size for s in segments))
 
     def describe(self, address: int) -> str:
         """What lies at an address, for people."""
-        if found := self.percpu.describe(address):
+        if found := self._pages.describe(address):
             return found
         if 0 <= address - self._kernel.address < self._kernel.size:
             return f"word {(address - self._kernel.address) // WORD_SIZE:#x} of the kernel's memory"
@@ -214,7 +216,7 @@ class MachineMemory:
     def slots(self, pointer: int, words: int) -> npt.NDArray[np.int64]:
         """Every CPU's copy of `words` words at a per-CPU pointer: an array of shape (CPUs, words)."""
         starts = [pointer + self.layout.unit_offset(cpu) // WORD_SIZE for cpu in range(self.topology.cpus)]
-        return np.stack([self.percpu.words[start : start + words] for start in starts])
+        return np.stack([self._pages.words[start : start + words] for start in starts])
 
     def ledger_pages(self, page: int) -> dict[int, npt.NDArray[np.int64]]:
         """For one page of the kernel's memory, the ledger pages that exist: CPU -> its words. Nothing is allocated."""
@@ -237,16 +239,16 @@ class MachineMemory:
     def held_pages(self) -> dict[str, int]:
         """Pages that the operating system says each segment holds."""
         segments = (self._kernel, self._control, self._ledgers)
-        return {segment.name: segment.held_pages() for segment in segments} | {"percpu": self.percpu.held_pages()}
+        return {segment.name: segment.held_pages() for segment in segments} | {"percpu": self._pages.held_pages()}
 
     def stray_pages(self) -> list[str]:
         """Pages that were given back to the operating system and are there again: somebody has touched them."""
         kernels = [f"page {page} of the kernel's memory" for page in self._arena.stray_pages()]
-        return kernels + [f"per-CPU memory: {page}" for page in self.percpu.stray_pages()]
+        return kernels + [f"per-CPU memory: {page}" for page in self._pages.stray_pages()]
 
     def close(self) -> None:
         """Close the descriptors; the memory is gone when the last process is."""
-        for memory in (self._kernel, self.percpu, self._control, self._ledgers):
+        for memory in (self._kernel, self._pages, self._control, self._ledgers):
             memory.close()
 
     def _boot(self) -> None:

@@ -83,6 +83,21 @@ def counts_table(figures: Mapping[str, Any]) -> Table:
     return table
 
 
+def outcomes_table(outcomes: list[dict[str, Any]]) -> Table:
+    """What rounds came to, how often, whether they may, and why."""
+    table = Table(show_edge=False, pad_edge=False)
+    for name in ("result", "samples", "share"):
+        table.add_column(name, justify="right")
+    table.add_column("expect")
+    table.add_column("how it comes about", overflow="fold")
+    for row in outcomes:
+        wrong = row["expect"] == "forbidden" and row["samples"]
+        expect = f"[bold red]{row['expect']}[/]" if wrong else row["expect"]
+        cells = escape(row["result"]), _number(row["samples"]), f"{row['share']:.2%}", expect, escape(row["explain"])
+        table.add_row(*cells)
+    return table
+
+
 def checks_table(report: Report) -> Table:
     """Every check, and what was seen."""
     table = Table(show_edge=False, pad_edge=False, show_header=False)

@@ -302,6 +302,14 @@ class ExplorePart(Part):
     missing: str = Field(default="", description="which step of a broken protocol is missing")
 
 
+class OutcomePart(Part):
+    """A result that rounds of a native stress may come to, or may not."""
+
+    result: str = Field(max_length=200, description='the numbers that were observed: "1, 0"')
+    expect: Literal["expected", "interesting", "forbidden"] = "expected"
+    explain: str = Field(min_length=1, max_length=300, description="one sentence: how it comes about, or why it cannot")
+
+
 class Scenario(Part):
     """A scenario: machine, cgroups, programs, events in time, and what is expected."""
 
@@ -319,6 +327,10 @@ class Scenario(Part):
     faults: FaultsPart = FaultsPart()
     steps: list[Step] = Field(default=[], description="for `run`")
     explore: ExplorePart | None = Field(default=None, description="for `explore`")
+    observe: list[str] = Field(
+        default=[], max_length=16, description="for `run`: programs whose numbers, after a round, are its outcome"
+    )
+    outcomes: list[OutcomePart] = Field(default=[], max_length=100)
     torture: TorturePart | None = Field(default=None, description="for `run`, instead of steps")
     letter: dict[ProtocolName, Letter] = {}
     expect: list[Expectation] = []
@@ -331,6 +343,14 @@ class Scenario(Part):
             raise ValueError("a table torture brings its own programs: it stands alone, without steps and workers")
         if self.torture is not None and self.machine.cpus < self.torture.fakewriters + 2:
             raise ValueError(f"torture: {self.torture.fakewriters} fake writers, a writer and a reader need more CPUs")
+        return self
+
+    @model_validator(mode="after")
+    def _outcomes_are_of_rounds(self) -> Self:
+        if (self.observe or self.outcomes) and (self.explore is None or self.steps):
+            raise ValueError("observe and outcomes are for a scenario with a table explore, and without steps")
+        if bool(self.observe) != bool(self.outcomes):
+            raise ValueError("observe says what is looked at, outcomes what may be seen: one needs the other")
         return self
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from percpu_emu.machine.lanes import LaneImage, Lanes, RoundFailed
 from percpu_emu.machine.recording import Recorded
 from percpu_emu.scenario.explaining import explain
 from percpu_emu.scenario.load import Loaded, ScenarioError
+from percpu_emu.scenario.outcomes import Outcomes
 from percpu_emu.scenario.settings import subject_of
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
 
@@ -50,6 +51,7 @@ class Violation:
 class Stressed:
     """Rounds of one kind, up to the first violation."""
 
+    outcomes: Outcomes
     rounds: int = 0
     rounds_recorded: int = 0
     seconds: float = 0.0
@@ -95,6 +97,8 @@ def stress_scenario(loaded: Loaded, events: EventStream, *, record: bool) -> Str
         "recorded_rounds": seen.rounds_recorded + (again.rounds_recorded if again not in (None, seen) else 0),
         "recorded_operations": len(again.recorded) if again else 0,
     }
+    if seen.outcomes.programs:
+        figures["outcomes"] = seen.outcomes.rows()
     unreached = [name for name in subject.sometimes if not seen.marks.get(name)]
     cut_short = seen.stuck or (f"never reached: {', '.join(unreached)}" if unreached else None)
     if cut_short:
@@ -129,8 +133,8 @@ def _explained(subject: Subject, seen: Violation, again: Stressed, notes: list[s
 
 def stress(loaded: Loaded, subject: Subject, events: EventStream, *, record_every: int, seconds: float) -> Stressed:
     """Rounds until the first violation, or for so many seconds; each `record_every`-th of them is recorded."""
-    image = LaneImage(subject.setting, subject.checks.total)
-    done = Stressed()
+    done = Stressed(outcomes=Outcomes(loaded))
+    image = LaneImage(subject.setting, subject.checks.total, done.outcomes.programs)
     chance = random.Random(loaded.scenario.seed)
     faults = [parse_fault(line) for line in (*DISTURBANCES, *loaded.scenario.faults.inject)]
     with Lanes(image, loaded.profile, loaded.scenario.machine.nodes, events, faults) as lanes:
@@ -167,6 +171,7 @@ def _round(lanes: Lanes, subject: Subject, chance: random.Random, done: Stressed
         done.stuck = "a program asked for more memory than a native round has"
         return
     done.violation = _violation(lanes, subject)
+    done.outcomes.observe(lanes)
     if done.violation is None:
         lanes.end()
 
@@ -232,6 +237,7 @@ def _checks(subject: Subject, seen: Stressed) -> list[Check]:
     found = seen.violation.check if seen.violation else ""
     said = f"{found}: {seen.violation.detail}, in round {seen.rounds}" if seen.violation else ""
     checks = [Check(name, found not in names, said if found in names else fine) for name, names, fine in made]
+    checks += seen.outcomes.checks()
     foreseen = any(found in names for _, names, _ in made)
     return checks if foreseen or not found else [*checks, Check(found, False, said)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Final
@@ -218,14 +218,16 @@ def lanes_of(setting: Setting) -> list[Lane]:
 class LaneImage(Image):
     """The programs of a setting in one compiled module. Where a process has no ring, an operation is not recorded."""
 
-    def __init__(self, setting: Setting, total: ProgramFunction | None) -> None:
+    def __init__(
+        self, setting: Setting, total: ProgramFunction | None, observed: Sequence[ProgramFunction] = ()
+    ) -> None:
         self.setting = setting
         self.lanes = lanes_of(setting)
         self.working = [number for number, at in enumerate(self.lanes) if at.contexts]
         """Lanes that have something to do; the others stay idle."""
         self.interrupted = [number for number, at in enumerate(self.lanes) if at.interrupts]
         """CPUs that may be interrupted."""
-        self._alone = [program for program in (setting.setup, total) if program is not None]
+        self._alone = [program for program in (setting.setup, total, *observed) if program is not None]
         super().__init__([], numbered=[lane], constants=setting.constants, instrumented=True)
         programs = dict.fromkeys([*self._alone, *(spec.program for spec in setting.contexts)])
         self._runs: dict[ProgramFunction, str] = {}
