@@ -18,14 +18,13 @@ from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.scenario.programs import ProgramNotFound, find_program, is_a_file, load_module
 from percpu_emu.scenario.schema import InterruptsPart, Scenario, WorkerPart
 
-
-MOST_PROBLEMS: Final = 20
+MOST_PROBLEMS: Final = 10
 LONGEST_PROBLEM: Final = 600
 LONGEST_VALUE: Final = 80
 
 
 def printable(text: object, longest: int | None = None) -> str:
-    """As a terminal can show it, on one line: what a file says is not to move the cursor, and not to fill the screen."""
+    """As a terminal can show it, on one line: what a file says is not to move the cursor nor to fill the screen."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
     return shown if longest is None or len(shown) <= longest else f"{shown[:longest]}..."
 
@@ -86,7 +85,8 @@ def _module(scenario: Scenario, source: str, folder: Path) -> ModuleType | None:
         return None
     path = folder / scenario.explore.programs
     if not is_a_file(path):
-        problem = f"explore.programs: found {_shown(scenario.explore.programs)}, allowed: a file of programs; there is none of that name in {folder}"
+        found = _shown(scenario.explore.programs)
+        problem = f"explore.programs: found {found}, allowed: a file of programs; there is none of that name in {folder}"
         raise ScenarioError(source, [problem])
     try:
         return load_module(path)

@@ -8,7 +8,7 @@ import os
 import tomllib
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, get_args
 
 import hypothesis
 import hypothesis.strategies as st
@@ -30,10 +30,10 @@ NUMBERS: Final = [
     *(0.0, -0.0, 0.5, 1e-320, 1e-300, 1e308, -1e308, float("nan"), float("inf"), float("-inf")),
 ]
 STRINGS: Final = [
-    *("", " ", ".", "..", "/", "a", "a/b", "a{i}", "{i}", "{", "{}", "{0}", "%s", "../x", "a//b", "/etc/passwd", "/", "~"),
+    *("", " ", ".", "..", "/", "a", "a/b", "a{i}", "{i}", "{", "{}", "{0}", "%s", "../x", "a//b", "/etc", "~"),
     *("all", "random", "cgroups", "seconds", "cpu", "turn", "charge", "raw_add", "update", "rmdir", "setup", "total"),
-    *("/dev/null", "/dev", "/proc/self/mem", "nothing.toml", "/no/such/file.py", "release.py", "../scenarios", "x.toml"),
-    *("a\0b", "a\0.toml", "\x1b[31mred", "line\nline", "tab\t", "\x7f", "[/bold]", "[red]", "é", "名前", "\u202e", "\U0001f600"),
+    *("/dev/null", "/dev", "/proc/self/mem", "nothing.toml", "/no/such/file.py", "release.py", "x.toml"),
+    *("a\0b", "a\0.toml", "\x1b[31mred", "line\nline", "tab\t", "\x7f", "[/bold]", "[red]", "é", "名前", "\u202e"),
     *("x" * 300, "y" * 5000 + ".toml", "a/" * 120 + "a", "original.after.slab_kb", "figures", "releases", "a.b.c.d"),
 ]  # fmt: skip
 
@@ -60,7 +60,7 @@ OTHERS: Final[list[Any]] = [
 
 MODELS: Final = [value for value in vars(schema).values() if isinstance(value, type) and issubclass(value, schema.Part)]
 KEYS: Final = sorted({key for model in MODELS for key in model.model_fields} | {"", "a b", "é", "\x1b", "x" * 300})
-STEP_KINDS: Final = sorted(model.model_fields["do"].annotation.__args__[0] for model in MODELS if "do" in model.model_fields)  # type: ignore[union-attr]  # fmt: skip
+STEP_KINDS: Final = sorted(get_args(model.model_fields["do"].annotation)[0] for model in MODELS if "do" in model.model_fields)
 
 
 def campaign() -> bool:
@@ -165,7 +165,7 @@ def _deep(depth: int, kind: str) -> Raw:
     return Raw(f'{{ do = "{kind}", {times}steps = [' * depth + '{ do = "settle" }' + "] }" * depth)
 
 
-def _mutation(draw: st.DrawFn, document: Document) -> None:
+def _mutation(draw: st.DrawFn, document: Document) -> None:  # noqa: C901 - one case a kind
     """Change one thing, in place."""
     nodes = _nodes(document)[1:] or [("name",)]
     if len(nodes) > MOST_NODES:
@@ -183,7 +183,8 @@ def _mutation(draw: st.DrawFn, document: Document) -> None:
         case "rename" if isinstance(above, dict) and key in above:
             above[_pick(draw, KEYS)] = above.pop(key)
         case "add":
-            table = next((_at(document, path[:n]) for n in range(len(path), -1, -1) if isinstance(_at(document, path[:n]), dict)), document)  # fmt: skip
+            around = (_at(document, path[:n]) for n in range(len(path), -1, -1))
+            table = next(part for part in around if isinstance(part, dict))
             table[_pick(draw, KEYS)] = _anything(draw)
         case "twice" if isinstance(above, list):
             above.extend([above[key]] * _pick(draw, [1, 2, 50, 1000]))
@@ -221,7 +222,8 @@ def _damaged(draw: st.DrawFn, data: bytes) -> bytes:
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, max(len(data) - 1, 0)))
         end = at + _pick(draw, [0, 1, 2, 10, 200, len(data)])
-        piece = _pick(draw, [draw(st.binary(max_size=4)), b"", data[at:end] * 2, b"\0", b"\xff\xfe", b"\n", b'"', b"[", b"]]", b"=", b"\r"])  # fmt: skip
+        fixed = [b"", b"\0", b"\xff\xfe", b"\n", b'"', b"[", b"]]", b"=", b"\r"]
+        piece = _pick(draw, [draw(st.binary(max_size=4)), data[at:end] * 2, *fixed])
         data = data[:at] + piece + data[end:]
     if draw(st.booleans()):
         lines = data.splitlines(keepends=True)
@@ -335,7 +337,7 @@ def runnable(draw: st.DrawFn, *, all_workers: bool = False) -> bytes:
 WORDS: Final = [0, 1, 2, 3, -1, 63, 64, 2**31, 2**32, 2**62, 2**63 - 1, -(2**63), "cpu", "turn"]
 
 
-def _other_exploration(draw: st.DrawFn, document: Document) -> None:
+def _other_exploration(draw: st.DrawFn, document: Document) -> None:  # noqa: C901 - one case a kind
     """Change one thing into another that the schema allows."""
     explore: Document = document["explore"]
     context: Document = _pick(draw, explore["contexts"])
@@ -383,7 +385,7 @@ def explorable(draw: st.DrawFn) -> bytes:
 
 # --- faults
 
-_PROGRAMS: Final = ["all", "mod_memcg_state", "charge", "percpu_rcu_free", "css_offline", "__mod_memcg_state", "no_such", "raw_add"]  # fmt: skip
+_PROGRAMS: Final = ["all", "mod_memcg_state", "charge", "percpu_rcu_free", "css_offline", "no_such", "raw_add"]
 _POINTS: Final = [
     "",
     ":all",
@@ -397,8 +399,8 @@ _POINTS: Final = [
     ":",
     ":1:2",
 ]
-_TIMES: Final = ["", ":1ms", ":50us", ":1ns", ":10s", ":11s", ":0s", ":-1ms", ":1e3ms", ":99999999999s", ":.5ms", ":1 ms", ":1m", ":nan s", ":1.5us", ":"]  # fmt: skip
-_WHEN: Final = ["", "@25%", "@100%", "@0%", "@100.1%", "@0.000000001%", "@#1", "@#0", "@#-1", "@#999999999999999", "@#9999999999999999", "@", "@%", "@#", "@nan%", "@1e1%"]  # fmt: skip
+_TIMES: Final = ["", ":1ms", ":50us", ":1ns", ":10s", ":11s", ":0s", ":-1ms", ":1e3ms", ":9999999s", ":.5ms", ":1m", ":"]
+_WHEN: Final = ["", "@25%", "@100%", "@0%", "@100.1%", "@0.000000001%", "@#1", "@#0", "@#999999999999999", "@", "@%", "@#", "@nan%"]
 
 
 @st.composite
