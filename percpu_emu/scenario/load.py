@@ -86,7 +86,7 @@ def _module(scenario: Scenario, source: str, folder: Path) -> ModuleType | None:
     path = folder / scenario.explore.programs
     if not is_a_file(path):
         found = _shown(scenario.explore.programs)
-        problem = f"explore.programs: found {found}, allowed: a file of programs; there is none of that name in {folder}"
+        problem = f"explore.programs: found {found}, allowed: a file of programs; {folder} has no such"
         raise ScenarioError(source, [problem])
     try:
         return load_module(path)
