@@ -69,7 +69,7 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Loaded:
     try:
         profile = load_profile(scenario.machine.kernel)
     except ProfileError as error:
-        found = f"machine.kernel: found {_shown(scenario.machine.kernel)}"
+        found = f"machine.kernel: found {shown(scenario.machine.kernel)}"
         problems = [f"{found}: {line}" for line in str(error).splitlines()]
         if "no kernel" in str(error):
             problems = [f"{found}, allowed: {', '.join(profile_names())}, or a path"]
@@ -85,7 +85,7 @@ def _module(scenario: Scenario, source: str, folder: Path) -> ModuleType | None:
         return None
     path = folder / scenario.explore.programs
     if not is_a_file(path):
-        found = _shown(scenario.explore.programs)
+        found = shown(scenario.explore.programs)
         problem = f"explore.programs: found {found}, allowed: a file of programs; {folder} has no such"
         raise ScenarioError(source, [problem])
     try:
@@ -155,17 +155,18 @@ def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
         case "missing":
             return f"{location}: missing"
         case "union_tag_invalid":
-            return f"{location}.do: found {_shown(context['tag'])}, allowed: {context['expected_tags']}"
+            return f"{location}.do: found {shown(context['tag'])}, allowed: {context['expected_tags']}"
         case "union_tag_not_found":
             return f"{location}.do: missing; it says what the step does"
         case "value_error":
             return f"{location or 'the whole file'}: {context['error']}"
         case _:
             allowed = error["msg"].removeprefix("Input should be ")
-            return f"{location or 'the whole file'}: found {_shown(error['input'])}, allowed: {allowed}"
+            return f"{location or 'the whole file'}: found {shown(error['input'])}, allowed: {allowed}"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """What was found, on one line and not too long."""
     try:
         text = repr(value)
     except ValueError:  # a number of more digits than Python writes down
@@ -185,7 +186,7 @@ def _key_path(document: Any, location: tuple[int | str, ...], *, missing: bool) 
 
 
 def _join(path: str, key: str) -> str:
-    key = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _shown(key)  # which is quoted in the file, too
+    key = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else shown(key)  # which is quoted in the file, too
     return f"{path}.{key}" if path else key
 
 
