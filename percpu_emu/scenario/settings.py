@@ -39,7 +39,8 @@ def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
         scenario.machine.cpus, tuple(contexts), names.program("setup", 0), part.constants, scenario.machine.nodes
     )
     if part.expect is not None and part.expect not in CHECKS:
-        raise ScenarioError(loaded.source, [f"explore.expect: found {shown(part.expect)}, allowed: {', '.join(CHECKS[1:])}"])
+        problem = f"explore.expect: found {shown(part.expect)}, allowed: {', '.join(CHECKS[1:])}"
+        raise ScenarioError(loaded.source, [problem])
     return Subject(
         name=scenario.name,
         setting=setting,
