@@ -71,7 +71,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 PLACE = "|".join([*Scenario.model_fields, "the whole file", "not TOML", "cannot be read", "not for run"])
-ALLOWED = "allowed|cannot be loaded|has no program|takes|more problems|too deep|missing|needs?|given|leads out|no such file|no CPU|not TOML|cannot be read"
+ALLOWED = (
+    "allowed|cannot be loaded|has no program|takes|more problems|too deep|missing|needs?|given|leads out|no such file|"
+    "no CPU|not TOML|cannot be read"
+)
 
 
 def assert_clear(error: Exception, source: str) -> None:
