@@ -142,7 +142,7 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text())
     except OSError as error:
         raise ProfileError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # not UTF-8, no TOML, a NUL in the path, numbers or nesting beyond use
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, a NUL in the path, too deep
         raise ProfileError(f"{path}: not TOML: {error}") from error
 
 

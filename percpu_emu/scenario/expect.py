@@ -36,7 +36,7 @@ def _check(expectation: Expectation, scenario: Scenario, figures: Mapping[str, A
 
 def _growth_check(name: str, expectation: Expectation, scenario: Scenario, figures: Mapping[str, Any]) -> Check:
     protocol, _, key = f"{expectation.figure}..".split(".")[:3]
-    letters = {name: letter.model_dump() for name, letter in scenario.letter.items()}
+    letters: dict[str, Any] = {str(name): letter.model_dump() for name, letter in scenario.letter.items()}
     theirs, ours = _growth(letters, protocol, key), _growth(figures, protocol, key)
     if theirs is None or ours is None:
         return Check(name, False, "growth is of a figure PROTOCOL.after.NAME that both the letter and the run have")

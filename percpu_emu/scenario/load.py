@@ -18,14 +18,13 @@ from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.scenario.programs import ProgramNotFound, find_program, is_a_file, load_module
 from percpu_emu.scenario.schema import InterruptsPart, Scenario, WorkerPart
 
-
-MOST_PROBLEMS: Final = 20
+MOST_PROBLEMS: Final = 10
 LONGEST_PROBLEM: Final = 600
 LONGEST_VALUE: Final = 80
 
 
 def printable(text: object, longest: int | None = None) -> str:
-    """As a terminal can show it, on one line: what a file says is not to move the cursor, and not to fill the screen."""
+    """As a terminal can show it, on one line: what a file says is not to move the cursor nor to fill the screen."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
     return shown if longest is None or len(shown) <= longest else f"{shown[:longest]}..."
 
@@ -70,7 +69,7 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Loaded:
     try:
         profile = load_profile(scenario.machine.kernel)
     except ProfileError as error:
-        found = f"machine.kernel: found {_shown(scenario.machine.kernel)}"
+        found = f"machine.kernel: found {shown(scenario.machine.kernel)}"
         problems = [f"{found}: {line}" for line in str(error).splitlines()]
         if "no kernel" in str(error):
             problems = [f"{found}, allowed: {', '.join(profile_names())}, or a path"]
@@ -86,7 +85,8 @@ def _module(scenario: Scenario, source: str, folder: Path) -> ModuleType | None:
         return None
     path = folder / scenario.explore.programs
     if not is_a_file(path):
-        problem = f"explore.programs: found {_shown(scenario.explore.programs)}, allowed: a file of programs; there is none of that name in {folder}"
+        found = shown(scenario.explore.programs)
+        problem = f"explore.programs: found {found}, allowed: a file of programs; {folder} has no such"
         raise ScenarioError(source, [problem])
     try:
         return load_module(path)
@@ -155,17 +155,18 @@ def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
         case "missing":
             return f"{location}: missing"
         case "union_tag_invalid":
-            return f"{location}.do: found {_shown(context['tag'])}, allowed: {context['expected_tags']}"
+            return f"{location}.do: found {shown(context['tag'])}, allowed: {context['expected_tags']}"
         case "union_tag_not_found":
             return f"{location}.do: missing; it says what the step does"
         case "value_error":
             return f"{location or 'the whole file'}: {context['error']}"
         case _:
             allowed = error["msg"].removeprefix("Input should be ")
-            return f"{location or 'the whole file'}: found {_shown(error['input'])}, allowed: {allowed}"
+            return f"{location or 'the whole file'}: found {shown(error['input'])}, allowed: {allowed}"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """What was found, on one line and not too long."""
     try:
         text = repr(value)
     except ValueError:  # a number of more digits than Python writes down
@@ -185,7 +186,7 @@ def _key_path(document: Any, location: tuple[int | str, ...], *, missing: bool) 
 
 
 def _join(path: str, key: str) -> str:
-    key = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _shown(key)  # which is quoted in the file, too
+    key = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else shown(key)  # which is quoted in the file, too
     return f"{path}.{key}" if path else key
 
 

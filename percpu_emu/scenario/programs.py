@@ -43,7 +43,7 @@ def load_module(path: Path) -> ModuleType:
     name = f"percpu_emu_worker_{path.stem}_{digest}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ProgramNotFound(f"{path} is no Python file")
+        raise ProgramNotFound(f"found {str(path)!r}, allowed: a Python file, which ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:

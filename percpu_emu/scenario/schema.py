@@ -105,7 +105,9 @@ class WorkerPart(Part):
     program: str = Field(description="name of a bundled program, or path of a file, that takes (memcg, turn)")
     cpus: Literal["all"] | list[Annotated[int, Field(ge=0)]] = "all"
     stretch: int = Field(default=1000, ge=1, le=1_000_000_000, description="turns between two rests")
-    pace: int | None = Field(default=None, ge=1, le=1_000_000_000, description="turns a second, all CPUs together; as fast as can be")
+    pace: int | None = Field(
+        default=None, ge=1, le=1_000_000_000, description="turns a second, all CPUs together; as fast as can be"
+    )
 
 
 class Mkdir(Part):
@@ -290,9 +292,14 @@ class ExplorePart(Part):
     total: str | None = Field(
         default=None, description="program (counter) -> its value with all slots, held against the ledger"
     )
-    left: int | None = Field(default=None, ge=0, le=1_000_000, description="how many areas and objects may be allocated at the end")
+    left: int | None = Field(
+        default=None, ge=0, le=1_000_000, description="how many areas and objects may be allocated at the end"
+    )
     bound: int | None = Field(
-        default=None, ge=0, le=2**32, description="how far a counter's twin may be from its ledger, for each CPU: the batch"
+        default=None,
+        ge=0,
+        le=2**32,
+        description="how far a counter's twin may be from its ledger, for each CPU: the batch",
     )
     exclusive: bool = Field(default=False, description="only a CPU itself writes its slots")
     sometimes: list[str] = Field(default=[], description="marks that have to be reached, else nothing is proved")

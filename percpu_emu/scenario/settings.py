@@ -14,7 +14,7 @@ from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import MAX_CONTEXTS, MAX_CPUS, ContextSpec, Setting
 from percpu_emu.lang.source import is_program
 from percpu_emu.lang.virtual import CHECKS
-from percpu_emu.scenario.load import Loaded, ScenarioError
+from percpu_emu.scenario.load import Loaded, ScenarioError, shown
 from percpu_emu.scenario.schema import ContextPart, ExplorePart
 
 
@@ -39,7 +39,8 @@ def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
         scenario.machine.cpus, tuple(contexts), names.program("setup", 0), part.constants, scenario.machine.nodes
     )
     if part.expect is not None and part.expect not in CHECKS:
-        raise ScenarioError(loaded.source, [f"explore.expect: found {part.expect!r}, allowed: {', '.join(CHECKS[1:])}"])
+        problem = f"explore.expect: found {shown(part.expect)}, allowed: {', '.join(CHECKS[1:])}"
+        raise ScenarioError(loaded.source, [problem])
     return Subject(
         name=scenario.name,
         setting=setting,
@@ -110,7 +111,7 @@ class _Names:
         return program
 
     def _refuse(self, key: str, found: str, allowed: str) -> NoReturn:
-        raise ScenarioError(self._source, [f"{key}: found {found!r}, allowed: {allowed}"])
+        raise ScenarioError(self._source, [f"{key}: found {shown(found)}, allowed: {allowed}"])
 
 
 def _word_names(module: ModuleType) -> dict[int, str]:

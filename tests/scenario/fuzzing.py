@@ -8,7 +8,7 @@ import os
 import tomllib
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, get_args
 
 import hypothesis
 import hypothesis.strategies as st
@@ -30,10 +30,10 @@ NUMBERS: Final = [
     *(0.0, -0.0, 0.5, 1e-320, 1e-300, 1e308, -1e308, float("nan"), float("inf"), float("-inf")),
 ]
 STRINGS: Final = [
-    *("", " ", ".", "..", "/", "a", "a/b", "a{i}", "{i}", "{", "{}", "{0}", "%s", "../x", "a//b", "/etc/passwd", "/", "~"),
+    *("", " ", ".", "..", "/", "a", "a/b", "a{i}", "{i}", "{", "{}", "{0}", "%s", "../x", "a//b", "/etc", "~"),
     *("all", "random", "cgroups", "seconds", "cpu", "turn", "charge", "raw_add", "update", "rmdir", "setup", "total"),
-    *("/dev/null", "/dev", "/proc/self/mem", "nothing.toml", "/no/such/file.py", "release.py", "../scenarios", "x.toml"),
-    *("a\0b", "a\0.toml", "\x1b[31mred", "line\nline", "tab\t", "\x7f", "[/bold]", "[red]", "é", "名前", "\u202e", "\U0001f600"),
+    *("/dev/null", "/dev", "/proc/self/mem", "nothing.toml", "/no/such/file.py", "release.py", "x.toml"),
+    *("a\0b", "a\0.toml", "\x1b[31mred", "line\nline", "tab\t", "\x7f", "[/bold]", "[red]", "é", "名前", "\u202e"),
     *("x" * 300, "y" * 5000 + ".toml", "a/" * 120 + "a", "original.after.slab_kb", "figures", "releases", "a.b.c.d"),
 ]  # fmt: skip
 
@@ -43,11 +43,25 @@ class Raw(str):
 
 
 RAW: Final = [Raw("9" * 5000), Raw("[" * 2000 + "]" * 2000), Raw("{ a = " * 2000 + "1" + " }" * 2000), Raw("07:32:00")]
-OTHERS: Final[list[Any]] = [*RAW, True, False, [], {}, [[]], [{}], {"": 0}, [0] * 600, date(2019, 3, 13), {"a\nb": 1}, ["all"]]
+OTHERS: Final[list[Any]] = [
+    *RAW,
+    True,
+    False,
+    [],
+    {},
+    [[]],
+    [{}],
+    {"": 0},
+    [0] * 600,
+    date(2019, 3, 13),
+    {"a\nb": 1},
+    ["all"],
+]
 
 MODELS: Final = [value for value in vars(schema).values() if isinstance(value, type) and issubclass(value, schema.Part)]
 KEYS: Final = sorted({key for model in MODELS for key in model.model_fields} | {"", "a b", "é", "\x1b", "x" * 300})
-STEP_KINDS: Final = sorted(model.model_fields["do"].annotation.__args__[0] for model in MODELS if "do" in model.model_fields)  # type: ignore[union-attr]  # fmt: skip
+_DO: Final = [model.model_fields["do"] for model in MODELS if "do" in model.model_fields]
+STEP_KINDS: Final = sorted(get_args(field.annotation)[0] for field in _DO)
 
 
 def campaign() -> bool:
@@ -139,7 +153,6 @@ def _anything(draw: st.DrawFn) -> Any:
     return copy.deepcopy(_pick(draw, PARTS) if found is PARTS else found)
 
 
-
 PARTS: Final = [_at(document, path) for document in DOCUMENTS.values() for path in _nodes(document)[1:]]
 OF_A_KEY: Final[dict[Any, list[Any]]] = {}
 for _document in DOCUMENTS.values():
@@ -153,7 +166,7 @@ def _deep(depth: int, kind: str) -> Raw:
     return Raw(f'{{ do = "{kind}", {times}steps = [' * depth + '{ do = "settle" }' + "] }" * depth)
 
 
-def _mutation(draw: st.DrawFn, document: Document) -> None:
+def _mutation(draw: st.DrawFn, document: Document) -> None:  # noqa: C901 - one case a kind
     """Change one thing, in place."""
     nodes = _nodes(document)[1:] or [("name",)]
     if len(nodes) > MOST_NODES:
@@ -171,7 +184,8 @@ def _mutation(draw: st.DrawFn, document: Document) -> None:
         case "rename" if isinstance(above, dict) and key in above:
             above[_pick(draw, KEYS)] = above.pop(key)
         case "add":
-            table = next((_at(document, path[:n]) for n in range(len(path), -1, -1) if isinstance(_at(document, path[:n]), dict)), document)  # fmt: skip
+            around = (_at(document, path[:n]) for n in range(len(path), -1, -1))
+            table = next(part for part in around if isinstance(part, dict))
             table[_pick(draw, KEYS)] = _anything(draw)
         case "twice" if isinstance(above, list):
             above.extend([above[key]] * _pick(draw, [1, 2, 50, 1000]))
@@ -209,7 +223,8 @@ def _damaged(draw: st.DrawFn, data: bytes) -> bytes:
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, max(len(data) - 1, 0)))
         end = at + _pick(draw, [0, 1, 2, 10, 200, len(data)])
-        piece = _pick(draw, [draw(st.binary(max_size=4)), b"", data[at:end] * 2, b"\0", b"\xff\xfe", b"\n", b'"', b"[", b"]]", b"=", b"\r"])  # fmt: skip
+        fixed = [b"", b"\0", b"\xff\xfe", b"\n", b'"', b"[", b"]]", b"=", b"\r"]
+        piece = _pick(draw, [draw(st.binary(max_size=4)), data[at:end] * 2, *fixed])
         data = data[:at] + piece + data[end:]
     if draw(st.booleans()):
         lines = data.splitlines(keepends=True)
@@ -222,7 +237,17 @@ def _damaged(draw: st.DrawFn, data: bytes) -> bytes:
 
 _PATHS: Final = ["a", "a", "a", "a", "b", "b", "c{i}", "."]
 _NEW: Final = ["n1", "n2", "n{i}", "n{i}", "a/b", "b/b", "a"]
-SMALL_FAULTS: Final = ["kill@1%", "kill", "kill@#3", "stop:1ms@1%", "sleep:20us@5%", "yield", "preempt", "migrate", "delay:1us"]
+SMALL_FAULTS: Final = [
+    "kill@1%",
+    "kill",
+    "kill@#3",
+    "stop:1ms@1%",
+    "sleep:20us@5%",
+    "yield",
+    "preempt",
+    "migrate",
+    "delay:1us",
+]
 
 
 def _step(draw: st.DrawFn, depth: int = 0) -> Document:
@@ -234,7 +259,10 @@ def _step(draw: st.DrawFn, depth: int = 0) -> Document:
         case "attach" | "rmdir" | "uncharge":
             step["cgroup"] = _pick(draw, _PATHS)
         case "charge":
-            step |= {"kind": _pick(draw, ["page-cache", "mlock", "vfs-cache", "slab"]), "objects": draw(st.integers(1, 5))}
+            step |= {
+                "kind": _pick(draw, ["page-cache", "mlock", "vfs-cache", "slab"]),
+                "objects": draw(st.integers(1, 5)),
+            }
             step |= {"cgroup": _pick(draw, _PATHS)} if draw(st.booleans()) else {}
         case "wait":
             step["seconds"] = 0.01
@@ -248,9 +276,25 @@ def _step(draw: st.DrawFn, depth: int = 0) -> Document:
     return step
 
 
-_WORKERS: Final = [{"program": "charge"}, {"program": "charge", "cpus": [0]}, {"program": "charge", "stretch": 1, "pace": 1000}]
-_INTERRUPTS: Final = [{"program": "this_cpu_charge", "rate": 500.0}, {"program": "this_cpu_charge", "by": "coordinator"}]
-_FIGURES: Final = ["updates", "patched.after.slab_kb", "before.percpu_kb", "after", "[/x]", "original.after.x", "a.b", ""]
+_WORKERS: Final = [
+    {"program": "charge"},
+    {"program": "charge", "cpus": [0]},
+    {"program": "charge", "stretch": 1, "pace": 1000},
+]
+_INTERRUPTS: Final = [
+    {"program": "this_cpu_charge", "rate": 500.0},
+    {"program": "this_cpu_charge", "by": "coordinator"},
+]
+_FIGURES: Final = [
+    "updates",
+    "patched.after.slab_kb",
+    "before.percpu_kb",
+    "after",
+    "[/x]",
+    "original.after.x",
+    "a.b",
+    "",
+]
 
 
 def _expectation(draw: st.DrawFn) -> Document:
@@ -291,23 +335,73 @@ def runnable(draw: st.DrawFn, *, all_workers: bool = False) -> bytes:
     return toml(document).encode(errors="surrogatepass")
 
 
+WORDS: Final = [0, 1, 2, 3, -1, 63, 64, 2**31, 2**32, 2**62, 2**63 - 1, -(2**63), "cpu", "turn"]
+
+
+def _other_exploration(draw: st.DrawFn, document: Document) -> None:  # noqa: C901 - one case a kind
+    """Change one thing into another that the schema allows."""
+    explore: Document = document["explore"]
+    context: Document = _pick(draw, explore["contexts"])
+    programs = [explore.get("setup"), explore.get("total"), *(other["program"] for other in explore["contexts"])]
+    names = [name for name in programs if name] + ["read_once", "tuple"]
+    match draw(st.integers(0, 9)):
+        case 0:
+            context["args"] = [_pick(draw, WORDS) for _ in range(_pick(draw, [0, 1, 1, 1, 2]))]
+        case 1:
+            context["turns"] = _pick(draw, [1, 2, 3, 8, 1000])
+        case 2:
+            context["cpus"] = _pick(draw, ["all", [], [0], [0, 0], [1, 0], [0] * 60])
+        case 3:
+            context["kind"] = _pick(draw, ["task", "interrupt", "offline", "kill"])
+        case 4:
+            context["program"] = _pick(draw, names)
+        case 5:
+            explore[_pick(draw, ["setup", "total", "final", "invariant"])] = _pick(draw, names)
+        case 6:
+            name = _pick(
+                draw, ["MEMCG_CHARGE_BATCH", "MEMCG_NR_STAT", "NO_SUCH", "STATIC", "OBJECT_WORDS", "TOTAL", "SLOTS"]
+            )
+            explore.setdefault("constants", {})[name] = _pick(draw, WORDS[:-2])
+        case 7:
+            explore[_pick(draw, ["left", "bound"])] = _pick(draw, [0, 1, 10**6])
+        case 8:
+            explore |= {"exclusive": True, "sometimes": [_pick(draw, ["atomic path", "no such", ""])]}
+            context["migrates"] = _pick(draw, [0, 1, 8])
+        case 9:
+            document["machine"] = {"cpus": _pick(draw, [1, 2, 3, 16, 17]), "nodes": 1}
+            explore["contexts"] = explore["contexts"] * _pick(draw, [1, 2, 5])
+
+
 @st.composite
 def explorable(draw: st.DrawFn) -> bytes:
     """A bundled scenario to explore, with one to three things changed."""
     name = _pick(draw, sorted(name for name, document in DOCUMENTS.items() if "explore" in document))
     document = copy.deepcopy(DOCUMENTS[name])
     for _ in range(draw(st.integers(1, 3))):
-        explore = document.get("explore")
-        _mutation(draw, explore if isinstance(explore, dict) and draw(st.integers(0, 3)) else document)
+        _other_exploration(draw, document)
+    if draw(st.integers(0, 9)) == 0:
+        _mutation(draw, document)
     return toml(document).encode(errors="surrogatepass")
 
 
 # --- faults
 
-_PROGRAMS: Final = ["all", "mod_memcg_state", "charge", "percpu_rcu_free", "css_offline", "__mod_memcg_state", "no_such", "raw_add"]  # fmt: skip
-_POINTS: Final = ["", ":all", ":1", ":4", ":0", ":-1", ":99999999999999999999", ":this_cpu_write", ":no_such", ":", ":1:2"]
-_TIMES: Final = ["", ":1ms", ":50us", ":1ns", ":10s", ":11s", ":0s", ":-1ms", ":1e3ms", ":99999999999s", ":.5ms", ":1 ms", ":1m", ":nan s", ":1.5us", ":"]  # fmt: skip
-_WHEN: Final = ["", "@25%", "@100%", "@0%", "@100.1%", "@0.000000001%", "@#1", "@#0", "@#-1", "@#999999999999999", "@#9999999999999999", "@", "@%", "@#", "@nan%", "@1e1%"]  # fmt: skip
+_PROGRAMS: Final = ["all", "mod_memcg_state", "charge", "percpu_rcu_free", "css_offline", "no_such", "raw_add"]
+_POINTS: Final = [
+    "",
+    ":all",
+    ":1",
+    ":4",
+    ":0",
+    ":-1",
+    ":99999999999999999999",
+    ":this_cpu_write",
+    ":no_such",
+    ":",
+    ":1:2",
+]
+_TIMES: Final = ["", ":1ms", ":50us", ":1ns", ":10s", ":11s", ":0s", ":1e3ms", ":9999999s", ":.5ms", ":1m", ":"]
+_WHEN: Final = ["", "@25%", "@100%", "@0%", "@100.1%", "@0.000000001%", "@#1", "@#0", "@#9", "@", "@%", "@nan%"]
 
 
 @st.composite

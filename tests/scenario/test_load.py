@@ -135,3 +135,31 @@ def test_a_program_file_that_is_none_is_refused_with_the_reason(
 def test_the_bundled_kernels_can_be_named() -> None:
     for name in profile_names():
         assert load("dying-cgroups", {"machine.kernel": name}).profile.name == name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("cpus = 2", f"cpus = {'9' * 5000}", "not TOML: Exceeds the limit"),
+        ("cpus = 2", f"cpus = {'[' * 3000}{']' * 3000}", "not TOML: tables and lists stand too deep"),
+        ("cpus = 2", 'cpus = 2\nkernel = "a\\u0000.toml"', "machine.kernel: found 'a\\x00.toml'"),
+        ("cpus = 2", f'cpus = 2\nkernel = "{"x" * 300}.toml"', "cannot be read: File name too long"),
+        ('program = "charge"', 'program = "a\\u0000b"', "workers[0].program: found 'a\\x00b', allowed: charge"),
+        ('program = "charge"', f'program = "{"x" * 300}"', "allowed: charge"),
+        ('program = "charge"', f'program = "charge"\nstretch = {2**63}', "workers[0].stretch: found 92233720"),
+        ("[machine]", '"\\u001b[31m" = 1\n[machine]', "'\\x1b[31m': unknown key"),
+        ("[machine]", 'interrupts = [{ program = "charge", rate = 1e-300 }]\n[machine]', "interrupts[0].rate: found"),
+        ("times = 3", "times = 3\nsteps_ = 1", "steps[0].steps_: unknown key"),
+        ('do = "mkdir", cgroup = "a{i}", publish = true', 'do = "offline", cpu = 7', "step offline: no CPU 7"),
+    ],
+)  # fmt: skip
+def test_what_fuzzing_found_is_refused(write: Write, old: str, new: str, problem: str) -> None:
+    assert problem in problem_in(write(VALID.replace(old, new, 1)))
+
+
+def test_a_long_list_of_problems_is_cut_and_so_is_a_long_value(write: Write) -> None:
+    steps = ", ".join(["{ do = 1 }"] * 500)
+    with pytest.raises(ScenarioError) as caught:
+        load(str(write(VALID.replace('name = "mine"', f'name = "{"x" * 9000}"\nexpect = [{steps}]', 1))))
+    assert str(caught.value).endswith("more problems")
+    assert len(str(caught.value)) < 20_000

@@ -9,7 +9,7 @@ import pytest
 
 from percpu_emu.kernel.footprint import NEVER, footprint
 from percpu_emu.kernel.profile import load_profile
-from percpu_emu.machine import Event, EventStream
+from percpu_emu.machine import CgroupError, Event, EventStream
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.run import RunResult, run_scenario
@@ -134,3 +134,35 @@ def test_a_run_that_was_cut_short_or_checked_nothing_is_no_pass() -> None:
     assert verdict_of([good, bad], "cut") == "fail"
     assert verdict_of([good], "cut") == "inconclusive"
     assert verdict_of([], None) == "inconclusive"
+
+
+SMALL = """
+name = "small"
+summary = "[/bold] is no markup"
+letter.patched.before = { nr_dying_descendants = 0, slab_kb = 0, percpu_kb = 0 }
+letter.patched.after = { nr_dying_descendants = 0, slab_kb = 0, percpu_kb = 0 }
+
+[machine]
+cpus = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("steps", "problem"),
+    [
+        ('{ do = "mkdir", cgroup = "." }', "it exists already: it is the root"),
+        ('{ do = "mkdir", cgroup = "a" }, { do = "attach", cgroup = "a" }, { do = "rmdir", cgroup = "a" }', "a: busy"),
+    ],
+)
+def test_steps_that_the_kernel_would_refuse_are(tmp_path: Path, steps: str, problem: str) -> None:
+    (tmp_path / "small.toml").write_text(SMALL.replace("[machine]", f"steps = [{steps}]\n[machine]"))
+    with pytest.raises(CgroupError, match=problem):
+        run(str(tmp_path / "small.toml"))
+
+
+@pytest.mark.parametrize("figure", ["a", "patched.after.slab_kb", "original.after.x", "a.b.c.d"])
+def test_growth_of_what_did_not_grow_or_is_not_there_is_a_check_that_fails(tmp_path: Path, figure: str) -> None:
+    text = SMALL.replace("[machine]", 'steps = [{ do = "settle" }]\n[machine]')
+    (tmp_path / "small.toml").write_text(f'{text}\n[[expect]]\nfigure = "{figure}"\ngrowth_within = 0.1\n')
+    checks = run(str(tmp_path / "small.toml")).checks
+    assert [check.ok for check in checks if "as expected" in check.name] == [False]
