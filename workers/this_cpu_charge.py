@@ -5,6 +5,7 @@ from __future__ import annotations
 from percpu_emu.kernel.layout import STAT, VMSTATS, VMSTATS_PERCPU, Item
 from percpu_emu.lang.ops import (
     Program,
+    atomic_long_add,
     ledger_add,
     ledger_commit,
     rcu_dereference,
@@ -15,10 +16,13 @@ from percpu_emu.lang.ops import (
 
 
 def this_cpu_charge(memcg: int, turn: int) -> Program[None]:
-    """One turn. For cgroups that live: their slots are there."""
+    """One turn."""
     yield ledger_add(memcg + VMSTATS + Item.MEMCG_CACHE, 1)
     yield rcu_read_lock()
     vmstats_percpu = yield rcu_dereference(memcg + VMSTATS_PERCPU)
-    yield this_cpu_add(vmstats_percpu + STAT + Item.MEMCG_CACHE, 1)
+    if vmstats_percpu:
+        yield this_cpu_add(vmstats_percpu + STAT + Item.MEMCG_CACHE, 1)
+    else:
+        yield atomic_long_add(memcg + VMSTATS + Item.MEMCG_CACHE, 1)
     yield rcu_read_unlock()
     yield ledger_commit()

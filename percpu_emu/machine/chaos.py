@@ -82,7 +82,6 @@ class Chaos:
             with contextlib.suppress(PermissionError, ProcessLookupError):  # who is not root may only give way more
                 os.setpriority(os.PRIO_PROCESS, self._cpus.pid(cpu), LOW_NICE if cpu in self._low else self._cpus.nice)
         self._deal_at = now + DEAL_AGAIN
-        self._change_at = now
 
     def _starve(self, now: float) -> None:
         self._length = SHORTEST * 2 ** self._random.randrange(DOUBLINGS)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from percpu_emu.kernel.layout import VMSTATS, VMSTATS_PERCPU, Item
+from percpu_emu.kernel.layout import MEMCG_LIST, MEMCG_NEXT, STAT, VMSTATS, VMSTATS_PERCPU, Item
 from percpu_emu.kernel.memcg import memcg_page_state, memcg_page_state_exact, mod_memcg_state
 from percpu_emu.lang.ops import (
     Program,
     alloc_percpu,
+    atomic_long_add,
     call_rcu,
     cpu_relax,
     free_percpu,
@@ -14,6 +15,7 @@ from percpu_emu.lang.ops import (
     kzalloc,
     ledger_add,
     ledger_commit,
+    per_cpu,
     rcu_barrier,
     rcu_dereference,
     rcu_read_lock,
@@ -138,6 +140,17 @@ def allocate(size: int) -> Program[int]:
 
 def free(pointer: int) -> Program[None]:
     yield free_percpu(pointer)
+
+
+def double_fold(cpu: int) -> Program[None]:
+    """Broken: a dead CPU's slots are added to the twins and stay where they are."""
+    memcg = yield rcu_dereference(MEMCG_LIST)
+    while memcg:
+        slots = yield rcu_dereference(memcg + VMSTATS_PERCPU)
+        if slots:
+            x = yield read_once(per_cpu(slots + STAT + Item.MEMCG_CACHE, cpu))
+            yield atomic_long_add(memcg + VMSTATS + Item.MEMCG_CACHE, x)
+        memcg = yield rcu_dereference(memcg + MEMCG_NEXT)
 
 
 WORKERS = (charge, forgetful)

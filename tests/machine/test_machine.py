@@ -3,10 +3,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
 from percpu_emu.lang.primitives import ProgramFault
 from percpu_emu.machine import CpuDied, Machine, StartFailed
@@ -48,6 +50,31 @@ def test_a_working_cpu_does_a_program_between_two_turns(make_machine: MakeMachin
     turns = int(rig.machine.memory.blocks[1, c.TURN])
     rig.machine.wait_for(lambda: rig.machine.memory.blocks[1, c.TURN] > turns)
     assert rig.machine.memory.blocks[1, c.TURN] > turns
+
+
+def test_a_dead_cpu_whose_slots_are_added_and_left_is_noticed(make_machine: MakeMachine) -> None:
+    rig = make_machine(protocol=replace(PROTOCOLS["patched"], cpu_dead=programs.double_fold))
+    cgroup = rig.tree.mkdir("a")
+    rig.run(programs.add_cache, cgroup.memcg, 5, cpu=1)
+    rig.machine.offline_cpu(1)
+    rig.tree.audit_all()
+    [imbalance] = rig.tree.audit.imbalances
+    assert (imbalance.counted, imbalance.added) == (10, 5)
+
+
+@pytest.mark.parametrize("control_cpu", [False, True])
+def test_a_dead_cpus_slots_are_folded_by_another_cpu_or_by_the_coordinator(
+    make_machine: MakeMachine, control_cpu: bool
+) -> None:
+    rig = make_machine(cpus=3, control_cpu=control_cpu)
+    cgroup = rig.tree.mkdir("a")
+    rig.run(programs.add_cache, cgroup.memcg, 5, cpu=1)
+    commands = rig.machine.memory.blocks[:3, c.COMMAND].copy()
+    rig.machine.offline_cpu(1)
+    assert rig.machine.execute(programs.shown_state, cgroup.memcg) == 5
+    others = [0, 2]
+    asked = (rig.machine.memory.blocks[others, c.COMMAND] != commands[others]).sum()
+    assert asked == int(control_cpu)
 
 
 class _Continue:
