@@ -10,10 +10,11 @@ from percpu_emu.bundled import bundled_files
 from percpu_emu.kernel.profile import KernelProfile, load_profile, profile_names
 from percpu_emu.kernel.protocols import PROTOCOLS, Protocol
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.lang.source import sites
+from percpu_emu.lang.source import called, sites
 from percpu_emu.scenario.load import Loaded, load
 from percpu_emu.scenario.programs import find_program
 from percpu_emu.scenario.schema import Part
+from percpu_emu.scenario.torture import TORTURERS
 
 
 def describe(name: str) -> str:
@@ -38,11 +39,18 @@ def _scenario(loaded: Loaded) -> str:
         f"Machine: {machine.cpus} CPUs on {machine.nodes} node(s), kernel {machine.kernel}; "
         f"protocols: {', '.join(scenario.protocols)}; file: {loaded.source}"
     )
+    if scenario.torture is not None:
+        return "\n".join([*lines, *_points(list(TORTURERS))])
     lines += [f"Worker on {_cpus(worker.cpus)}: {worker.program}" for worker in scenario.workers]
+    lines += [
+        f"Interrupts on {_cpus(part.cpus)}: {part.program}, {part.rate:g} a second and CPU, by {part.by}"
+        for part in scenario.interrupts
+    ]
+    lines += [f"Fault: {line}" for line in scenario.faults.inject] + ["Chaos."] * scenario.faults.chaos
     lines.append("Steps:")
     lines += [_step(step, 1) for step in scenario.steps]
-    lines += _points(loaded.workers)
-    return "\n".join(lines)
+    protocols = [program for name in scenario.protocols for program in _programs_of(PROTOCOLS[name])]
+    return "\n".join([*lines, *_points([*loaded.workers, *loaded.interrupts, *protocols])])
 
 
 def _explored(loaded: Loaded) -> list[str]:
@@ -54,6 +62,8 @@ def _explored(loaded: Loaded) -> list[str]:
     for spec in subject.setting.contexts:
         times = f", {spec.turns} times" if spec.turns > 1 else ""
         lines.append(f"  {spec.name} ({spec.kind}): {spec.program.__name__}{times}")
+    lines += [f"Fault: {line}" for line in loaded.scenario.faults.inject]
+    lines += [f"Outcome {part.result} is {part.expect}: {part.explain}" for part in loaded.scenario.outcomes]
     if subject.expect:
         lines.append(f"Caught by: {subject.expect}. Missing: {subject.missing}.")
     programs = list(dict.fromkeys(spec.program for spec in subject.setting.contexts))
@@ -75,11 +85,15 @@ def _step(step: Part, depth: int) -> str:
 
 def _protocol(protocol: Protocol) -> str:
     module = inspect.getmodule(protocol.css_offline)
-    functions = [protocol.css_offline, protocol.css_free, protocol.cpu_dead]
-    functions += [protocol.release] if protocol.release else []
+    functions = _programs_of(protocol)
     lines = [f"{protocol.name}: {protocol.summary}", inspect.getdoc(module) or "", ""]
     lines += [inspect.getsource(function) for function in functions]
     return "\n".join([*lines, *_points(functions)])
+
+
+def _programs_of(protocol: Protocol) -> list[ProgramFunction]:
+    functions = [protocol.css_offline, protocol.css_free, protocol.cpu_dead]
+    return functions + ([protocol.release] if protocol.release else [])
 
 
 def _program(program: ProgramFunction) -> str:
@@ -88,10 +102,10 @@ def _program(program: ProgramFunction) -> str:
 
 
 def _points(programs: list[ProgramFunction]) -> list[str]:
-    lines = ["Injection points:"] if any(sites(program) for program in programs) else []
-    for program in programs:
-        lines += [f"  {site}" for site in sites(program)]
-    return lines
+    """The yields of these programs and of all that they call and queue, as `--inject` names them."""
+    reached = dict.fromkeys(part for program in programs for part in called(program, and_queued=True))
+    found = [f"  {site}" for program in reached for site in sites(program)]
+    return ["Injection points:", *found] if found else []
 
 
 def _kernel(profile: KernelProfile) -> str:

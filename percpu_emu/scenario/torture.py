@@ -23,6 +23,8 @@ from percpu_emu.scenario.verdict import Check, verdict_of
 
 WRITER, FAKEWRITER, READER = range(3)
 _WORKERS: Final[list[ProgramFunction]] = [t.torture_writer, t.torture_fakewriter, t.torture_reader]
+TORTURERS: Final[tuple[ProgramFunction, ...]] = (*_WORKERS, t.torture_irq_reader, t.torture_barrier, t.torture_post)
+"""Everything that runs in a torture."""
 _STRETCH: Final = {WRITER: 4, FAKEWRITER: 4, READER: 256}
 BARRIER_SECONDS: Final = 0.1
 """Between two barrier tests."""

@@ -158,3 +158,17 @@ def test_the_shipped_schemas_are_up_to_date(of: str) -> None:
     current = {"scenario": json_schema, "report": report_schema}[of]()
     assert json.loads(schema_text(of)) == current
     assert json.loads(command("schema", of).stdout) == current
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("release-storm", ["  __mod_memcg_state:3 (line ", "  percpu_rcu_free:1 (line ", "  percpu_take:1 (line "]),
+        ("interrupts-raw", ["Interrupts on every CPU: this_cpu_charge, 5000 a second and CPU, by timer"]),
+        ("rcu-torture", ["  torture_reader:1 (line ", "  torture_callback:1 (line "]),
+        ("store-buffering-mb", ["Outcome 0, 0 is forbidden: "]),
+    ],
+)
+def test_show_lists_what_a_scenario_runs_with_all_injection_points(name: str, lines: list[str]) -> None:
+    shown = command("show", name).stdout
+    assert all(line in shown for line in lines), shown

@@ -121,7 +121,7 @@ def test_a_reader_that_stays_is_named_again_and_again_and_nothing_is_freed_meanw
     for stall in stalls:
         assert stall.seconds < released
         [where] = stall.fields["where"]
-        assert "of charge, at __mod_memcg_state:3 (line " in where
+        assert "of charge, at mod_percpu_counter:1 (line " in where
         assert "inside CPU " in where
     waits = [stall.fields["waited"] for stall in stalls]
     assert waits == sorted(waits)
