@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from percpu_emu.explore.blame import blame
 from percpu_emu.explore.model import Model
@@ -28,7 +29,8 @@ class Counterexample:
 
 
 def smallest(subject: Subject, budget: Budget) -> Counterexample | None:
-    """The smallest that there is within the budget; None if no search found one again."""
+    """The smallest that there is within the budget, its time for all searches together; None if there is none."""
+    deadline = time.monotonic() + budget.seconds
     best = _least(subject, budget)
     if best is None or best.check in ("final", "invariant"):
         return best  # what the user's check expects is about the whole of the scenario
@@ -37,7 +39,10 @@ def smallest(subject: Subject, budget: Budget) -> Counterexample | None:
     while smaller:
         smaller = False
         for fewer in _fewer(subject, turns, best):
-            other = _least(subject.with_turns(fewer), budget)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return best
+            other = _least(subject.with_turns(fewer), replace(budget, seconds=left))
             if other and other.check == best.check and _size(other) <= _size(best):
                 best, turns, smaller = other, fewer, True
                 break
@@ -49,7 +54,7 @@ def _size(example: Counterexample) -> tuple[int, int]:
 
 
 def _fewer(subject: Subject, turns: tuple[int, ...], best: Counterexample) -> Iterator[tuple[int, ...]]:
-    """One context left out, or with a turn less.
+    """One context left out, or with half of its turns, or with one less.
 
     Left out is only who does nothing in the counterexample, or what somebody else does, too: without the one who
     releases, say, everything leaks, and that is not the bug that was found.
@@ -61,8 +66,9 @@ def _fewer(subject: Subject, turns: tuple[int, ...], best: Counterexample) -> It
         if len(kept) > 1 and (number not in acting or programs.count(programs[number]) > 1):
             yield (*turns[:at], 0, *turns[at + 1 :])
     for at in kept:
-        if turns[at] > 1:
-            yield (*turns[:at], turns[at] - 1, *turns[at + 1 :])
+        for n in dict.fromkeys((turns[at] // 2, turns[at] - 1)):
+            if n > 0:
+                yield (*turns[:at], n, *turns[at + 1 :])
 
 
 def _least(subject: Subject, budget: Budget) -> Counterexample | None:

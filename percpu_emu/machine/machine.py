@@ -10,61 +10,33 @@ import random
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable
 from typing import Final, NoReturn, Protocol, Self
 
-from percpu_emu.kernel import css, protocols
-from percpu_emu.kernel.charge import charge_page, charge_slab, uncharge_page, uncharge_slab
-from percpu_emu.kernel.profile import KernelProfile
-from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
 from percpu_emu.lang.cache import load_compiled
-from percpu_emu.lang.image import Image
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.primitives import ProgramFault
-from percpu_emu.lang.reference import Reference, performer_text
+from percpu_emu.lang.reference import Reference
 from percpu_emu.machine.chaos import Chaos, Stops
+from percpu_emu.machine.config import MachineConfig, image_of, texts_of
 from percpu_emu.machine.cpu import Command, Ending
 from percpu_emu.machine.cpus import CpuProcesses, Dead
 from percpu_emu.machine.deaths import Doubt, doubts_of
 from percpu_emu.machine.events import EventStream
-from percpu_emu.machine.faults import FAULTS_TEXT, Fault, FaultTable, loops_per_ms, points_of, reach_function
-from percpu_emu.machine.interrupts import INTERRUPTS_TEXT, Interrupter, Interrupts
+from percpu_emu.machine.faults import FaultTable, loops_per_ms, points_of, reach_function
+from percpu_emu.machine.interrupts import Interrupter
 from percpu_emu.machine.mail import Mail
-from percpu_emu.machine.memory import MachineMemory, Topology
-from percpu_emu.machine.rcu import Rcu
+from percpu_emu.machine.memory import MachineMemory
 from percpu_emu.machine.services import DirectLine
-from percpu_emu.machine.signals import SIGNALS_TEXT, signals
-from percpu_emu.machine.traps import TRAPS_TEXT, TrapHandler
+from percpu_emu.machine.signals import signals
+from percpu_emu.machine.traps import TrapHandler
 from percpu_emu.shm import signals_held
 
 REAP_SECONDS: Final = 0.01
 SLEEP_US: Final = 10_000
 GRACE_PERIOD_LOOKS: Final = 100
 GRACE_PERIOD_SLEEP_US: Final = 100
-
-_AT_START: Final[list[ProgramFunction]] = [charge_page, css.css_killed_ref_fn]
-"""Programs that are compiled before the CPU processes start, with the workers and the release."""
-_WHEN_NEEDED: Final[list[ProgramFunction]] = list(
-    dict.fromkeys(program for protocol in PROTOCOLS.values() for program in (protocol.css_free, protocol.cpu_dead))
-)
-"""Programs that the coordinator compiles when it first runs them: they go over all CPUs, and many runs need none."""
-_RELEASES: Final[list[ProgramFunction]] = [protocol.release for protocol in PROTOCOLS.values() if protocol.release]
-_NUMBERED: Final[list[ProgramFunction]] = [uncharge_page, charge_slab, uncharge_slab]
-"""Programs that CPUs run by the reference engine."""
-_OF_THE_COORDINATOR: Final[list[ProgramFunction]] = [
-    css.mem_cgroup_alloc,
-    css.css_init,
-    css.online_css,
-    css.kill_css,
-    css.css_killed_work_fn,
-    css.css_release_work_fn,
-    css.css_free_rwork_fn,
-    *(protocol.css_offline for protocol in PROTOCOLS.values()),
-]
-"""Programs that the coordinator runs by it; they have a number so that their injection points are known."""
 
 Hook = Callable[[int], None]
 
@@ -84,35 +56,6 @@ class CpuDied(RuntimeError):
     """A CPU's process ended while it ran a program for the coordinator."""
 
 
-@dataclass(frozen=True)
-class MachineConfig:
-    """What a machine is made of."""
-
-    topology: Topology
-    profile: KernelProfile
-    protocol: protocols.Protocol
-    workers: Sequence[ProgramFunction] = ()
-    stall_seconds: float = 21.0
-    programs: Sequence[ProgramFunction] = ()
-    """Programs for `run_on`, besides the kernel's own; the reference engine runs them."""
-    image: Image | None = None
-    """An image of the machine's own, instead of one of the kernel's programs, the workers and `programs`."""
-    interrupts: Sequence[Interrupts] = ()
-    faults: Sequence[Fault] = ()
-    chaos: int | None = None
-    """Starve CPUs at random, with this seed (`machine.chaos`)."""
-    seed: int = 1
-    """Of the chances of faults."""
-    traps: bool = False
-    """Whether an access of the coordinator to pages that are gone is caught, and raises Trapped."""
-    guard: bool = False
-    """Give every area of per-CPU memory pages of its own, which are gone when it is freed; with `traps`."""
-    rcu: type[Rcu] = Rcu
-    control_cpu: bool = False
-    """Whether a dead CPU's slots are folded by another CPU, as in the kernel, instead of by the coordinator: while
-    callbacks run and cgroups go offline."""
-
-
 class Machine:
     """A running machine; a context manager that leaves nothing behind, however it is left."""
 
@@ -121,12 +64,7 @@ class Machine:
         self.topology = config.topology
         self.protocol = config.protocol
         self.events = events or EventStream()
-        self.image = config.image or _image(
-            tuple(config.workers),
-            tuple(config.programs),
-            tuple(source.program for source in config.interrupts),
-            instrumented=bool(config.faults) or config.guard,
-        )
+        self.image = image_of(config)
         for fault in config.faults:
             points_of(fault, self.image.sites)
         self._prepare()
@@ -178,14 +116,7 @@ class Machine:
 
         The first time it takes some 15 seconds. Two processors at once took longer: each has to compile the primitives.
         """
-        own = self.config.image
-        programs = [*_AT_START, *_RELEASES, *self.config.workers]
-        programs += [source.program for source in self.config.interrupts]
-        if self.config.control_cpu or self.may_kill:
-            programs.append(self.protocol.cpu_dead)
-        texts = [SIGNALS_TEXT, TRAPS_TEXT, performer_text(), *(own.texts if own else map(self.image.text, programs))]
-        texts += [INTERRUPTS_TEXT] if self.config.interrupts else []
-        texts += [FAULTS_TEXT] if self.image.instrumented else []
+        texts = texts_of(self.config, self.image)
         for done, text in enumerate(texts):
             self.events.emit("progress", done=done, of=len(texts), what="preparing programs, the first time only")
             load_compiled(text)
@@ -325,17 +256,12 @@ class Machine:
         doubts = doubts_of(self.memory, cpu)
         self.doubts += doubts
         said = [str(doubt) for doubt in doubts]
-        wanted = self.may_kill and dead.exitcode == -signal.SIGKILL
+        wanted = self.config.may_kill and dead.exitcode == -signal.SIGKILL
         self.events.emit("cpu_died", cpu=cpu, exitcode=dead.exitcode, doubts=said, wanted=wanted)
         self._mail.drain_ring(cpu)
         self._mail.drain_ring(self.memory.interrupt(cpu))
         self.memory.set_online(self.cpus.online)
         self.execute(self.protocol.cpu_dead, cpu)
-
-    @property
-    def may_kill(self) -> bool:
-        """Whether a fault kills CPUs."""
-        return any(fault.kind == "kill" for fault in self.config.faults)
 
     def attend(self, attendant: Attendant) -> None:
         """Have it called from now on each time that the coordinator looks round."""
@@ -402,21 +328,3 @@ class Machine:
 
     def _answer_directly(self, code: int, a: int, b: int) -> int:
         return self._mail.answer_directly(code, a, b, self.wait_for)
-
-
-@cache
-def _image(
-    workers: tuple[ProgramFunction, ...],
-    programs: tuple[ProgramFunction, ...],
-    interrupts: tuple[ProgramFunction, ...],
-    *,
-    instrumented: bool,
-) -> Image:
-    """Machines that run the same programs share their image: one protocol after the other does."""
-    return Image(
-        [*_AT_START, *_RELEASES, *_WHEN_NEEDED],
-        workers,
-        numbered=[*_NUMBERED, *_OF_THE_COORDINATOR, *programs],
-        interrupts=interrupts,
-        instrumented=instrumented,
-    )

@@ -137,7 +137,7 @@ class Shell:
         try:
             do(cpu)
         except CpuDied:
-            if not self._machine.may_kill:
+            if not self._machine.config.may_kill:
                 raise
             self._on_a_cpu(self._any_cpu(), do)
 

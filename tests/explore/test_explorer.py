@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from percpu_emu.explore import counterexample
 from percpu_emu.explore.explorer import Options, explore
 from percpu_emu.explore.model import Checks, SetupFailed
 from percpu_emu.explore.search import Budget
 from percpu_emu.explore.subject import StateView, Subject
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import ContextSpec, Setting
+from percpu_emu.scenario.load import load
+from percpu_emu.scenario.settings import subject_of
 
 from .explorer_programs import WORD, count_late, increment, poll, raise_flag, rare
 
@@ -90,3 +96,19 @@ def test_two_independent_tasks_have_one_execution_when_reduced_and_all_of_them_o
     subject = Subject("marks", two(raise_flag, rare))
     assert explore(subject, Options()).figures["executions"] == 1
     assert explore(subject, Options(reduce=False)).figures["executions"] == 3
+
+
+def test_the_smallest_is_looked_for_no_longer_than_the_search_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = subject_of(load("flush-then-swap"))
+    looked: list[float] = []
+    least = counterexample._least
+
+    def counted(subject: Subject, budget: Budget) -> Any:
+        looked.append(budget.seconds)
+        return least(subject, budget)
+
+    clock = iter([0.0, *[100.0] * 100])
+    monkeypatch.setattr(counterexample, "_least", counted)
+    monkeypatch.setattr(counterexample, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    assert counterexample.smallest(subject, Budget(seconds=50.0)) is not None
+    assert looked == [50.0]

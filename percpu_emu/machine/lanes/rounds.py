@@ -16,12 +16,13 @@ from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
 from percpu_emu.lang.primitives import ProgramFault
 from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS
+from percpu_emu.machine.config import MachineConfig
 from percpu_emu.machine.cpu import Ending
 from percpu_emu.machine.events import EventStream
 from percpu_emu.machine.faults import Fault
 from percpu_emu.machine.lanes.image import GO, LANE, TOKENS, LaneImage, lane
 from percpu_emu.machine.lanes.regions import Regions
-from percpu_emu.machine.machine import Machine, MachineConfig, Trapped
+from percpu_emu.machine.machine import Machine, Trapped
 from percpu_emu.machine.memory import PAGE_WORDS, Topology
 from percpu_emu.machine.recording import CALLBACK, Recorded, Rings
 from percpu_emu.machine.signals import signals
