@@ -49,7 +49,7 @@ def _scenario(loaded: Loaded) -> str:
     lines += [f"Fault: {line}" for line in scenario.faults.inject] + ["Chaos."] * scenario.faults.chaos
     lines.append("Steps:")
     lines += [_step(step, 1) for step in scenario.steps]
-    protocols = [program for name in scenario.protocols for program in _programs_of(PROTOCOLS[name])]
+    protocols = [program for name in scenario.protocols for program in PROTOCOLS[name].programs]
     return "\n".join([*lines, *_points([*loaded.workers, *loaded.interrupts, *protocols])])
 
 
@@ -85,15 +85,10 @@ def _step(step: Part, depth: int) -> str:
 
 def _protocol(protocol: Protocol) -> str:
     module = inspect.getmodule(protocol.css_offline)
-    functions = _programs_of(protocol)
+    functions = protocol.programs
     lines = [f"{protocol.name}: {protocol.summary}", inspect.getdoc(module) or "", ""]
     lines += [inspect.getsource(function) for function in functions]
     return "\n".join([*lines, *_points(functions)])
-
-
-def _programs_of(protocol: Protocol) -> list[ProgramFunction]:
-    functions = [protocol.css_offline, protocol.css_free, protocol.cpu_dead]
-    return functions + ([protocol.release] if protocol.release else [])
 
 
 def _program(program: ProgramFunction) -> str:

@@ -24,6 +24,11 @@ class Protocol:
     release: ProgramFunction | None = None
     """`(memcg)`: the RCU callback that flushes and frees the slots of a dying cgroup, where the protocol has one."""
 
+    @property
+    def programs(self) -> list[ProgramFunction]:
+        """All of them."""
+        return [self.css_offline, self.css_free, self.cpu_dead, *([self.release] if self.release else [])]
+
 
 ORIGINAL: Final = Protocol(
     "original",

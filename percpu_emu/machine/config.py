@@ -81,16 +81,23 @@ def image_of(config: MachineConfig) -> Image:
     """The programs of a machine."""
     return config.image or _image(
         tuple(config.workers),
-        tuple(config.programs),
+        (*config.programs, *_missing(config.protocol)),
         tuple(source.program for source in config.interrupts),
         instrumented=bool(config.faults) or config.guard,
     )
 
 
+def _missing(protocol: Protocol) -> list[ProgramFunction]:
+    """The programs of a protocol that no machine has by itself: a variant's own. CPUs run them by reference."""
+    there = [*_RELEASES, *_WHEN_NEEDED, *_OF_THE_COORDINATOR]
+    return [program for program in protocol.programs if program not in there]
+
+
 def texts_of(config: MachineConfig, image: Image) -> list[str]:
     """What is compiled, or loaded, before a CPU's process is forked."""
     programs = [*_AT_START, *_RELEASES, *config.workers, *(source.program for source in config.interrupts)]
-    programs += [config.protocol.cpu_dead] if config.control_cpu or config.may_kill else []
+    if (config.control_cpu or config.may_kill) and config.protocol.cpu_dead in image.entries:
+        programs.append(config.protocol.cpu_dead)
     texts = [SIGNALS_TEXT, TRAPS_TEXT, performer_text()]
     texts += config.image.texts if config.image else [image.text(program) for program in programs]
     texts += [INTERRUPTS_TEXT] if config.interrupts else []

@@ -52,6 +52,7 @@ class Cpu:
     def __init__(self, number: int, memory: MachineMemory, image: Image, interrupts: Interrupts | None) -> None:
         self.number = number
         self._block = memory.blocks[number]
+        self._interrupt_block = memory.blocks[memory.interrupt(number)]
         self._address = memory.block_address(number)
         self._image = image
         ctx = memory.context(number)
@@ -99,6 +100,7 @@ class Cpu:
                 self._interrupts.off()
         self._block[c.RESULT] = result
         self._block[c.RESULT + 1] = ending
+        self._interrupt_block[c.DONE] = command
         self._call.publish(self._word(c.DONE), command)
         self._call.ring_doorbell(self._bases)
 

@@ -72,10 +72,11 @@ class CpuProcesses:
 
     def start(self, cpu: int) -> None:
         """Start the process of a CPU; it is idle at first."""
-        block = self._memory.blocks[cpu]
         for number in (cpu, self._memory.interrupt(cpu)):
-            self._memory.blocks[number, _OF_A_LIFE] = 0
-        block[c.DONE] = block[c.COMMAND]
+            block = self._memory.blocks[number]
+            block[_OF_A_LIFE] = 0
+            block[c.DONE] = block[c.COMMAND]
+        self._memory.blocks[self._memory.interrupt(cpu), c.PINNED] = 1  # an interrupt is never preempted
         arguments = (cpu, os.getpid(), self._memory, self._image, self._interrupts.get(cpu))
         process = _FORK.Process(target=cpu_main, args=arguments, name=f"cpu{cpu}", daemon=True)
         gc.freeze()  # what a CPU inherits it never collects: collecting would copy every page of it
@@ -94,6 +95,7 @@ class CpuProcesses:
         block[c.COMMAND_KIND] = kind
         block[c.COMMAND_ARGS : c.COMMAND_ARGS + len(arguments)] = arguments
         number = int(block[c.COMMAND]) + 1
+        self._memory.blocks[self._memory.interrupt(cpu), c.COMMAND] = number  # a fault in a handler looks there
         signals().publish(self._memory.block_address(cpu, c.COMMAND), number)
         return number
 
@@ -148,6 +150,15 @@ class CpuProcesses:
         with contextlib.suppress(ProcessLookupError):  # to ask whether it lives would bury it, behind `reap`'s back
             os.kill(process.pid, number)
         return True
+
+    def is_stopped(self, cpu: int) -> bool:
+        """Whether a CPU's process has been stopped and not yet continued."""
+        process = self._processes.get(cpu)
+        if process is None:
+            return False
+        with contextlib.suppress(ChildProcessError):
+            return os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+        return False
 
     def queue_signal(self, cpu: int, number: int, value: int) -> None:
         """Send it one that carries a value, if it has a process."""

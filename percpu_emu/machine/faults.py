@@ -98,7 +98,7 @@ def _nanoseconds(text: str, kind: str, amount: str) -> int:
     nanoseconds = round(float(found[1]) * _UNITS[found[2]]) if found else 0
     if not 0 < nanoseconds <= LONGEST_NS:
         _refuse(text, f"{amount!r} is no time", f"{kind}: with 1ns to 10s behind it, as in {kind}:50us")
-    return nanoseconds
+    return nanoseconds if kind == "delay" else -(-nanoseconds // 1000) * 1000  # the clock sleeps by the microsecond
 
 
 def _when(text: str, when: str) -> tuple[int, int]:

@@ -76,18 +76,19 @@ class CpuInterrupts:
     def __init__(self, memory: MachineMemory, cpu: int, table: int, of: Interrupts, handler: int) -> None:
         self._timer = ctypes.c_void_p()
         self._of = of
-        block = memory.blocks[cpu]
-        block[c.IRQ_TABLE] = table
+        self._handler = handler
+        self._block = memory.blocks[cpu]
+        self._block[c.IRQ_TABLE] = table
         signal.pthread_sigmask(signal.SIG_BLOCK, {SIGNAL})
         action = SigAction(handler=_on_signal(), flags=_SA_SIGINFO | _SA_RESTART)
         _check(_libc.sigaction(SIGNAL, ctypes.byref(action), None))
         if of.by == "timer":
             event = _SigEvent(value=memory.block_address(cpu), signo=SIGNAL, notify=_SIGEV_SIGNAL)
             _check(_librt.timer_create(_CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(self._timer)))
-        block[c.IRQ_HANDLER] = handler
 
     def on(self) -> None:
         """Let them come."""
+        self._block[c.IRQ_HANDLER] = self._handler
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {SIGNAL})
         self._arm(round(1e9 / self._of.rate))
 
@@ -95,6 +96,7 @@ class CpuInterrupts:
         """Let none come."""
         self._arm(0)
         signal.pthread_sigmask(signal.SIG_BLOCK, {SIGNAL})
+        self._block[c.IRQ_HANDLER] = 0  # by which the coordinator knows to send none: they would queue up
 
     def _arm(self, nanoseconds: int) -> None:
         if self._of.by == "timer":

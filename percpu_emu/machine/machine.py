@@ -88,8 +88,8 @@ class Machine:
         self._line = DirectLine(self.memory, self._answer_directly)
         self._reap_at = 0.0
         self._running: ProgramFunction | None = None
-        self.stops = Stops(self.memory, self.cpus)
         self.chaos = Chaos(self.cpus, config.chaos) if config.chaos is not None else None
+        self.stops = Stops(self.memory, self.cpus, self.chaos)
         interrupter = Interrupter(self.memory, self.cpus, config.interrupts)
         self._attendants: list[Attendant] = [self.stops, interrupter, *([self.chaos] if self.chaos else [])]
         self._set_up_faults()
@@ -125,6 +125,8 @@ class Machine:
         """End every CPU process and give the memory back."""
         if self._traps:
             self._traps.remove()
+        if self.chaos:
+            self.chaos.end()
         self.memory.header[c.STOP] = 1
         self.cpus.end(self.cpus.online)
         self.memory.close()
@@ -228,6 +230,7 @@ class Machine:
             self._bury(dead)
             return
         self.memory.set_online(self.cpus.online)
+        self.events.emit("cpu_dead", cpu=cpu)
         if self.config.control_cpu and (others := self.cpus.online):
             self.run_on(self._random.choice(others), self.protocol.cpu_dead, cpu)
         else:

@@ -31,6 +31,7 @@ class Shell:
         self._named: dict[str, Cgroup] = {"": tree.root}
         self._serial = 0
         self._killed: list[int] = []
+        self._folding = False
         machine.events.listen(self._hear)
         self._actions: dict[type[Part], Callable[[Any, int], None]] = {
             schema.Mkdir: self._mkdir,
@@ -79,6 +80,14 @@ class Shell:
         if event.kind == "cpu_died":
             self._killed.append(event.fields["cpu"])
             self._meter.count("killed")
+        elif event.kind == "cpu_dead":
+            self._folding = True
+            pending = any(cgroup.state == "offline" for cgroup in self._tree.living())
+            self._meter.count("folds_with_release_pending", int(pending and self._machine.protocol.release is not None))
+        elif event.kind == "cpu_offline":
+            self._folding = False
+        elif event.kind == "released":
+            self._meter.count("releases_during_fold", int(self._folding))
         elif event.kind == "rcu_stall":
             self._meter.count("stalls")
 
@@ -117,6 +126,8 @@ class Shell:
         return next(cpu for cpu in self._next_cpu if cpu in online)
 
     def _charge(self, step: schema.Charge, i: int) -> None:
+        if self._task_cpu not in self._machine.cpus.online:
+            self._task_cpu = self._any_cpu()  # a task moves when its CPU goes down
         cgroup = self._tree.find(self._path(step.cgroup, i)) if step.cgroup else self._task
         if self._task_cpu not in self._machine.cpus.online:
             self._task_cpu = self._any_cpu()

@@ -54,9 +54,9 @@ class Meter:
         self.stray += [page for page in memory.stray_pages() if page not in self.stray]
         self._machine.events.emit("reading", name=name, **reading)
 
-    def count(self, what: str) -> None:
-        """One more of something that a step did."""
-        self._counts[what] += 1
+    def count(self, what: str, times: int = 1) -> None:
+        """So many more of something that a step did."""
+        self._counts[what] += times
 
     def start_workers(self, cpus: Iterable[int]) -> None:
         """Set the scenario's workers to work on these CPUs."""

@@ -144,7 +144,7 @@ def _listening(events: EventStream, kind: str, reasons: list[str]) -> Iterator[N
 
 def _checks(machine: Machine, tree: CgroupTree, meter: Meter, refusals: list[str]) -> list[Check]:
     audit = tree.audit
-    lost = "; ".join(map(str, audit.imbalances[:5]))
+    lost = "; ".join(list(dict.fromkeys(map(str, audit.imbalances)))[:5])  # a cgroup is looked at more than once
     ledger = f"{audit.checked} comparisons of a counter with the ledgers of {machine.topology.cpus} CPUs"
     apart = [f"{name}: {held} held, {expected} expected" for name, expected, held in meter.pages if held != expected]
     warnings = _warnings(machine)
