@@ -48,7 +48,7 @@ def test_a_use_after_free_ends_the_machine_with_a_report_and_no_guard_is_no_trap
     result = run("stale-pointer")
     assert (result.verdict, failed(result)) == ("fail", ["no access to freed memory"])
     [check] = result.checks
-    assert "at stale_pointer:5 (line " in check.detail
+    assert "at stale_pointer:6 (line " in check.detail
     assert "freed by percpu_rcu_free on the coordinator at percpu_rcu_free:" in check.detail
     assert run("stale-pointer", seconds=0.3, machine_guard=False).verdict in ("pass", "fail")
 
