@@ -207,13 +207,13 @@ class CgroupTree:
         sizes = {line.name: line.size for line in (*self._profile.slab_object, *self._profile.percpu_area)}
         cgroup.memcg = self._machine.execute(css.mem_cgroup_alloc, *[sizes[name] for name in names])
         if not cgroup.memcg:
-            raise MemoryError("no per-CPU memory or slab object for its counters")
+            raise MemoryError(f"for its counters: {self._machine.refusal}")
         undo.callback(self._machine.execute, css.mem_cgroup_free, cgroup.memcg)
         undo.callback(self._machine.execute, css.free_mem_cgroup_percpu, cgroup.memcg)
 
     def _make_refcnt(self, cgroup: Cgroup, undo: ExitStack) -> None:
         if not self._machine.execute(css.css_init, cgroup.memcg):
-            raise MemoryError("no per-CPU memory for its reference count")
+            raise MemoryError(f"for its reference count: {self._machine.refusal}")
         undo.callback(self._machine.execute, css.css_exit, cgroup.memcg)
 
     # --- moments of a cgroup's death, as callbacks and work of the kernel reach them

@@ -270,6 +270,11 @@ class Machine:
         """Have it called from now on each time that the coordinator looks round."""
         self._attendants.append(attendant)
 
+    @property
+    def refusal(self) -> str:
+        """Why the last request for memory was not met, "" if all were."""
+        return self._mail.refusal
+
     # --- the guard
 
     def _who(self) -> str:

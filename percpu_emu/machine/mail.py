@@ -37,6 +37,11 @@ class Mail:
         self.requester = memory.coordinator
         """Whose request is being answered: a CPU's, else the coordinator's own."""
 
+    @property
+    def refusal(self) -> str:
+        """Why the last request for memory was not met, "" if all were."""
+        return self._services.refusal
+
     # --- rings
 
     def waiting(self) -> int:

@@ -21,6 +21,8 @@ class Services:
 
     def __init__(self, memory: MachineMemory) -> None:
         self._memory = memory
+        self.refusal = ""
+        """Why the last request for memory was not met."""
         self._answers: dict[int, Callable[[int, int], int]] = {
             c.ALLOC_PERCPU: self._alloc_percpu,
             c.FREE_PERCPU: self._free_percpu,
@@ -35,7 +37,8 @@ class Services:
     def _alloc_percpu(self, size: int, align: int) -> int:
         try:
             return self._memory.percpu.alloc(size, max(align, WORD_SIZE)) // WORD_SIZE
-        except (PerCpuExhausted, OutOfPages):
+        except (PerCpuExhausted, OutOfPages) as error:
+            self.refusal = str(error)
             return 0
 
     def _free_percpu(self, pointer: int, _: int) -> int:
@@ -46,7 +49,8 @@ class Services:
     def _kzalloc(self, size: int, _: int) -> int:
         try:
             return self._memory.slab.kmalloc(size) // WORD_SIZE
-        except MemoryError:
+        except MemoryError as error:
+            self.refusal = str(error)
             return 0
 
     def _kfree(self, pointer: int, _: int) -> int:
