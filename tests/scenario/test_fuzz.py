@@ -23,8 +23,8 @@ from percpu_emu.cli.errors import _classify
 from percpu_emu.cli.main import app
 from percpu_emu.explore.search import with_room
 from percpu_emu.lang.image import Image
+from percpu_emu.machine.config import _image
 from percpu_emu.machine.faults import parse_fault, points_of
-from percpu_emu.machine.machine import _image
 from percpu_emu.report.explored import print_explored
 from percpu_emu.report.result import Report
 from percpu_emu.report.terminal import print_report
