@@ -179,6 +179,24 @@ def mutants(as_json: Json = False, seed: Seed = None) -> None:  # noqa: ARG001 -
 
 
 @app.command()
+def quiz(
+    name: Name,
+    as_json: Json = False,
+    answers: Annotated[bool, typer.Option("--answers", help="Print what it was, too.")] = False,
+    seed: Annotated[
+        int | None, typer.Option(help="A schedule by chance, instead of the smallest that goes wrong.")
+    ] = None,
+) -> None:
+    """A run with question marks for what is read and written: predict, then look."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    with errors_for_people("quiz", name, as_json=as_json):
+        from percpu_emu.cli.quizzing import quiz as ask
+
+        ask(name, seed, answers=answers, as_json=as_json)
+
+
+@app.command()
 def schema(
     of: Annotated[str, typer.Argument(help="scenario, or report (what --json prints)")] = "scenario",
 ) -> None:

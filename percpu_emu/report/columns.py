@@ -8,27 +8,31 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from percpu_emu.report.effects import effect, operation_text
 from percpu_emu.report.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from percpu_emu.lang.trace import Trace
     from percpu_emu.report.view import Turn
 
+Effect: TypeAlias = "Callable[[View, int], str]"
 _LAST_COLUMN: Final = 46
 """What the last column should have; a column's text may run on over those to its right, where nobody acts."""
 _MARKS: Final = {"interrupt": "irq> ", "callback": "rcu: ", "work": "work: ", "offline": "hotplug: ", "kill": "kill: "}
 
 
-def columns(trace: Trace, width: int = 100) -> str:
-    """The run, a line or two a step. Raises ValueError below 60 characters: columns need room."""
+def columns(trace: Trace, width: int = 100, effect: Effect = effect) -> str:
+    """The run, a line or two a step. Raises ValueError below 60 characters: columns need room.
+
+    `effect(view, index)` tells what a step did.
+    """
     if width < 60:
         raise ValueError(f"columns need a width of 60 or more, not {width}")
-    return _Page(View(trace), width).text()
+    return _Page(View(trace), width, effect).text()
 
 
 def folds(view: View, turn: Turn) -> list[range]:
@@ -46,6 +50,7 @@ def folds(view: View, turn: Turn) -> list[range]:
 class _Page:
     view: View
     width: int
+    effect: Effect
 
     @property
     def _gutter(self) -> int:
@@ -111,7 +116,7 @@ class _Page:
         if len(fold) > 1:
             text = f"{mark}... {len(fold)} steps: {self._names(fold)}"
             return textwrap.wrap(text, room, subsequent_indent=" " * 4, max_lines=2, placeholder=" ...")
-        done, what = mark + operation_text(self.view, fold.start), effect(self.view, fold.start)
+        done, what = mark + operation_text(self.view, fold.start), self.effect(self.view, fold.start)
         own = min(room, self._stride - 2) if self.view.lanes[-1] != self.view.trace.steps[fold.start].cpu else room
         indent = " " * 4
         if not what:

@@ -9,6 +9,8 @@ from percpu_emu.report.moments import BLOCKING, cpu_of_event
 from percpu_emu.report.view import SMALL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from percpu_emu.lang.trace import Access
     from percpu_emu.report.view import View
 
@@ -23,12 +25,12 @@ def operation_text(view: View, index: int) -> str:
     return events.get(step.op, step.op)
 
 
-def effect(view: View, index: int) -> str:
-    """What it read, wrote or waits for; empty if that is nothing."""
+def effect(view: View, index: int, access: Callable[[View, Access, int], str] | None = None) -> str:
+    """What it read, wrote or waits for; empty if that is nothing. `access` tells of a word that was touched."""
     step = view.trace.steps[index]
     if operation(step) in SMALL - {"ledger_add"} and view.is_quiet(index):
         return ""
-    parts = [_access(view, access, index) for access in step.accesses]
+    parts = [(access or _access)(view, touched, index) for touched in step.accesses]
     parts += _of_memory(view, index) + _of_rcu(view, index)
     if step.op == "ledger_add":
         parts.append(f"{view.labels.word(step.args[0])} {step.args[1]:+d}")
