@@ -81,6 +81,7 @@ def run(
     minutes: Annotated[float | None, typer.Option(help="The same in minutes.")] = None,
     kernel: Annotated[str | None, typer.Option(help="Kernel profile, by name or path.")] = None,
     protocol: Annotated[list[str] | None, typer.Option(help="Run under this protocol only; may be repeated.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Draw the machine in the terminal while it runs.")] = False,
     record: Annotated[
         bool, typer.Option("--record", help="Of a scenario without steps: record every operation from the start.")
     ] = False,
@@ -112,7 +113,7 @@ def run(
     with errors_for_people("run", name, as_json=as_json):
         from percpu_emu.cli.running import run_and_report
 
-        raise typer.Exit(run_and_report(name, overrides, record=record, as_json=as_json))
+        raise typer.Exit(run_and_report(name, overrides, record=record, as_json=as_json, live=live))
 
 
 @app.command()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from loguru import logger
@@ -12,18 +14,19 @@ from rich.console import Console
 
 from percpu_emu.machine import EventStream
 from percpu_emu.report.explored import counterexample_of, print_counterexample, print_verdict
+from percpu_emu.report.live import LiveMachine
 from percpu_emu.report.result import Report, ReportedCheck
 from percpu_emu.report.tables import checks_table, outcomes_table
 from percpu_emu.report.terminal import LiveProgress, print_report
 from percpu_emu.report.torture import print_torture
 from percpu_emu.scenario.load import Loaded, ScenarioError, load
-from percpu_emu.scenario.run import RunResult, run_scenario
+from percpu_emu.scenario.run import RunResult, Watch, run_scenario
 from percpu_emu.scenario.stress import StressResult, stress_scenario
 from percpu_emu.scenario.torture import run_torture
 from percpu_emu.scenario.verdict import EXIT_CODES, Check
 
 
-def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_json: bool) -> int:
+def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_json: bool, live: bool = False) -> int:
     """Run a scenario; its report on stdout, progress and log on stderr. The exit code.
 
     One without steps is stressed: the contexts of its table `explore`, at native speed.
@@ -33,16 +36,20 @@ def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_
     if record and loaded.scenario.steps:
         raise ScenarioError(loaded.source, ["it has steps: --record is for scenarios that have a table explore only"])
     errors = Console(stderr=True)
+    if live:
+        _refuse_to_draw(loaded, errors)
     logger.remove()
     logger.add(
         lambda message: errors.print(message, end="", markup=False, highlight=False), format="{level}: {message}"
     )
     events = EventStream()
-    with LiveProgress(errors, logger) as progress:
-        events.listen(progress)
+    with LiveProgress(errors, logger) if not live else nullcontext() as progress:
+        if progress is not None:
+            events.listen(progress)
         if loaded.scenario.faults.inject or loaded.scenario.faults.chaos:
             logger.info(f"random choices begin at --seed {loaded.scenario.seed}")
-        result = _run(loaded, events, record=record)
+        watch = partial(LiveMachine, errors) if live else None
+        result = _run(loaded, events, watch, record=record)
     stressed = isinstance(result, StressResult)
     seconds = time.monotonic() - start
     report = _stress_report(result, seconds) if isinstance(result, StressResult) else _report(result, seconds)
@@ -57,11 +64,18 @@ def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_
     return EXIT_CODES[report.verdict]
 
 
-def _run(loaded: Loaded, events: EventStream, *, record: bool) -> RunResult | StressResult:
+def _refuse_to_draw(loaded: Loaded, console: Console) -> None:
+    if not loaded.scenario.steps:
+        raise ScenarioError(loaded.source, ["it has no steps: --live is for scenarios that have"])
+    if not console.is_terminal:
+        raise LookupError("--live draws on a terminal, and stderr is none")
+
+
+def _run(loaded: Loaded, events: EventStream, watch: Watch | None, *, record: bool) -> RunResult | StressResult:
     if loaded.scenario.torture:
         return run_torture(loaded, events)
     if loaded.scenario.steps:
-        return run_scenario(loaded, events)
+        return run_scenario(loaded, events, watch)
     return stress_scenario(loaded, events, record=record)
 
 

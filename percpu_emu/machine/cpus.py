@@ -114,15 +114,18 @@ class CpuProcesses:
         """Whether a CPU has finished that command."""
         return int(self._memory.blocks[cpu, c.DONE]) >= number
 
+    def task(self, cpu: int) -> str:
+        """What a CPU was told to do, for people."""
+        block = self._memory.blocks[cpu]
+        if block[c.COMMAND] != block[c.DONE] and block[c.COMMAND_KIND] == Command.RUN:
+            return f"running {self._image.program(int(block[c.COMMAND_ARGS])).__name__}"
+        if block[c.COMMAND_KIND] == Command.WORK:
+            return f"turn {block[c.TURN]} of {self._image.workers[int(block[c.COMMAND_ARGS])].__name__}"
+        return "idle"
+
     def whereabouts(self, cpu: int) -> str:
         """What a CPU is doing, for people: its program, and the update that it is inside of."""
-        block = self._memory.blocks[cpu]
-        what = "idle"
-        if block[c.COMMAND] != block[c.DONE]:
-            what = f"running {self._image.program(int(block[c.COMMAND_ARGS])).__name__}"
-        elif block[c.COMMAND_KIND] == Command.WORK:
-            what = f"turn {block[c.TURN]} of {self._image.workers[int(block[c.COMMAND_ARGS])].__name__}"
-        at = int(block[c.AT])
+        what, at = self.task(cpu), int(self._memory.blocks[cpu, c.AT])
         what += f", at {self._image.sites[at - 1]}" if at else ""
         doubts = ", ".join(map(str, doubts_of(self._memory, cpu)))
         return f"CPU {cpu}, process {self.pid(cpu)}: {what}" + (f", inside {doubts}" if doubts else "")

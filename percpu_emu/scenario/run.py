@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
 from percpu_emu.machine import CgroupTree, CpuDied, Event, EventStream, Machine, MachineConfig, Topology
 from percpu_emu.machine.faults import BadFault, parse_fault
 from percpu_emu.machine.interrupts import Interrupts
-from percpu_emu.machine.machine import Trapped
+from percpu_emu.machine.machine import Attendant, Trapped
 from percpu_emu.scenario.actions import Shell
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.figures import Meter
@@ -37,7 +37,11 @@ class RunResult:
     notes: list[str] = field(default_factory=list)
 
 
-def run_scenario(loaded: Loaded, events: EventStream) -> RunResult:
+Watch: TypeAlias = "Callable[[Machine, CgroupTree], AbstractContextManager[Attendant]]"
+"""Makes somebody who looks at a machine as often as the coordinator does, while it runs."""
+
+
+def run_scenario(loaded: Loaded, events: EventStream, watch: Watch | None = None) -> RunResult:
     """Run it. Raises what the machine raises: `StartFailed`, `CgroupError`, `CpuDied`, `KeyboardInterrupt`."""
     scenario = loaded.scenario
     by_protocol: dict[str, dict[str, Any]] = {}
@@ -47,7 +51,7 @@ def run_scenario(loaded: Loaded, events: EventStream) -> RunResult:
     for name in scenario.protocols:
         events.emit("protocol", name=name)
         prefix = f"{name}: " if len(scenario.protocols) > 1 else ""
-        outcome = _run_protocol(loaded, name, events)
+        outcome = _run_protocol(loaded, name, events, watch)
         by_protocol[name] = outcome.figures
         checks += [Check(prefix + check.name, check.ok, check.detail) for check in outcome.checks]
         notes += [prefix + note for note in outcome.notes]
@@ -66,7 +70,7 @@ class _Outcome:
     cut_short: str | None
 
 
-def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream) -> _Outcome:
+def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream, watch: Watch | None) -> _Outcome:
     scenario = loaded.scenario
     topology = Topology.spread(scenario.machine.cpus, scenario.machine.nodes)
     config = MachineConfig(
@@ -83,12 +87,18 @@ def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream) -> _O
         guard=scenario.machine.guard,
     )
     refusals: list[str] = []
-    with _machine(loaded, config, events) as machine, _listening(events, "refused", refusals):
+    with (
+        ExitStack() as watching,
+        _machine(loaded, config, events) as machine,
+        _listening(events, "refused", refusals),
+    ):
         tree = CgroupTree(machine)
         tree.table.resize(scenario.table)
         meter = Meter(scenario, machine, tree, scenario.letter.get(name))
         pulse = Pulse(machine, tree, meter)
         machine.attend(pulse)
+        if watch is not None:
+            machine.attend(watching.enter_context(watch(machine, tree)))
         meter.start_workers(machine.cpus.online)
         try:
             cut_short = _run_steps(Shell(scenario, machine, tree, meter))
