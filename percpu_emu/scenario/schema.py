@@ -347,7 +347,7 @@ class Scenario(Part):
         if not self.steps and self.explore is None and self.torture is None:
             raise ValueError("neither steps nor torture (for `run`) nor a table explore (for `explore`) is given")
         if self.torture is not None and (self.steps or self.workers or self.interrupts):
-            raise ValueError("a table torture brings its own programs: it stands alone, without steps and workers")
+            raise ValueError("a table torture brings its own programs: allowed without steps, workers and interrupts")
         if self.torture is not None and self.machine.cpus < self.torture.fakewriters + 2:
             raise ValueError(f"torture: {self.torture.fakewriters} fake writers, a writer and a reader need more CPUs")
         return self
@@ -355,7 +355,7 @@ class Scenario(Part):
     @model_validator(mode="after")
     def _outcomes_are_of_rounds(self) -> Self:
         if (self.observe or self.outcomes) and (self.explore is None or self.steps):
-            raise ValueError("observe and outcomes are for a scenario with a table explore, and without steps")
+            raise ValueError("observe and outcomes: allowed with a table explore, and without steps")
         if bool(self.observe) != bool(self.outcomes):
             raise ValueError("observe says what is looked at, outcomes what may be seen: one needs the other")
         return self

@@ -116,7 +116,7 @@ def test_faults_from_the_command_line() -> None:
         ('[[interrupts]]\nprogram = "charge"\ncpus = [9]\n', "interrupt charge: no CPU 9"),
         ('[[interrupts]]\nprogram = "charge"\n[[interrupts]]\nprogram = "charge"\n', "CPU 0 is interrupted by charge"),
         ('[[interrupts]]\nprogram = "no_such"\n', "interrupts.0.: found 'no_such'|interrupts.0..program"),
-        ('observe = ["x"]\n', "observe and outcomes are for a scenario with a table explore"),
+        ('observe = ["x"]\n', "observe and outcomes: allowed with a table explore"),
     ],
 )
 def test_what_is_wrong_in_a_scenario_is_told(tmp_path: Path, text: str, problem: str) -> None:

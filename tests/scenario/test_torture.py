@@ -99,7 +99,7 @@ def test_the_command_prints_what_rcutorture_prints() -> None:
     ("text", "problem"),
     [
         ("[torture]\nfakewriters = 7\n", "7 fake writers, a writer and a reader need more CPUs"),
-        ('[torture]\n[[workers]]\nprogram = "charge"\n', "it stands alone, without steps and workers"),
+        ('[torture]\n[[workers]]\nprogram = "charge"\n', "allowed without steps, workers and interrupts"),
     ],
 )
 def test_a_wrong_torture_is_refused(tmp_path: Any, text: str, problem: str) -> None:
