@@ -104,7 +104,7 @@ def refuse_before_start(loaded: Loaded) -> None:
             images[key] = _image(tuple(loaded.workers), (), tuple(loaded.interrupts), instrumented=True)
         for fault in faults:
             points_of(fault, images[key].sites)
-    else:
+    elif scenario.explore is not None:
         subject = subject_of(loaded)
         with_room(subject.setting, subject.checks, lambda model: model)
 
@@ -112,7 +112,7 @@ def refuse_before_start(loaded: Loaded) -> None:
 outcomes: Counter[str] = Counter()
 
 
-@fuzzing.fuzzed(1500)
+@fuzzing.fuzzed(800)
 @hypothesis.given(data=fuzzing.documents())
 def test_a_mutated_scenario_file_is_loaded_or_refused_clearly(folder: Path, data: bytes) -> None:
     path = folder / "mine.toml"
@@ -128,7 +128,7 @@ def test_a_mutated_scenario_file_is_loaded_or_refused_clearly(folder: Path, data
             assert_clear(error, str(path))
 
 
-@fuzzing.fuzzed(1500)
+@fuzzing.fuzzed(800)
 @hypothesis.given(line=fuzzing.injections())
 def test_a_mutated_fault_is_placed_or_refused_clearly(line: str) -> None:
     with limited(SECONDS_AN_INPUT):
@@ -167,7 +167,7 @@ def print_anyway(report: Report, path: str) -> None:
 
 
 @pytest.mark.timeout(600)  # the first run compiles its programs
-@fuzzing.fuzzed(25, runs=True)
+@fuzzing.fuzzed(15, runs=True)
 @hypothesis.given(data=fuzzing.runnable(all_workers=fuzzing.campaign()))
 def test_a_small_scenario_is_run_or_refused_and_nothing_is_left(folder: Path, data: bytes) -> None:
     path = folder / "mine.toml"
@@ -182,7 +182,7 @@ def test_a_small_scenario_is_run_or_refused_and_nothing_is_left(folder: Path, da
 
 
 @pytest.mark.timeout(600)
-@fuzzing.fuzzed(60, runs=True)
+@fuzzing.fuzzed(30, runs=True)
 @hypothesis.given(data=fuzzing.explorable())
 def test_a_mutated_scenario_is_explored_or_refused(folder: Path, data: bytes) -> None:
     path = folder / "mine.toml"
