@@ -136,8 +136,10 @@ def stress(loaded: Loaded, subject: Subject, events: EventStream, *, record_ever
     done = Stressed(outcomes=Outcomes(loaded))
     image = LaneImage(subject.setting, subject.checks.total, done.outcomes.programs)
     chance = random.Random(loaded.scenario.seed)
-    faults = [parse_fault(line) for line in (*DISTURBANCES, *loaded.scenario.faults.inject)]
-    with Lanes(image, loaded.profile, loaded.scenario.machine.nodes, events, faults) as lanes:
+    scenario = loaded.scenario
+    faults = [parse_fault(line) for line in (*DISTURBANCES, *scenario.faults.inject)]
+    chaos = scenario.seed if scenario.faults.chaos else None
+    with Lanes(image, loaded.profile, scenario.machine.nodes, events, faults, chaos) as lanes:
         start = shown = time.monotonic()
         record = False
         while done.violation is None and not done.stuck and time.monotonic() < start + seconds:
@@ -253,7 +255,7 @@ def _scope(loaded: Loaded, subject: Subject, *, record: bool) -> dict[str, Any]:
         "recorded": "every round" if record else f"one round in {RECORD_EVERY}",
         "controlled": "the start of every round: all processes wait for each other, then each is held up by chance; in "
         "3 rounds of 4, faults strike at the operations",
-        "faults": [*DISTURBANCES, *loaded.scenario.faults.inject],
+        "faults": [*DISTURBANCES, *loaded.scenario.faults.inject, *(["chaos"] if loaded.scenario.faults.chaos else [])],
         "not_controlled": list(_not_controlled(subject)),
     }
 

@@ -51,7 +51,7 @@ def run_torture(loaded: Loaded, events: EventStream) -> RunResult:
         _WORKERS,
         programs,
         [t.torture_irq_reader],
-        instrumented=bool(scenario.faults.inject),
+        instrumented=bool(scenario.faults.inject) or scenario.machine.guard,
     )
     config = MachineConfig(
         Topology.spread(scenario.machine.cpus, scenario.machine.nodes),
@@ -64,6 +64,7 @@ def run_torture(loaded: Loaded, events: EventStream) -> RunResult:
         faults=[parse_fault(line) for line in scenario.faults.inject],
         chaos=scenario.seed if scenario.faults.chaos else None,
         seed=scenario.seed,
+        guard=scenario.machine.guard,
         rcu=NoGracePeriod if part.broken else Rcu,
     )
     counts = _Counts()

@@ -51,6 +51,7 @@ class Lanes:
     nodes: int
     events: EventStream
     faults: Sequence[Fault] = ()
+    chaos: int | None = None
     patience: float = 10.0
     """Seconds after which a round is given up."""
     rounds: int = 0
@@ -70,6 +71,7 @@ class Lanes:
             stall_seconds=self.patience,
             image=self.image,
             faults=self.faults,
+            chaos=self.chaos,
             traps=True,
         )
         try:
