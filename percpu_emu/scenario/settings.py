@@ -12,7 +12,7 @@ from percpu_emu.explore.subject import Subject
 from percpu_emu.kernel.layout import STATIC, STATIC_WORDS
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import MAX_CONTEXTS, MAX_CPUS, ContextSpec, Setting
-from percpu_emu.lang.source import is_program
+from percpu_emu.lang.source import is_operation, is_program
 from percpu_emu.lang.virtual import CHECKS
 from percpu_emu.scenario.load import Loaded, ScenarioError, shown
 from percpu_emu.scenario.schema import ContextPart, ExplorePart
@@ -95,7 +95,8 @@ class _Names:
         if name is None:
             return None
         function = getattr(self._module, name, None)
-        if not inspect.isfunction(function) or is_program(function) or function.__code__.co_argcount != 1:
+        of_the_language = is_program(function) or is_operation(function)
+        if not inspect.isfunction(function) or of_the_language or function.__code__.co_argcount != 1:
             self._refuse(f"explore.{key}", name, "a Python function (state) -> what is wrong, or None")
         return function
 

@@ -112,3 +112,23 @@ def test_the_smallest_is_looked_for_no_longer_than_the_search_may_take(monkeypat
     monkeypatch.setattr(counterexample, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     assert counterexample.smallest(subject, Budget(seconds=50.0)) is not None
     assert looked == [50.0]
+
+
+def gives_a_number(state: StateView) -> Any:
+    return state.word(WORD) + 1
+
+
+def raises(state: StateView) -> Any:
+    return {}[state.word(WORD)]
+
+
+@pytest.mark.parametrize(
+    ("final", "said"),
+    [
+        (gives_a_number, r"explore.final: gave \d+, allowed: a sentence"),
+        (raises, "explore.final: KeyError: 1, where a s"),
+    ],
+)
+def test_a_users_check_that_says_no_sentence_is_refused(final: Any, said: str) -> None:
+    with pytest.raises(SetupFailed, match=said):
+        explore(Subject("race", two(increment), final=final), Options())
