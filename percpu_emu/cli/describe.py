@@ -11,6 +11,7 @@ from percpu_emu.kernel.profile import KernelProfile, load_profile, profile_names
 from percpu_emu.kernel.protocols import PROTOCOLS, Protocol
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import called, sites
+from percpu_emu.report.glossary import glossary_page
 from percpu_emu.scenario.load import Loaded, load
 from percpu_emu.scenario.programs import find_program
 from percpu_emu.scenario.schema import Part
@@ -19,6 +20,8 @@ from percpu_emu.scenario.torture import TORTURERS
 
 def describe(name: str) -> str:
     """The text. Raises LookupError where nothing has that name, and what loading the file raises."""
+    if name == "glossary":
+        return glossary_page().rstrip()
     if name in PROTOCOLS:
         return _protocol(PROTOCOLS[name])
     if name in profile_names():

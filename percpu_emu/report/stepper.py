@@ -7,6 +7,7 @@ import json
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
+from percpu_emu.report.glossary import meanings
 from percpu_emu.report.trace_json import trace_dict
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _TEMPLATE: Final = "stepper.html"
 def html(trace: Trace) -> str:
     """The whole file. `#12` at the end of its address opens it after step 12."""
     template = (files(__package__ or "percpu_emu.report") / _TEMPLATE).read_text(encoding="utf-8")
-    data = json.dumps(trace_dict(trace), ensure_ascii=False, separators=(",", ":"))
+    data = json.dumps({**trace_dict(trace), "glossary": meanings()}, ensure_ascii=False, separators=(",", ":"))
     head, tail = template.split("@DATA@")
     return head.replace("@TITLE@", escaping.escape(trace.scenario)) + script_safe(data) + tail
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from percpu_emu.report.glossary import meanings
 from percpu_emu.report.stepper import html, script_safe
 from percpu_emu.report.trace_json import trace_dict
 
@@ -158,6 +159,15 @@ def test_buttons_and_the_list_of_steps_do_what_the_keys_do(page: Page) -> None:
     page.click("#to-end")
     assert page.at == 21
     assert page.texts("#steps [aria-current]")[0].startswith("21 ")
+
+
+def test_known_words_say_what_they_mean_where_the_pointer_rests(page: Page) -> None:
+    page.press(END)
+    known = page.browser.find_elements("css selector", "#told dfn")
+    assert known
+    for found in known:
+        spelling = next(spelling for spelling in meanings() if spelling.lower() == found.text.lower())
+        assert found.get_attribute("title") == meanings()[spelling]
 
 
 def test_space_plays_and_stops(page: Page) -> None:
