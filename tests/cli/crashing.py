@@ -20,7 +20,7 @@ from percpu_emu.machine import Event, EventStream
 SCENARIO = """
 name = "crash"
 summary = "releases and hotplug, shortly"
-seconds = 0.15
+seconds = 0.1
 table = 3
 
 [machine]
