@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -114,14 +116,17 @@ def test_a_reader_that_stays_is_named_again_and_again_and_nothing_is_freed_meanw
     events = EventStream()
     events.listen(seen.append)
     result = run_scenario(load("rcu-stall"), events)
-    assert (result.verdict, wrong(result)) == ("pass", [])
-    stalls = [event for event in seen if event.kind == "rcu_stall"]
-    [released] = [event.seconds for event in seen if event.kind == "released"]
-    assert len(stalls) >= 2
-    for stall in stalls:
-        assert stall.seconds < released
-        [where] = stall.fields["where"]
-        assert "of charge, at mod_percpu_counter:1 (line " in where
-        assert "inside CPU " in where
-    waits = [stall.fields["waited"] for stall in stalls]
-    assert waits == sorted(waits)
+    assert (result.verdict, wrong(result)) == ("pass", []), "what the stopped CPU wrote last is counted, too"
+    warnings = [event for event in seen if event.kind == "rcu_stall"]
+    [stalled] = {number for number, count in Counter(e.fields["grace_period"] for e in warnings).items() if count > 1}
+    warnings = [event for event in warnings if event.fields["grace_period"] == stalled]
+    for warning in warnings:  # another CPU may be there, too, where the machine has much to do
+        assert any("of charge, at mod_percpu_counter:3 (line " in where for where in warning.fields["where"])
+        assert any("inside CPU " in where for where in warning.fields["where"])
+    [_] = set.intersection(*[set(warning.fields["cpus"]) for warning in warnings])
+    waits = [warning.fields["waited"] for warning in warnings]
+    assert waits[0] >= 0.3
+    assert all(later - earlier >= 0.9 for earlier, later in pairwise(waits)), "repeated after three times the time"
+    assert "freed" not in [event.kind for event in seen[: seen.index(warnings[-1])]]
+    assert "released" not in [event.kind for event in seen[: seen.index(warnings[-1])]]
+    assert [event.fields["cgroup"] for event in seen if event.kind == "released"] == ["a", "b"], "all goes on"
