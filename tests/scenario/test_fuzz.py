@@ -34,7 +34,10 @@ from percpu_emu.scenario.settings import subject_of
 
 from . import fuzzing
 
-pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of an input of many kilobytes
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),  # of an input of many kilobytes
+    pytest.mark.timeout(360),
+]
 SECONDS_AN_INPUT = 5
 SECONDS_A_RUN = 90
 LONGEST_MESSAGE = 8000
@@ -107,6 +110,12 @@ def refuse_before_start(loaded: Loaded) -> None:
     elif scenario.explore is not None:
         subject = subject_of(loaded)
         with_room(subject.setting, subject.checks, lambda model: model)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    """What takes its time once is no hang: the search is compiled here."""
+    refuse_before_start(load("flush-then-swap"))
 
 
 outcomes: Counter[str] = Counter()
