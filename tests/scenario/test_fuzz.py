@@ -112,12 +112,6 @@ def refuse_before_start(loaded: Loaded) -> None:
         with_room(subject.setting, subject.checks, lambda model: model)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _compiled() -> None:
-    """What takes its time once is no hang: the search is compiled here."""
-    refuse_before_start(load("flush-then-swap"))
-
-
 outcomes: Counter[str] = Counter()
 
 
