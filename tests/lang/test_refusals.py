@@ -258,7 +258,7 @@ def test_every_refusal_of_the_compiler_is_in_the_table(module_of: Callable[[str]
         reached.add((refusing.tb_frame.f_code.co_filename, refusing.tb_lineno))
     places = {place for module in (native, source, subset, image) for place in refusing_lines(module)}
     untested = {(file, lines) for file, lines in places if not any(file == f and line in lines for f, line in reached)}
-    assert untested == {worker_refusal()}
+    assert untested == refusals_of_an_image()
 
 
 def refusing_lines(module: ModuleType) -> set[tuple[str, range]]:
@@ -272,10 +272,11 @@ def refusing_lines(module: ModuleType) -> set[tuple[str, range]]:
     }
 
 
-def worker_refusal() -> tuple[str, range]:
-    """The one refusal that is of a worker, not of a program (`test_image.py`)."""
-    [place] = refusing_lines(image)
-    return place
+def refusals_of_an_image() -> set[tuple[str, range]]:
+    """Those that are of a worker (`test_image.py`) and of an interrupt (`tests/machine/test_interrupts.py`)."""
+    places = set(refusing_lines(image))
+    assert len(places) == 2
+    return places
 
 
 def test_a_refusal_is_a_syntax_error() -> None:
