@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -105,7 +106,11 @@ class PagedPerCpu(PerCpuAllocator):
 
     def __init__(self, layout: AreaLayout) -> None:
         self._shared = SharedPages(layout, PERCPU_CHUNKS)
-        super().__init__(layout, self._shared)
+        try:
+            super().__init__(layout, self._shared)
+        except BaseException:
+            self._shared.segment.close()
+            raise
         self.address: int = self._shared.segment.address
         self.size: int = self._shared.segment.size
         self.words: npt.NDArray[np.int64] = self._shared.segment.words
@@ -141,17 +146,25 @@ class MachineMemory:
     def __init__(self, topology: Topology, layout: AreaLayout, guard: Callable[[], str] | None = None) -> None:
         """`guard`: have areas of per-CPU memory trap once they are freed; it says who is allocating or freeing."""
         self.topology = topology
-        self._kernel = Segment("kernel", KERNEL_PAGES * PAGE_SIZE)
-        self._control = Segment("control", _whole_pages(c.control_words(self.contexts) * WORD_SIZE))
-        self._ledgers = Segment("ledgers", KERNEL_PAGES * PAGE_SIZE * topology.cpus)
-        self._pages: PerCpuMemory = GuardedPerCpu(layout, guard) if guard else PagedPerCpu(layout)
+        with ExitStack() as undo:
+            self._kernel = undo.enter_context(closing(Segment("kernel", KERNEL_PAGES * PAGE_SIZE)))
+            control = _whole_pages(c.control_words(self.contexts) * WORD_SIZE)
+            self._control = undo.enter_context(closing(Segment("control", control)))
+            ledgers = KERNEL_PAGES * PAGE_SIZE * topology.cpus
+            self._ledgers = undo.enter_context(closing(Segment("ledgers", ledgers)))
+            self._pages: PerCpuMemory = GuardedPerCpu(layout, guard) if guard else PagedPerCpu(layout)
+            undo.callback(self._pages.close)
+            self._set_up()
+            undo.pop_all()
+
+    def _set_up(self) -> None:
         self.percpu = self._pages
         """The allocator; `machine.lanes` puts another one in its place."""
         self.layout = self._pages.layout
         self._arena = arena = Arena(self._kernel)
         if arena.alloc_pages(BOOT_ORDER) != BOOT * WORD_SIZE:
             raise AssertionError("boot data has to be the first thing in the kernel's memory")
-        self.slab = SlabAllocator(arena, topology.cpus)
+        self.slab = SlabAllocator(arena, self.topology.cpus)
         self.words: npt.NDArray[np.int64] = self._kernel.words
         self.header: npt.NDArray[np.int64] = self._control.words[: c.HEADER_WORDS]
         blocks = self._control.words[c.HEADER_WORDS : c.control_words(self.contexts)]

@@ -10,10 +10,12 @@ from dataclasses import replace
 import pytest
 
 from percpu_emu.kernel.layout import VMSTATS_PERCPU
+from percpu_emu.kernel.profile import load_profile
 from percpu_emu.kernel.protocols import PATCHED
 from percpu_emu.lang import context as c
+from percpu_emu.machine import MachineMemory, Topology
 from percpu_emu.machine.machine import Trapped
-from percpu_emu.shm import PAGE_SIZE
+from percpu_emu.shm import PAGE_SIZE, OutOfPages, Segment
 from tests.machine import programs
 from tests.machine.conftest import MakeMachine, Rig
 
@@ -127,3 +129,18 @@ def test_a_cpu_killed_by_hand_is_no_trap(make_machine: MakeMachine) -> None:
     os.kill(rig.machine.cpus.pid(1), signal.SIGKILL)
     rig.machine.wait_for(lambda: rig.machine.cpus.online == [0])
     assert rig.events("trapped") == []
+
+
+@pytest.mark.parametrize("name", ["control", "ledgers", "percpu"])
+def test_a_machine_that_gets_only_part_of_its_memory_keeps_none(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The fixture of every test looks for descriptors that are left."""
+    made = Segment.__init__
+
+    def refuse(self: Segment, called: str, size: int) -> None:
+        if called == name:
+            raise OutOfPages("refused")
+        made(self, called, size)
+
+    monkeypatch.setattr(Segment, "__init__", refuse)
+    with pytest.raises(OutOfPages, match="refused"):
+        MachineMemory(Topology.spread(2, 1), load_profile("linux-5.0-mmotm").layout((2,)))
