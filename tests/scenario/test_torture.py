@@ -80,11 +80,23 @@ def test_an_unprepared_element_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert next(torture_lines(result.figures)).startswith("!!! ")
 
 
-def test_a_torture_in_which_nothing_happened_is_no_pass() -> None:
-    result = torture(seconds=0.001)
-    if result.figures["reader_pipe"][1] == 0:
-        assert result.verdict == "inconclusive"
-        assert result.notes[-1].startswith("nothing is shown: no ")
+@pytest.mark.parametrize(
+    ("figure", "value", "said"),
+    [
+        ("reader_pipe", [5, *[0] * 10], "no reader whose element was replaced"),
+        ("versions", 0, "no new version"),
+        ("grace_periods", 0, "no grace period"),
+        ("barrier_tests", 0, "no barrier test"),
+    ],
+)
+def test_a_torture_in_which_something_never_happened_is_no_pass(
+    monkeypatch: pytest.MonkeyPatch, figure: str, value: object, said: str
+) -> None:
+    figures = torture_module._figures
+    monkeypatch.setattr(torture_module, "_figures", lambda *args: figures(*args) | {figure: value})
+    result = torture(seconds=0.3)
+    assert result.verdict == "inconclusive"
+    assert result.notes[-1] == f"nothing is shown: {said}"
 
 
 def test_the_command_prints_what_rcutorture_prints() -> None:
