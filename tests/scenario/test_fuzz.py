@@ -115,7 +115,7 @@ def refuse_before_start(loaded: Loaded) -> None:
 outcomes: Counter[str] = Counter()
 
 
-@fuzzing.fuzzed(800)
+@fuzzing.fuzzed(400)
 @hypothesis.given(data=fuzzing.documents())
 def test_a_mutated_scenario_file_is_loaded_or_refused_clearly(folder: Path, data: bytes) -> None:
     path = folder / "mine.toml"
@@ -131,7 +131,7 @@ def test_a_mutated_scenario_file_is_loaded_or_refused_clearly(folder: Path, data
             assert_clear(error, str(path))
 
 
-@fuzzing.fuzzed(800)
+@fuzzing.fuzzed(400)
 @hypothesis.given(line=fuzzing.injections())
 def test_a_mutated_fault_is_placed_or_refused_clearly(line: str) -> None:
     with limited(SECONDS_AN_INPUT):
@@ -170,7 +170,7 @@ def print_anyway(report: Report, path: str) -> None:
 
 
 @pytest.mark.timeout(600)  # the first run compiles its programs
-@fuzzing.fuzzed(15, runs=True)
+@fuzzing.fuzzed(10, runs=True)
 @hypothesis.given(data=fuzzing.runnable(all_workers=fuzzing.campaign()))
 def test_a_small_scenario_is_run_or_refused_and_nothing_is_left(folder: Path, data: bytes) -> None:
     path = folder / "mine.toml"
@@ -185,7 +185,7 @@ def test_a_small_scenario_is_run_or_refused_and_nothing_is_left(folder: Path, da
 
 
 @pytest.mark.timeout(600)
-@fuzzing.fuzzed(30, runs=True)
+@fuzzing.fuzzed(20, runs=True)
 @hypothesis.given(data=fuzzing.explorable())
 def test_a_mutated_scenario_is_explored_or_refused(folder: Path, data: bytes) -> None:
     path = folder / "mine.toml"
