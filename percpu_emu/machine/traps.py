@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import resource
 import signal
 from functools import cache
 from typing import Any, Final
@@ -83,6 +84,12 @@ class TrapHandler:
         for number, before in self._actions.items():
             _libc.sigaction(number, ctypes.byref(before), None)
         _libc.sigaltstack(ctypes.byref(self._old), None)
+
+
+def leave_no_core() -> None:
+    """Have an access that ends the calling process leave no file of its memory, which is gigabytes of addresses."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (min(1, hard) if hard >= 0 else 1, hard))  # 0 would not stop a pipe
 
 
 @cache

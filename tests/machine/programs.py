@@ -142,6 +142,18 @@ def free(pointer: int) -> Program[None]:
     yield free_percpu(pointer)
 
 
+def read_and_free_slots(memcg: int) -> Program[None]:
+    """Broken where the slots are freed already: they are read, and freed once more."""
+    slots = yield read_once(memcg + VMSTATS_PERCPU)
+    yield read_once(per_cpu(slots, 0))
+    yield free_percpu(slots)
+
+
+def look(memcg: int, turn: int) -> Program[None]:  # noqa: ARG001
+    """A worker that touches no slot."""
+    yield read_once(memcg)
+
+
 def double_fold(cpu: int) -> Program[None]:
     """Broken: a dead CPU's slots are added to the twins and stay where they are."""
     memcg = yield rcu_dereference(MEMCG_LIST)
@@ -172,4 +184,5 @@ PROGRAMS = (
     write_own_slot,
     allocate,
     free,
+    read_and_free_slots,
 )
