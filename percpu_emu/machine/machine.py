@@ -258,7 +258,7 @@ class Machine:
     def _bury(self, dead: Dead) -> None:
         """A CPU's process has ended where it stood: note what is in doubt, fold its slots."""
         cpu = dead.cpu
-        if self.memory.blocks[cpu, c.TRAP_SIGNAL] and self.config.guard:
+        if self.memory.blocks[cpu, c.TRAP_SIGNAL] and not self.config.traps:
             self._trapped(cpu, dead.where)
         doubts = doubts_of(self.memory, cpu)
         self.doubts += doubts

@@ -226,6 +226,8 @@ class MachineMemory:
             return found
         if 0 <= address - self._kernel.address < self._kernel.size:
             return f"word {(address - self._kernel.address) // WORD_SIZE:#x} of the kernel's memory"
+        if address == 0:
+            return "an address that cannot be mapped; the processor does not say which"
         return f"address {address:#x}, which is nobody's"
 
     def slots(self, pointer: int, words: int) -> npt.NDArray[np.int64]:

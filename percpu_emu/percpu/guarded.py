@@ -203,10 +203,11 @@ def _places() -> int:
     """As many as open files and mappings allow; the limit of open files is raised to what this user may have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_AREAS + _SPARE
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    if soft != resource.RLIM_INFINITY and soft < most:
         with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
     mappings = int(_MAX_MAP_COUNT.read_text()) if _MAX_MAP_COUNT.exists() else MOST_AREAS + _SPARE
     places = min(MOST_AREAS, (wanted if soft == resource.RLIM_INFINITY else soft) - _SPARE, mappings - 4 * _SPARE)
     if places < FEWEST_AREAS:

@@ -1,4 +1,4 @@
-"""The guard on the command line: what traps fails the run with its report, what came back too, what runs out is told."""
+"""The guard on the command line: what traps or came back fails the run, and areas that run out are told."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from percpu_emu.cli.main import app
+from percpu_emu.machine import Trapped
 from percpu_emu.percpu import guarded
 from percpu_emu.report.result import Report
 
@@ -100,3 +101,12 @@ def test_areas_that_run_out_are_the_environments_lack(tmp_path: Path, monkeypatc
     assert "cannot allocate memory (" in report.error.message
     assert "the guard has 63 areas at a time" in report.error.message
     assert run(small(tmp_path, "charge")).exit_code == 0, "without the guard there is room"
+
+
+def test_a_trap_that_nobody_makes_a_check_of_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trap(*_: object) -> None:
+        raise Trapped("CPU 1 touched what is gone")
+
+    monkeypatch.setattr("percpu_emu.cli.running.run_scenario", trap)
+    result = run(small(tmp_path, "charge"))
+    assert (result.exit_code, result.stderr.strip()) == (1, "percpu-emu: CPU 1 touched what is gone")

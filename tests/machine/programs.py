@@ -165,6 +165,11 @@ def double_fold(cpu: int) -> Program[None]:
         memcg = yield rcu_dereference(memcg + MEMCG_NEXT)
 
 
+def touch_nobodys(memcg: int, turn: int) -> Program[None]:  # noqa: ARG001
+    """A broken worker: no process can map that address."""
+    yield this_cpu_write(1 << 55, 1)
+
+
 WORKERS = (charge, forgetful)
 PROGRAMS = (
     answer,

@@ -226,3 +226,23 @@ def test_a_cpu_that_traps_leaves_no_core(make_machine: MakeMachine) -> None:
     limits = Path(f"/proc/{rig.machine.cpus.pid(0)}/limits").read_text(encoding="utf-8")
     [line] = [line for line in limits.splitlines() if line.startswith("Max core file size")]
     assert line.split()[4] in ("0", "1"), "bytes"
+
+
+def test_a_cpu_that_ends_by_an_access_is_told_without_the_guard_too(make_machine: MakeMachine) -> None:
+    rig = make_machine(workers=(programs.touch_nobodys,))
+    rig.tree.table.add(rig.tree.mkdir("a"))
+    rig.work(programs.touch_nobodys)
+    with pytest.raises(Trapped, match=r"turn 0 of touch_nobodys touched an address that cannot be .*SIGSEGV\)"):
+        rig.machine.run_for(30)
+
+
+def test_a_signal_that_somebody_sends_is_no_access(make_machine: MakeMachine) -> None:
+    rig = make_machine(guard=True)
+
+    def is_gone() -> bool:
+        rig.machine.cpus.signal(1, signal.SIGSEGV)
+        return rig.machine.cpus.online == [0]
+
+    rig.machine.wait_for(is_gone)
+    assert [event["exitcode"] for event in rig.events("cpu_died")] == [-signal.SIGSEGV]
+    assert rig.events("trapped") == []

@@ -88,6 +88,9 @@ def test_what_the_kernel_would_warn_of_is_refused(memory: GuardedPerCpu, size: i
 
 
 def test_too_few_open_files_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (200, 200))
+    raised: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 200))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: raised.append(limits))  # not this process's own
     with pytest.raises(OutOfPages, match=r"200 open files .* are allowed"):
         GuardedPerCpu(LAYOUT)
+    assert raised == [(200, 200)], "as far as this user may"
