@@ -56,17 +56,17 @@ def _classify(error: Exception) -> tuple[Kind, int] | None:
     from percpu_emu.explore.model import SetupFailed
     from percpu_emu.explore.token import BadToken
     from percpu_emu.lang.source import Refused
-    from percpu_emu.machine import CgroupError, CpuDied, StartFailed
+    from percpu_emu.machine import CgroupError, CpuDied, NoMemory, StartFailed, Trapped
     from percpu_emu.machine.controlled import ReplayFailed
     from percpu_emu.machine.faults import BadFault
     from percpu_emu.scenario.load import ScenarioError
     from percpu_emu.shm import OutOfPages
 
+    if isinstance(error, StartFailed | OutOfPages | NoMemory | OSError):
+        return "environment", ENVIRONMENT
     if isinstance(error, ScenarioError | Refused | CgroupError | LookupError | BadToken | SetupFailed | BadFault):
         return "input", INPUT
-    if isinstance(error, StartFailed | OutOfPages | OSError):
-        return "environment", ENVIRONMENT
-    if isinstance(error, CpuDied | ReplayFailed):
+    if isinstance(error, CpuDied | ReplayFailed | Trapped):
         return "failed", 1
     return None
 

@@ -7,17 +7,19 @@ programs; this is the part of the kernel around them, and the memory that a cgro
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from percpu_emu.kernel import css
-from percpu_emu.kernel.layout import MEM_CGROUP_WORDS
+from percpu_emu.kernel.layout import CSS_REFCNT, MEM_CGROUP_WORDS, PERCPU_COUNT_PTR
 from percpu_emu.kernel.pins import PIN_KINDS
 from percpu_emu.kernel.profile import SlabObject
 from percpu_emu.lang import context as c
+from percpu_emu.machine.counters import slot_areas
 from percpu_emu.machine.ledger import LedgerAudit
 from percpu_emu.machine.table import CgroupTable
+from percpu_emu.shm import WORD_SIZE
 
 if TYPE_CHECKING:
     from percpu_emu.kernel.profile import PercpuArea, Stage
@@ -26,6 +28,18 @@ if TYPE_CHECKING:
 
 class CgroupError(ValueError):
     """A cgroup operation that the kernel would refuse, in its words."""
+
+
+class NoMemory(CgroupError):
+    """One that takes more memory than there is."""
+
+
+@contextmanager
+def _short_of_memory(path: str) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise NoMemory(f"{path or '/'}: cannot allocate memory ({error})") from error
 
 
 @dataclass(eq=False)
@@ -44,6 +58,9 @@ class Cgroup:
     percpu: list[int] = field(default_factory=list)
     slab: list[int] = field(default_factory=list)
     charged: bool = False
+
+    def __str__(self) -> str:
+        return self.path or "/"
 
     @property
     def path(self) -> str:
@@ -108,15 +125,13 @@ class CgroupTree:
         return cgroup
 
     def mkdir(self, path: str) -> Cgroup:
-        """Make a cgroup. Raises CgroupError where it exists, has no parent, or memory is short: nothing stays."""
+        """Make a cgroup. Raises CgroupError where it exists or has no parent, NoMemory; then nothing stays."""
         above, _, name = path.rpartition("/")
         parent = self.find(above)
         if name in parent.children:
             raise CgroupError(f"{path}: it exists already")
-        try:
+        with _short_of_memory(path):
             cgroup = self._make(name, parent)
-        except MemoryError as error:
-            raise CgroupError(f"{path}: cannot allocate memory ({error})") from error
         parent.children[name] = cgroup
         return cgroup
 
@@ -136,9 +151,12 @@ class CgroupTree:
         self._machine.events.emit("rmdir", cgroup=cgroup.path)
 
     def charge(self, cgroup: Cgroup, kind: str, cpu: int, user: str = "") -> Pin:
-        """Have a CPU charge one object of a kind to a cgroup; it pins the cgroup until `uncharge`."""
+        """Have a CPU charge one object of a kind to a cgroup; it pins the cgroup until `uncharge`.
+
+        Raises NoMemory; then nothing stays.
+        """
         if not cgroup.charged:
-            with ExitStack() as undo:
+            with _short_of_memory(cgroup.path), ExitStack() as undo:
                 self._allocate(cgroup, "charge", undo)
                 undo.pop_all()
             cgroup.charged = True
@@ -200,6 +218,7 @@ class CgroupTree:
             undo.callback(memory.slab.kfree, cgroup.slab[-1])
         else:
             cgroup.percpu.append(memory.percpu.alloc(line.size, line.align))
+            memory.percpu.book.name(cgroup.percpu[-1], f"{line.name} of cgroup {cgroup}")
             undo.callback(memory.percpu.free, cgroup.percpu[-1])
 
     def _make_memcg(self, cgroup: Cgroup, undo: ExitStack) -> None:
@@ -210,11 +229,15 @@ class CgroupTree:
             raise MemoryError(f"for its counters: {self._machine.refusal}")
         undo.callback(self._machine.execute, css.mem_cgroup_free, cgroup.memcg)
         undo.callback(self._machine.execute, css.free_mem_cgroup_percpu, cgroup.memcg)
+        for pointer, what in slot_areas(self._machine.memory, cgroup.memcg):
+            self._machine.memory.percpu.book.name(pointer * WORD_SIZE, f"{what} of cgroup {cgroup}")
 
     def _make_refcnt(self, cgroup: Cgroup, undo: ExitStack) -> None:
         if not self._machine.execute(css.css_init, cgroup.memcg):
             raise MemoryError(f"for its reference count: {self._machine.refusal}")
         undo.callback(self._machine.execute, css.css_exit, cgroup.memcg)
+        pointer = int(self._machine.memory.words[cgroup.memcg + CSS_REFCNT + PERCPU_COUNT_PTR]) >> 2
+        self._machine.memory.percpu.book.name(pointer * WORD_SIZE, f"css.refcnt of cgroup {cgroup}")
 
     # --- moments of a cgroup's death, as callbacks and work of the kernel reach them
 

@@ -63,7 +63,8 @@ class MachineConfig:
     seed: int = 1
     """Of the chances of faults."""
     traps: bool = False
-    """Whether an access of the coordinator to pages that are gone is caught, and raises Trapped."""
+    """Whether an access of the coordinator to pages that are gone is caught, and raises Trapped. Who runs the machine
+    then tells itself of a CPU that was ended by one."""
     guard: bool = False
     """Give every area of per-CPU memory pages of its own, which are gone when it is freed; with `traps`."""
     rcu: type[Rcu] = Rcu

@@ -92,6 +92,14 @@ def counter_arrays(memory: MachineMemory, memcg: int) -> Iterator[CounterArray]:
             yield CounterArray(memcg, f"node {nid}", pn + LRUVEC_STAT, lruvec, NR_VM_NODE_STAT_ITEMS)
 
 
+def slot_areas(memory: MachineMemory, memcg: int) -> Iterator[tuple[int, str]]:
+    """The areas of a memory cgroup's slots: percpu pointer in words, and which structure it is."""
+    words = memory.words
+    yield int(words[memcg + VMSTATS_PERCPU]), "memcg_vmstats_percpu"
+    for nid in range(memory.topology.nodes):
+        yield int(words[int(words[memcg + NODEINFO + nid]) + LRUVEC_STAT_CPU]), f"lruvec_stat of node {nid}"
+
+
 def memory_cgroups(memory: MachineMemory) -> Iterator[int]:
     """Every memory cgroup that is not released, from the kernel's list."""
     memcg = int(memory.words[MEMCG_LIST])

@@ -13,7 +13,7 @@ from percpu_emu.lang.primitives import ProgramFault, Stopped
 from percpu_emu.lang.reference import Reference
 from percpu_emu.machine.interrupts import CpuInterrupts, Interrupts
 from percpu_emu.machine.signals import signals
-from percpu_emu.machine.traps import TrapHandler
+from percpu_emu.machine.traps import TrapHandler, leave_no_core
 from percpu_emu.shm import die_with
 
 if TYPE_CHECKING:
@@ -138,6 +138,7 @@ class Cpu:
 def cpu_main(number: int, parent: int, memory: MachineMemory, image: Image, interrupts: Interrupts | None) -> NoReturn:
     """The process of CPU `number`: it dies with its parent, and Ctrl-C is the parent's business."""
     die_with(parent)
+    leave_no_core()
     os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -127,8 +127,16 @@ class CpuProcesses:
         """What a CPU is doing, for people: its program, and the update that it is inside of."""
         what, at = self.task(cpu), int(self._memory.blocks[cpu, c.AT])
         what += f", at {self._image.sites[at - 1]}" if at else ""
+        what += self._interrupt(cpu)
         doubts = ", ".join(map(str, doubts_of(self._memory, cpu)))
         return f"CPU {cpu}, process {self.pid(cpu)}: {what}" + (f", inside {doubts}" if doubts else "")
+
+    def _interrupt(self, cpu: int) -> str:
+        """Where a CPU's interrupt is, or was last: they are off while one is handled, and where the task says so."""
+        at = int(self._memory.blocks[self._memory.interrupt(cpu), c.AT])
+        if cpu not in self._interrupts or not at or not self._memory.blocks[cpu, c.IRQS_OFF]:
+            return ""
+        return f", interrupts off or in one, {self._interrupts[cpu].program.__name__} at {self._image.sites[at - 1]}"
 
     def reap(self) -> list[Dead]:
         """CPUs whose process has ended by itself; they are not online any more."""

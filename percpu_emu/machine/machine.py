@@ -69,7 +69,7 @@ class Machine:
             points_of(fault, self.image.sites)
         self._prepare()
         layout = config.profile.layout(config.topology.cpus_per_node)
-        self.memory = MachineMemory(config.topology, layout, self._who if config.guard else None)
+        self.memory = MachineMemory(config.topology, layout, self._who, guard=config.guard)
         try:
             self.faults = FaultTable(config.faults, self.image.sites)
         except BaseException:
@@ -88,6 +88,7 @@ class Machine:
         self._line = DirectLine(self.memory, self._answer_directly)
         self._reap_at = 0.0
         self._running: ProgramFunction | None = None
+        self._trap: Trapped | None = None
         self.chaos = Chaos(self.cpus, config.chaos) if config.chaos is not None else None
         self.stops = Stops(self.memory, self.cpus, self.chaos)
         interrupter = Interrupter(self.memory, self.cpus, config.interrupts)
@@ -136,17 +137,18 @@ class Machine:
 
     def execute(self, function: ProgramFunction, *arguments: int) -> int:
         """Run a program in the coordinator: compiled where the image has it, else by the reference engine."""
+        self._look_for_a_trap()
         compiled = self.image.compiled(function)
         before, self._running = self._running, function
         try:
             with signals_held():
                 return compiled(self._bases, *arguments) if compiled else self._reference.run(function, *arguments)
         finally:
-            self._running = before
-            self._line.reraise()
-            if self.memory.blocks[self.memory.coordinator, c.TRAP_SIGNAL]:
-                at = self._at(c.TRAP_AT)
-                self._trapped(self.memory.coordinator, f"{function.__name__}, run by the coordinator{at}")
+            try:
+                self._look_for_a_trap()  # first: what it was refused afterwards may come of that
+                self._line.reraise()
+            finally:
+                self._running = before
 
     @property
     def requester(self) -> int:
@@ -187,6 +189,7 @@ class Machine:
     def settle(self) -> None:
         """Look round until no callback and no work is left: every release that is due has happened."""
         self.wait_for(lambda: self.rcu.idle and not self._work and not self._mail.waiting())
+        self._look_for_a_trap()
 
     def run_for(self, seconds: float) -> None:
         """Look round for a while."""
@@ -207,6 +210,7 @@ class Machine:
 
     def poll(self) -> bool:
         """Do what is due now; whether there was anything."""
+        self._look_for_a_trap()
         self._bury_the_dead()
         now = time.monotonic()
         for attendant in self._attendants:
@@ -254,7 +258,7 @@ class Machine:
     def _bury(self, dead: Dead) -> None:
         """A CPU's process has ended where it stood: note what is in doubt, fold its slots."""
         cpu = dead.cpu
-        if self.memory.blocks[cpu, c.TRAP_SIGNAL] and self.config.guard:
+        if self.memory.blocks[cpu, c.TRAP_SIGNAL] and not self.config.traps:
             self._trapped(cpu, dead.where)
         doubts = doubts_of(self.memory, cpu)
         self.doubts += doubts
@@ -289,13 +293,23 @@ class Machine:
         at = int(self.memory.blocks[self.memory.coordinator, word])
         return f" at {self.image.sites[at - 1]}" if at else ""
 
+    def _look_for_a_trap(self) -> None:
+        """Raise Trapped where an access of the coordinator's own has trapped: by a program, or between two."""
+        if self.memory.blocks[self.memory.coordinator, c.TRAP_SIGNAL]:
+            program = f"{self._running.__name__}, run by" if self._running else "outside of any program,"
+            at = self._at(c.TRAP_AT) if self._running else ""
+            self._trapped(self.memory.coordinator, f"{program} the coordinator{at}")
+
     def _trapped(self, number: int, who: str) -> NoReturn:
-        """Tell of an access that trapped, and give up."""
+        """Tell of an access that trapped, once, and give up."""
+        if self._trap is not None:
+            raise self._trap
         block = self.memory.blocks[number]
         address, name = int(block[c.TRAP_ADDRESS]), signal.Signals(int(block[c.TRAP_SIGNAL])).name
         what = self.memory.describe(address)
         self.events.emit("trapped", context=number, signal=name, address=address, who=who, what=what)
-        raise Trapped(f"{who} touched {what} ({name})")
+        self._trap = Trapped(f"{who} touched {what} ({name})")
+        raise self._trap
 
     # --- faults
 

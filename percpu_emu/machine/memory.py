@@ -15,7 +15,7 @@ from percpu_emu.kernel.layout import BOOT, BOOT_ORDER, CPU_ONLINE_MASK, CPU_POSS
 from percpu_emu.kernel.slab import SlabAllocator
 from percpu_emu.lang import context as c
 from percpu_emu.lang.context import Context
-from percpu_emu.percpu import AreaLayout, GuardedPerCpu, PerCpuAllocator, SharedPages
+from percpu_emu.percpu import AreaBook, AreaLayout, GuardedPerCpu, PerCpuAllocator, SharedPages
 from percpu_emu.shm import PAGE_SIZE, WORD_SIZE, Segment
 
 PERCPU_CHUNKS: Final = 1024
@@ -51,6 +51,10 @@ class PerCpuMemory(Protocol):
     @property
     def layout(self) -> AreaLayout:
         """Where each CPU's copy lies."""
+
+    @property
+    def book(self) -> AreaBook:
+        """What is known of its areas."""
 
     @property
     def address(self) -> int:
@@ -104,7 +108,8 @@ class PerCpuMemory(Protocol):
 class PagedPerCpu(PerCpuAllocator):
     """The kernel's allocator on shared pages."""
 
-    def __init__(self, layout: AreaLayout) -> None:
+    def __init__(self, layout: AreaLayout, who: Callable[[], str]) -> None:
+        self.book = AreaBook(who)
         self._shared = SharedPages(layout, PERCPU_CHUNKS)
         try:
             super().__init__(layout, self._shared)
@@ -123,7 +128,9 @@ class PagedPerCpu(PerCpuAllocator):
         """Pages that hold data and are not populated: somebody has touched them after they were given back."""
         units = {unit: cpu for cpu, unit in enumerate(self.layout.units)}
         return [
-            f"page {page} of chunk {chunk}, CPU {units[unit]}" if unit in units else f"a unit of no CPU, chunk {chunk}"
+            f"page {page} of chunk {chunk}, CPU {units[unit]}{self._freed_there(chunk, page)}"
+            if unit in units
+            else f"a unit of no CPU, chunk {chunk}"
             for chunk, unit, page in self._shared.touched()
             if unit not in units or not self.is_populated(chunk, page)
         ]
@@ -139,12 +146,20 @@ class PagedPerCpu(PerCpuAllocator):
         """Close the segment."""
         self._shared.segment.close()
 
+    def _freeing(self, p: int, size: int) -> None:
+        self.book.freed(p, size)
+
+    def _freed_there(self, chunk: int, page: int) -> str:
+        start = chunk * self.layout.chunk_size + page * PAGE_SIZE
+        area = self.book.last_in(start, start + PAGE_SIZE)
+        return f", where last was {area}" if area else ""
+
 
 class MachineMemory:
     """The segments, each at the same address in every process that is forked later."""
 
-    def __init__(self, topology: Topology, layout: AreaLayout, guard: Callable[[], str] | None = None) -> None:
-        """`guard`: have areas of per-CPU memory trap once they are freed; it says who is allocating or freeing."""
+    def __init__(self, topology: Topology, layout: AreaLayout, who: Callable[[], str], *, guard: bool = False) -> None:
+        """`who()` says, for people, who is allocating or freeing. `guard`: areas trap once they are freed."""
         self.topology = topology
         with ExitStack() as undo:
             self._kernel = undo.enter_context(closing(Segment("kernel", KERNEL_PAGES * PAGE_SIZE)))
@@ -152,7 +167,7 @@ class MachineMemory:
             self._control = undo.enter_context(closing(Segment("control", control)))
             ledgers = KERNEL_PAGES * PAGE_SIZE * topology.cpus
             self._ledgers = undo.enter_context(closing(Segment("ledgers", ledgers)))
-            self._pages: PerCpuMemory = GuardedPerCpu(layout, guard) if guard else PagedPerCpu(layout)
+            self._pages: PerCpuMemory = GuardedPerCpu(layout, who) if guard else PagedPerCpu(layout, who)
             undo.callback(self._pages.close)
             self._set_up()
             undo.pop_all()
@@ -224,6 +239,8 @@ class MachineMemory:
             return found
         if 0 <= address - self._kernel.address < self._kernel.size:
             return f"word {(address - self._kernel.address) // WORD_SIZE:#x} of the kernel's memory"
+        if address == 0:
+            return "an address that cannot be mapped; the processor does not say which"
         return f"address {address:#x}, which is nobody's"
 
     def slots(self, pointer: int, words: int) -> npt.NDArray[np.int64]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import resource
 import signal
 from functools import cache
 from typing import Any, Final
@@ -28,15 +29,16 @@ from percpu_emu.shm import atomics, syscalls
 
 @cfunc(types.void(types.int32, WORD, WORD), cache=True)
 def on_trap(number, info, context):
-    """si_addr is the third word of siginfo_t; uc_stack.ss_sp that of ucontext_t."""
+    """si_addr is the third word of siginfo_t, si_code half of the second; uc_stack.ss_sp the third of ucontext_t."""
     stack = atomics.read_once(context + 16)
     block = atomics.read_once(stack)
     address = atomics.read_once(info + 16)
-    if atomics.read_once(block + c.TRAP_SIGNAL * 8) == 0:
+    by_the_processor = 0 < (atomics.read_once(info + 8) & 0xFFFFFFFF) < 0x80000000  # else somebody has sent it
+    if by_the_processor and atomics.read_once(block + c.TRAP_SIGNAL * 8) == 0:
         atomics.write_once(block + c.TRAP_ADDRESS * 8, address)
         atomics.write_once(block + c.TRAP_AT * 8, atomics.read_once(block + c.AT * 8))
         atomics.write_once(block + c.TRAP_SIGNAL * 8, number)
-    if atomics.read_once(stack + 8) <= address < atomics.read_once(stack + 16):
+    if by_the_processor and atomics.read_once(stack + 8) <= address < atomics.read_once(stack + 16):
         syscalls.map_zeroes(address & -{PAGE_SIZE}, {PAGE_SIZE})
     else:
         syscalls.default_action(number)
@@ -83,6 +85,12 @@ class TrapHandler:
         for number, before in self._actions.items():
             _libc.sigaction(number, ctypes.byref(before), None)
         _libc.sigaltstack(ctypes.byref(self._old), None)
+
+
+def leave_no_core() -> None:
+    """Have an access that ends the calling process leave no file of its memory, which is gigabytes of addresses."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (min(1, hard) if hard >= 0 else 1, hard))  # 0 would not stop a pipe
 
 
 @cache

@@ -77,6 +77,7 @@ class PerCpuAllocator:
         if p == NULL:
             return
         chunk, start = self._live_area(p, BadFree)
+        self._freeing(p, chunk.areas[start] * GRANULE)
         chunk.free(start)
         self._chunks.changed(chunk)
         free_chunks = self._chunks.slots.free_chunks
@@ -128,6 +129,9 @@ class PerCpuAllocator:
         for chunk in self._chunks:
             for start in sorted(chunk.areas):
                 yield chunk.origin + start * GRANULE, chunk.areas[start] * GRANULE
+
+    def _freeing(self, p: int, size: int) -> None:
+        """For who keeps a book: the area at `p` is about to be freed."""
 
     def _place(self, length: int, align: int, *, atomic: bool, reserved: bool) -> tuple[Chunk, int]:
         """A chunk and the place in it for `length` granules, in a new chunk if need be."""

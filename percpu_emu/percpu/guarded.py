@@ -1,20 +1,22 @@
 """The guard: every area of per-CPU memory has pages of its own, and they are gone when it is freed.
 
 A freed area's file is truncated to nothing, so that any access to it, by any process, raises SIGBUS; so does an access
-to what was never allocated, NULL included. The granularity is the page: beyond the end of an area, up to the end of its
-last page, nothing traps. A place is used again only when every other one has been, so that an access long after the
-free finds nothing there, too.
+to what was never allocated, NULL included. A place is used again only when every other one has been, so that an access
+long after the free finds nothing there, too.
+
+What does not trap: beyond the end of a live area, up to the end of its last page, an access is not noticed at all; from
+there to the end of that CPU's unit it makes a page, which `stray_pages` finds afterwards.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import resource
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percpu_emu.percpu.allocator import NULL, BadFree, PerCpuExhausted
+from percpu_emu.percpu.areas import AreaBook
 from percpu_emu.percpu.layout import KB, PCPU_MIN_UNIT_SIZE, AreaLayout
 from percpu_emu.shm import PAGE_SIZE, OutOfPages
 from percpu_emu.shm.mapping import map_shared, release, reserve
@@ -56,20 +59,6 @@ class GuardedLayout(AreaLayout):
         return cpu * self.unit_size
 
 
-@dataclass(frozen=True)
-class Area:
-    """An area that is, or was, allocated: where, how large, and by whom; then also who freed it."""
-
-    pointer: int
-    size: int
-    made_by: str
-    freed_by: str = ""
-
-    def __str__(self) -> str:
-        what = f"per-CPU area {self.pointer:#x} ({self.size} bytes, allocated by {self.made_by})"
-        return f"{what}, freed by {self.freed_by}" if self.freed_by else what
-
-
 class GuardedPerCpu:
     """Allocator and pages in one. `who()` says, for people, who is allocating or freeing, and when."""
 
@@ -78,11 +67,10 @@ class GuardedPerCpu:
 
     def __init__(self, layout: AreaLayout, who: Callable[[], str] = lambda: "") -> None:
         self.layout = GuardedLayout(layout.cpus_per_node, layout.static_size, layout.reserved_size)
-        self.who = who
+        self.book = AreaBook(who)
         self.places = _places()
         self._files: list[int] = []
-        self._live: dict[int, Area] = {}
-        self._last: dict[int, Area] = {}
+        self._live: dict[int, int] = {}  # place -> bytes
         self._free: deque[int] = deque(range(1, self.places))  # place 0 would be NULL
         self.size = self.places * self.layout.place_size
         with ExitStack() as undo:
@@ -113,7 +101,8 @@ class GuardedPerCpu:
             self._free.appendleft(place)
             raise PerCpuExhausted(f"no page for {size} bytes a CPU: {error.strerror}") from error
         pointer = place * self.layout.place_size
-        self._live[place] = Area(pointer, size, self.who())
+        self._live[place] = size
+        self.book.allocated(pointer)
         return pointer
 
     def free(self, p: int) -> None:
@@ -121,12 +110,10 @@ class GuardedPerCpu:
         if p == NULL:
             return
         place, odd = divmod(p, self.layout.place_size)
-        area = self._live.get(place)
-        if area is None or odd:
-            last = self._last.get(place)
-            raise BadFree(f"percpu pointer {p:#x}: " + (f"freed before: {last}" if last and not odd else "no area"))
-        del self._live[place]
-        self._last[place] = Area(area.pointer, area.size, area.made_by, self.who())
+        if place not in self._live or odd:
+            last = self.book.last(p)
+            raise BadFree(f"percpu pointer {p:#x}: " + (f"freed before: {last}" if last else "no area"))
+        self.book.freed(p, self._live.pop(place))
         self._free.append(place)
         os.ftruncate(self._files[place], 0)
 
@@ -136,7 +123,7 @@ class GuardedPerCpu:
     @property
     def nr_populated(self) -> int:
         """Pages of each CPU."""
-        return sum(_pages(area.size) for area in self._live.values())
+        return sum(map(_pages, self._live.values()))
 
     @property
     def percpu_kb(self) -> int:
@@ -151,11 +138,11 @@ class GuardedPerCpu:
 
     def held_pages(self) -> int:
         """Pages that the operating system says the files hold."""
-        return sum(os.fstat(self._files[place]).st_blocks * 512 // PAGE_SIZE for place in self._live)
+        return sum(map(self._held, self._live))
 
     def stray_pages(self) -> list[str]:
-        """Nothing can come back: a touch of what is gone traps."""
-        return []
+        """Pages between the end of a live area's copy and the next copy. What was freed cannot come back: it traps."""
+        return [page for place, size in self._live.items() for page in self._beyond(place, _pages(size))]
 
     def describe(self, address: int) -> str | None:
         """What was or is at an address, for people; None where it is not in per-CPU memory."""
@@ -163,7 +150,8 @@ class GuardedPerCpu:
             return None
         place, offset = divmod(address - self.address, self.layout.place_size)
         cpu, byte = divmod(offset, self.layout.unit_size)
-        area = self._last.get(place) if place not in self._live else self._live[place]
+        pointer = place * self.layout.place_size
+        area = self.book.live(pointer, self._live[place]) if place in self._live else self.book.last(pointer)
         what = str(area) if area else "per-CPU memory that was never allocated" if place else "NULL"
         return f"byte {byte} of CPU {cpu}'s copy of {what}"
 
@@ -176,9 +164,32 @@ class GuardedPerCpu:
             release(self.address, self.size)
             self.size = 0
 
+    def _held(self, place: int) -> int:
+        return os.fstat(self._files[place]).st_blocks * 512 // PAGE_SIZE
+
+    def _beyond(self, place: int, pages: int) -> Iterator[str]:
+        """For people: where a CPU's unit of a place was touched first beyond the pages that it has there."""
+        if self._held(place) == pages * self.layout.nr_cpus:
+            return
+        for cpu in range(self.layout.nr_cpus):
+            start = self.layout.unit_offset(cpu)
+            found = _first_data(self._files[place], start + pages * PAGE_SIZE)
+            if found is not None and found < start + self.layout.unit_size:
+                yield f"beyond its end: {self.describe(self.address + place * self.layout.place_size + found)}"
+
 
 def _pages(size: int) -> int:
     return -(-size // PAGE_SIZE)
+
+
+def _first_data(file: int, offset: int) -> int | None:
+    """The first touched page of a file from `offset` on; pages that are only backed do not count."""
+    try:
+        return os.lseek(file, offset, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return None
+        raise
 
 
 def _file(place: int) -> int:

@@ -9,10 +9,10 @@ from typing import Any, Final, TypeAlias
 
 from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
-from percpu_emu.machine import CgroupTree, CpuDied, Event, EventStream, Machine, MachineConfig, Topology
+from percpu_emu.machine import CgroupTree, CpuDied, Event, EventStream, Machine, MachineConfig, Topology, Trapped
 from percpu_emu.machine.faults import BadFault, parse_fault
 from percpu_emu.machine.interrupts import Interrupts
-from percpu_emu.machine.machine import Attendant, Trapped
+from percpu_emu.machine.machine import Attendant
 from percpu_emu.scenario.actions import Shell
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.figures import Meter

@@ -142,6 +142,18 @@ def free(pointer: int) -> Program[None]:
     yield free_percpu(pointer)
 
 
+def read_and_free_slots(memcg: int) -> Program[None]:
+    """Broken where the slots are freed already: they are read, and freed once more."""
+    slots = yield read_once(memcg + VMSTATS_PERCPU)
+    yield read_once(per_cpu(slots, 0))
+    yield free_percpu(slots)
+
+
+def look(memcg: int, turn: int) -> Program[None]:  # noqa: ARG001
+    """A worker that touches no slot."""
+    yield read_once(memcg)
+
+
 def double_fold(cpu: int) -> Program[None]:
     """Broken: a dead CPU's slots are added to the twins and stay where they are."""
     memcg = yield rcu_dereference(MEMCG_LIST)
@@ -151,6 +163,11 @@ def double_fold(cpu: int) -> Program[None]:
             x = yield read_once(per_cpu(slots + STAT + Item.MEMCG_CACHE, cpu))
             yield atomic_long_add(memcg + VMSTATS + Item.MEMCG_CACHE, x)
         memcg = yield rcu_dereference(memcg + MEMCG_NEXT)
+
+
+def touch_nobodys(memcg: int, turn: int) -> Program[None]:  # noqa: ARG001
+    """A broken worker: no process can map that address."""
+    yield this_cpu_write(1 << 55, 1)
 
 
 WORKERS = (charge, forgetful)
@@ -172,4 +189,5 @@ PROGRAMS = (
     write_own_slot,
     allocate,
     free,
+    read_and_free_slots,
 )

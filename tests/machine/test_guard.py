@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +16,9 @@ from percpu_emu.kernel.layout import VMSTATS_PERCPU
 from percpu_emu.kernel.profile import load_profile
 from percpu_emu.kernel.protocols import PATCHED
 from percpu_emu.lang import context as c
-from percpu_emu.machine import MachineMemory, Topology
-from percpu_emu.machine.machine import Trapped
+from percpu_emu.machine import MachineMemory, NoMemory, Topology, Trapped
+from percpu_emu.machine.interrupts import Interrupts
+from percpu_emu.percpu import guarded
 from percpu_emu.shm import PAGE_SIZE, OutOfPages, Segment
 from tests.machine import programs
 from tests.machine.conftest import MakeMachine, Rig
@@ -109,7 +113,8 @@ def test_without_the_guard_a_page_that_came_back_is_found(make_machine: MakeMach
     gone = next(area for area in areas if not populated(area // size, area % size // PAGE_SIZE))
     rig.run(programs.write_own_slot, gone // 8, 1, cpu=1)
     [stray] = memory.stray_pages()
-    assert "CPU 1" in stray
+    assert "CPU 1, where last was per-CPU area " in stray
+    assert "(32768 bytes), freed by the machine on the coordinator, " in stray
 
 
 def test_a_page_of_slab_that_came_back_is_found_too(make_machine: MakeMachine) -> None:
@@ -143,4 +148,117 @@ def test_a_machine_that_gets_only_part_of_its_memory_keeps_none(monkeypatch: pyt
 
     monkeypatch.setattr(Segment, "__init__", refuse)
     with pytest.raises(OutOfPages, match="refused"):
-        MachineMemory(Topology.spread(2, 1), load_profile("linux-5.0-mmotm").layout((2,)))
+        MachineMemory(Topology.spread(2, 1), load_profile("linux-5.0-mmotm").layout((2,)), str)
+
+
+def test_a_report_names_the_structure_and_the_cgroup(make_machine: MakeMachine) -> None:
+    rig = make_machine(guard=True, protocol=FREES_TOO_EARLY)
+    cgroup = rig.tree.mkdir("a")
+    slots = int(rig.machine.memory.words[cgroup.memcg + VMSTATS_PERCPU])
+    rig.tree.rmdir(cgroup)
+    rig.machine.wait_for(lambda: cgroup.state == "offline")
+    with pytest.raises(
+        Trapped, match=r"\(952 bytes, memcg_vmstats_percpu of cgroup a, allocated by mem_cgroup_alloc on "
+    ):
+        rig.run(programs.read_own_slot, slots)
+
+
+def test_every_area_of_a_cgroup_has_a_name(make_machine: MakeMachine) -> None:
+    rig = make_machine(nodes=2, guard=True)
+    cgroup = rig.tree.mkdir("a")
+    rig.tree.charge(cgroup, "page-cache", 0)
+    owners = Counter(rig.machine.memory.percpu.book._owner.values())
+    assert sum(count for owner, count in owners.items() if owner.endswith(" of cgroup a")) == 8 + 1 + 19
+    assert owners["lruvec_stat of node 1 of cgroup a"] == owners["css.refcnt of cgroup /"] == 1
+
+
+def test_the_coordinators_own_access_is_told_before_a_program_can_be_blamed(make_machine: MakeMachine) -> None:
+    rig = make_machine(guard=True)
+    pointer = freed_area(rig)
+    cgroup = rig.tree.mkdir("a")
+    rig.machine.memory.words[cgroup.memcg + VMSTATS_PERCPU] = pointer  # it dangles, and the audit looks there
+    rig.tree.audit_all()
+    for notices in (rig.machine.settle, rig.machine.poll, lambda: rig.machine.execute(programs.answer, 1, 2)):
+        with pytest.raises(Trapped, match=r"^outside of any program, the coordinator touched byte "):
+            notices()
+    assert len(rig.events("trapped")) == 1, "once, however often it is noticed"
+
+
+def test_a_trap_is_told_rather_than_what_was_refused_after_it(make_machine: MakeMachine) -> None:
+    rig = make_machine(guard=True)
+    pointer = freed_area(rig)
+    cgroup = rig.tree.mkdir("a")
+    rig.machine.memory.words[cgroup.memcg + VMSTATS_PERCPU] = pointer
+    with pytest.raises(Trapped, match=r"^read_and_free_slots, run by the coordinator at read_and_free_slots:2 "):
+        rig.machine.execute(programs.read_and_free_slots, cgroup.memcg)
+
+
+def test_what_an_interrupt_touches_is_told_with_where_the_interrupt_is(make_machine: MakeMachine) -> None:
+    source = Interrupts(programs.charge, range(2), 2000.0)
+    rig = make_machine(guard=True, protocol=FREES_TOO_EARLY, interrupts=[source], workers=(programs.look,))
+    cgroup = rig.tree.mkdir("a")
+    rig.tree.table.add(cgroup)
+    rig.work(programs.look)
+    rig.machine.wait_for(lambda: bool(rig.machine.memory.blocks[:2, c.IRQS].all()))
+    rig.tree.rmdir(cgroup)
+    with pytest.raises(Trapped, match=r"of look, at .*, interrupts off or in one, charge at .* memcg_vmstats_percpu "):
+        rig.machine.run_for(30)
+
+
+def test_a_page_beyond_a_live_area_is_found_afterwards(make_machine: MakeMachine) -> None:
+    rig = make_machine(guard=True)
+    memory = rig.machine.memory
+    pointer = rig.run(programs.allocate, 64)
+    assert memory.stray_pages() == []
+    rig.run(programs.write_own_slot, pointer + PAGE_SIZE // 8, 1, cpu=1)
+    assert memory.held_pages()["percpu"] == memory.percpu.os_pages_expected() + 1
+    [stray] = memory.stray_pages()
+    assert stray.startswith(f"per-CPU memory: beyond its end: byte {PAGE_SIZE} of CPU 1's copy of per-CPU area ")
+
+
+def test_areas_that_run_out_are_told_wherever_they_are_wanted(
+    make_machine: MakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded, "MOST_AREAS", 64)
+    rig = make_machine(guard=True)
+    for name in ("a", "b", "c", "d", "e"):
+        cgroup = rig.tree.mkdir(name)
+    pages = rig.machine.memory.percpu.nr_populated
+    with pytest.raises(NoMemory, match=r"^e: cannot allocate memory \(the guard has 63 areas at a time"):
+        rig.tree.charge(cgroup, "page-cache", 0)
+    rig.tree.mkdir("f")
+    with pytest.raises(NoMemory, match=r"^g: cannot allocate memory \(.*the guard has 63 areas at a time"):
+        rig.tree.mkdir("g")
+    assert rig.machine.memory.percpu.nr_populated == pages + 8, "of what failed nothing stays"
+
+
+def test_a_cpu_that_traps_leaves_no_core(make_machine: MakeMachine) -> None:
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    try:
+        rig = make_machine(guard=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
+    limits = Path(f"/proc/{rig.machine.cpus.pid(0)}/limits").read_text(encoding="utf-8")
+    [line] = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+    assert line.split()[4] in ("0", "1"), "bytes"
+
+
+def test_a_cpu_that_ends_by_an_access_is_told_without_the_guard_too(make_machine: MakeMachine) -> None:
+    rig = make_machine(workers=(programs.touch_nobodys,))
+    rig.tree.table.add(rig.tree.mkdir("a"))
+    rig.work(programs.touch_nobodys)
+    with pytest.raises(Trapped, match=r"turn 0 of touch_nobodys touched an address that cannot be .*SIGSEGV\)"):
+        rig.machine.run_for(30)
+
+
+def test_a_signal_that_somebody_sends_is_no_access(make_machine: MakeMachine) -> None:
+    rig = make_machine(guard=True)
+
+    def is_gone() -> bool:
+        rig.machine.cpus.signal(1, signal.SIGSEGV)
+        return rig.machine.cpus.online == [0]
+
+    rig.machine.wait_for(is_gone)
+    assert [event["exitcode"] for event in rig.events("cpu_died")] == [-signal.SIGSEGV]
+    assert rig.events("trapped") == []

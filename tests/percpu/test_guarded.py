@@ -88,9 +88,9 @@ def test_what_the_kernel_would_warn_of_is_refused(memory: GuardedPerCpu, size: i
 
 
 def test_too_few_open_files_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 200))
-    asked: list[tuple[int, int]] = []
-    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: asked.append(limits))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: raised.append(limits))  # not this process's own
     with pytest.raises(OutOfPages, match=r"200 open files .* are allowed"):
         GuardedPerCpu(LAYOUT)
-    assert asked == [(200, 200)], "as many as this user may have"
+    assert raised == [(200, 200)], "as far as this user may"
