@@ -143,5 +143,6 @@ def cpu_main(number: int, parent: int, memory: MachineMemory, image: Image, inte
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # which the coordinator held while it forked
     Cpu(number, memory, image, interrupts).run()
     os._exit(0)

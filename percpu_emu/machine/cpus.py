@@ -19,6 +19,7 @@ from percpu_emu.machine.cpu import NICE, Command, cpu_main
 from percpu_emu.machine.deaths import doubts_of
 from percpu_emu.machine.interrupts import Interrupts, queue_signal
 from percpu_emu.machine.signals import signals
+from percpu_emu.shm import SignalsHeld
 
 if TYPE_CHECKING:
     from percpu_emu.lang.image import Image
@@ -81,12 +82,13 @@ class CpuProcesses:
         process = _FORK.Process(target=cpu_main, args=arguments, name=f"cpu{cpu}", daemon=True)
         gc.freeze()  # what a CPU inherits it never collects: collecting would copy every page of it
         try:
-            process.start()
+            with SignalsHeld():  # in the new process, too, until it has no handlers of this one's any more
+                process.start()
+                self._processes[cpu] = process
         except OSError as error:
             raise StartFailed(f"CPU {cpu}'s process could not be started: {error.strerror}") from error
         finally:
             gc.unfreeze()
-        self._processes[cpu] = process
         self._look = True  # starting one buries those that have ended: nobody is waiting to be buried then
 
     def command(self, cpu: int, kind: Command, *arguments: int) -> int:

@@ -31,7 +31,7 @@ from percpu_emu.machine.memory import MachineMemory
 from percpu_emu.machine.services import DirectLine
 from percpu_emu.machine.signals import signals
 from percpu_emu.machine.traps import TrapHandler
-from percpu_emu.shm import signals_held
+from percpu_emu.shm import SignalsHeld
 
 REAP_SECONDS: Final = 0.01
 SLEEP_US: Final = 10_000
@@ -123,15 +123,16 @@ class Machine:
             load_compiled(text)
 
     def close(self) -> None:
-        """End every CPU process and give the memory back."""
-        if self._traps:
-            self._traps.remove()
-        if self.chaos:
-            self.chaos.end()
-        self.memory.header[c.STOP] = 1
-        self.cpus.end(self.cpus.online)
-        self.memory.close()
-        self.faults.close()
+        """End every CPU process and give the memory back, whatever signal comes meanwhile."""
+        with SignalsHeld():
+            if self._traps:
+                self._traps.remove()
+            if self.chaos:
+                self.chaos.end()
+            self.memory.header[c.STOP] = 1
+            self.cpus.end(self.cpus.online)
+            self.memory.close()
+            self.faults.close()
 
     # --- running programs
 
@@ -141,7 +142,7 @@ class Machine:
         compiled = self.image.compiled(function)
         before, self._running = self._running, function
         try:
-            with signals_held():
+            with SignalsHeld():
                 return compiled(self._bases, *arguments) if compiled else self._reference.run(function, *arguments)
         finally:
             try:

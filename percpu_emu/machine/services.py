@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from percpu_emu.lang import context as c
 from percpu_emu.percpu import PerCpuExhausted
-from percpu_emu.shm import WORD_SIZE, OutOfPages, signals_let_through
+from percpu_emu.shm import WORD_SIZE, OutOfPages, SignalsLetThrough
 
 if TYPE_CHECKING:
     from percpu_emu.machine.memory import MachineMemory
@@ -78,7 +78,7 @@ class DirectLine:
 
     def _call(self, _block: int, code: int, a: int, b: int) -> int:
         try:
-            with signals_let_through():
+            with SignalsLetThrough():
                 return self._answer(code, a, b)
         except BaseException as error:
             self._raised = error

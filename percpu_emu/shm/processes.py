@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -22,25 +20,37 @@ def die_with(parent: int) -> None:
 _THOSE_THAT_RAISE: Final = {signal.SIGINT, signal.SIGTERM, signal.SIGALRM}
 
 
-@contextmanager
-def signals_held() -> Iterator[None]:
-    """Keep signals whose handlers raise for after this block.
+class SignalsHeld:
+    """Keeps signals whose handlers raise for after the block.
 
     Compiled code that calls back into Python has no way to pass an exception on: one raised as the callback begins
-    would be printed and forgotten, and Ctrl-C with it.
+    would be printed and forgotten, and Ctrl-C with it. What has to be done as a whole is done in such a block, too.
+
+    A class, not a generator: `pthread_sigmask` runs the handlers of what came just before, after it has changed the
+    mask, and a generator that raises before its `try` never puts it back.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _THOSE_THAT_RAISE)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def __enter__(self) -> None:
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        try:
+            signal.pthread_sigmask(signal.SIG_BLOCK, _THOSE_THAT_RAISE)
+        except BaseException:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
 
 
-@contextmanager
-def signals_let_through() -> Iterator[None]:
-    """Inside `signals_held`: a part that can pass an exception on."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _THOSE_THAT_RAISE)
-    try:
-        yield
-    finally:
+class SignalsLetThrough:
+    """Inside `SignalsHeld`: a part that can pass an exception on."""
+
+    def __enter__(self) -> None:
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _THOSE_THAT_RAISE)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, _THOSE_THAT_RAISE)

@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +13,9 @@ import pytest
 from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
 from percpu_emu.lang.primitives import ProgramFault
-from percpu_emu.machine import CpuDied, Machine, StartFailed
+from percpu_emu.machine import CpuDied, Machine, MachineMemory, StartFailed
 from percpu_emu.machine import cpus as cpus_module
+from percpu_emu.machine.cpu import cpu_main
 from tests.machine import programs
 from tests.machine.conftest import MakeMachine
 
@@ -205,3 +208,40 @@ def test_ctrl_c_is_not_forgotten_where_compiled_code_calls_python(make_machine: 
         interrupted()
     assert later.wait() == 0
     assert rig.machine.execute(programs.answer, 1, 2) == 10102
+
+
+def test_a_signal_while_the_machine_ends_is_raised_when_nothing_is_left(
+    make_machine: MakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_machine()
+    pids = [rig.machine.cpus.pid(cpu) for cpu in (0, 1)]
+    end = rig.machine.cpus.end
+
+    def interrupted(cpus: Iterable[int]) -> dict[int, int]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return end(cpus)
+
+    monkeypatch.setattr(rig.machine.cpus, "end", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        rig.machine.close()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_new_process_takes_no_signal_by_the_handlers_of_its_parent(
+    make_machine: MakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forked with signals held, it has handlers of its own when it lets them through."""
+
+    def watched(number: int, parent: int, memory: MachineMemory, *rest: Any) -> None:
+        memory.blocks[number, c.MARKS] = signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        cpu_main(number, parent, memory, *rest)
+
+    monkeypatch.setattr(cpus_module, "cpu_main", watched)
+    rig = make_machine()
+    rig.run(programs.answer, 0, 0, cpu=1)
+    assert rig.machine.memory.blocks[1, c.MARKS] == 1
+    status = Path(f"/proc/{rig.machine.cpus.pid(1)}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("SigBlk:")]
+    assert int(line.split()[1], 16) == 0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
-from percpu_emu.shm import die_with
+import pytest
+
+from percpu_emu.shm import SignalsHeld, SignalsLetThrough, die_with
 
 from .processes import started
 
@@ -46,3 +49,51 @@ def test_a_process_whose_parent_lives_goes_on() -> None:
         die_with(parent)
         os._exit(7)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+
+
+# --- signals that raise
+
+
+def blocked() -> set[int]:
+    return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
+
+
+def test_a_signal_that_is_held_raises_behind_the_block() -> None:
+    done = []
+
+    def hold() -> None:
+        with SignalsHeld():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("all of it")
+
+    with pytest.raises(KeyboardInterrupt):
+        hold()
+    assert done == ["all of it"]
+    assert signal.SIGINT not in blocked()
+
+
+def test_a_part_may_let_it_through_and_what_follows_holds_again() -> None:
+    with SignalsHeld():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt), SignalsLetThrough():
+            pass
+        assert signal.SIGINT in blocked()
+    assert signal.SIGINT not in blocked()
+
+
+def test_one_that_comes_as_the_block_begins_leaves_nothing_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pthread_sigmask` raises what has come just before, and has changed the mask by then."""
+    real = signal.pthread_sigmask
+
+    def interrupted(how: int, which: set[int]) -> set[int]:
+        before = real(how, which)
+        if how == signal.SIG_BLOCK and which:
+            raise KeyboardInterrupt
+        return before  # type: ignore[return-value]
+
+    before = blocked()
+    monkeypatch.setattr(signal, "pthread_sigmask", interrupted)
+    with pytest.raises(KeyboardInterrupt), SignalsHeld():
+        pass
+    monkeypatch.undo()
+    assert blocked() == before

@@ -16,7 +16,7 @@ from percpu_emu.machine.controlled import layout as at
 from percpu_emu.machine.controlled.control import cpu_offset, one_processor
 from percpu_emu.machine.controlled.layout import Status
 from percpu_emu.machine.controlled.process import process_main
-from percpu_emu.shm import signals_let_through
+from percpu_emu.shm import SignalsLetThrough
 
 if TYPE_CHECKING:
     from percpu_emu.machine.controlled.control import Control
@@ -78,7 +78,7 @@ class Crew:
         words, done, since = self._control.words, -1, time.monotonic()
         alive = {process.sentinel: number for number, process in self._processes.items() if process.exitcode is None}
         while alive and not self.trapped and not (until_ready and self._ready()):
-            with signals_let_through():
+            with SignalsLetThrough():
                 ended = connection.wait(list(alive), 0.001 if until_ready else 1.0)
             for sentinel in ended:
                 self._bury(alive.pop(sentinel))

@@ -19,7 +19,7 @@ from percpu_emu.machine.controlled.layout import Status
 from percpu_emu.machine.controlled.memory import ControlledMemory
 from percpu_emu.machine.controlled.programs import Programs
 from percpu_emu.machine.controlled.records import ledgers_of, step_of
-from percpu_emu.shm import OutOfPages, signals_held
+from percpu_emu.shm import OutOfPages, SignalsHeld
 
 if TYPE_CHECKING:
     from percpu_emu.lang.setting import Setting
@@ -70,7 +70,7 @@ def replay(setting: Setting, schedule: Sequence[int], *, debug: bool = False) ->
 def _outcome(setting: Setting, schedule: Sequence[int], debug: bool) -> Replayed | ScheduleError | ReplayFailed:
     compiled()
     programs = Programs(setting)
-    with signals_held(), contextlib.ExitStack() as stack:
+    with SignalsHeld(), contextlib.ExitStack() as stack:
         try:
             control = Control(setting, schedule)
             stack.callback(control.close)
