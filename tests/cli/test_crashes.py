@@ -11,13 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from percpu_emu.cli.errors import INTERRUPTED, TERMINATED
 from percpu_emu.machine import EventStream
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.run import run_scenario
 from tests.cli.crashing import SCENARIO, Run, start
 
-KILLS = 14
-"""Of each phase and target: 15 x 14 = 210."""
+KILLS = 12
+"""Of each phase and target: 5 x (3 x 12 + 2 x 3) = 210."""
+SIGNALS = 3
+"""Of each phase and signal that ends the group in order."""
+GROUP = {"group": signal.SIGKILL, "terminated group": signal.SIGTERM, "interrupted group": signal.SIGINT}
+CODES = {"terminated group": TERMINATED, "interrupted group": INTERRUPTED}
 EVENTS = {"start": "", "release": "rmdir", "hotplug": "cpu_offline", "flush": "flushing", "shutdown": "endreading"}
 """The event in whose wake each phase is; the start is in the wake of the first CPU process."""
 LONGEST = {"start": 0.01, "release": 0.003, "hotplug": 0.003, "flush": 0.0005, "shutdown": 0.004}
@@ -40,8 +45,8 @@ def hit(run: Run, phase: str, target: str, chance: random.Random) -> bool:
     time.sleep(chance.uniform(0, LONGEST[phase]))
     if run.is_over():
         return False
-    if target == "group":
-        os.killpg(run.pid, signal.SIGKILL)
+    if target in GROUP:
+        os.killpg(run.pid, GROUP[target])
     elif target == "coordinator":
         os.kill(run.pid, signal.SIGKILL)
     else:
@@ -55,6 +60,9 @@ def hit(run: Run, phase: str, target: str, chance: random.Random) -> bool:
 def check(run: Run, target: str, where: str) -> None:
     code = run.bury()
     assert run.left() == [], f"{where}: processes are left"
+    if target in CODES:
+        assert_told(run, code, CODES[target], where)
+        return
     if target != "cpu":
         assert code == -signal.SIGKILL, where
         return
@@ -66,15 +74,24 @@ def check(run: Run, target: str, where: str) -> None:
     assert code == 0, said
 
 
-@pytest.mark.parametrize("target", ["cpu", "coordinator", "group"])
+def assert_told(run: Run, code: int, expected: int, where: str) -> None:
+    """It ended in order, and said so in one line; in its last moments it may have ended well before."""
+    said = [line for line in run.err.read_text().splitlines() if line]
+    assert code == expected or (code == 0 and where.endswith("shutdown")), f"{where}: {code}, {said}"
+    if code == expected:
+        assert [line.partition(":")[2].partition(":")[0] for line in said] in ([" terminated"], [" interrupted"]), said
+
+
+@pytest.mark.parametrize("target", ["cpu", "coordinator", *GROUP])
 @pytest.mark.parametrize("phase", EVENTS)
 def test_whoever_is_killed_nothing_stays(tmp_path: Path, own_temporary_folder: Path, phase: str, target: str) -> None:
     chance = random.Random(f"{phase} {target}")
     before = set(own_temporary_folder.rglob("*"))
     done = tries = 0
-    while done < KILLS:
+    kills = SIGNALS if target in CODES else KILLS
+    while done < kills:
         tries += 1
-        assert tries < 20 * KILLS, f"only {done} of {tries} kills came in time"
+        assert tries < 20 * kills, f"only {done} of {tries} kills came in time"
         run = start(tmp_path, f"{done}")
         killed = hit(run, phase, target, chance)
         if killed:
