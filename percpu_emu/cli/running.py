@@ -33,8 +33,8 @@ def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_
     """
     start = time.monotonic()
     loaded = load(name, overrides)
-    if record and loaded.scenario.steps:
-        raise ScenarioError(loaded.source, ["it has steps: --record is for scenarios that have a table explore only"])
+    if record and (loaded.scenario.steps or loaded.scenario.explore is None):
+        raise ScenarioError(loaded.source, ["--record is for scenarios that have a table explore, and no steps"])
     errors = Console(stderr=True)
     if live:
         _refuse_to_draw(loaded, errors)

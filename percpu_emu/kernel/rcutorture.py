@@ -96,7 +96,10 @@ def take_free(torture: int) -> Program[int]:
 
 
 def torture_writer(torture: int, turn: int) -> Program[None]:
-    """Publish a new element. The old one goes down the pipe by callbacks, or, every other turn, by waiting here."""
+    """Publish a new element. The old one goes down the pipe by callbacks or, in one turn of 8, by waiting here.
+
+    Callbacks let it publish on and on: so elements are replaced at every moment of a grace period.
+    """
     new = yield from take_free(torture)
     if new == 0:
         yield atomic_long_add(torture + NOTHING_FREE, 1)
@@ -109,7 +112,7 @@ def torture_writer(torture: int, turn: int) -> Program[None]:
         yield atomic_long_add(torture + VERSIONS, 1)
         if old:
             yield from grow_older(torture, old)
-            if turn % 2:
+            if turn % 8:
                 yield call_rcu(torture_callback, old)
             else:
                 done = 0
@@ -193,9 +196,10 @@ def look(torture: int, yields: int) -> Program[None]:
 # --- the barrier test
 
 
-def torture_post(torture: int) -> Program[None]:
-    """Queue a callback that counts itself."""
-    yield call_rcu(torture_counted, torture)
+def torture_post(torture: int, times: int) -> Program[None]:
+    """Queue callbacks that count themselves."""
+    for _ in range(times):
+        yield call_rcu(torture_counted, torture)
 
 
 def torture_counted(torture: int) -> Program[None]:
@@ -204,6 +208,7 @@ def torture_counted(torture: int) -> Program[None]:
 
 
 def torture_barrier(torture: int) -> Program[int]:
-    """Wait for all callbacks that were queued; how many of the test's have run by then."""
+    """Queue one more and wait for all that were queued; how many of the test's have run by then."""
+    yield call_rcu(torture_counted, torture)
     yield rcu_barrier()
     return (yield read_once(torture + BARRIER_RAN))

@@ -20,7 +20,7 @@ def print_torture(console: Console, report: Report) -> None:
     """Parameters, histograms, checks, parameters again with the outcome."""
     parameters = " ".join(f"{key}={report.scope[key]}" for key in _PARAMETERS)
     _print(console, f"{report.subject}: --- start of test: {parameters}")
-    for line in torture_lines(report.figures):
+    for line in torture_lines(report.figures) if report.figures else ():
         _print(console, line)
     console.print()
     console.print(checks_table(report))

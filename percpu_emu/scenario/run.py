@@ -9,20 +9,18 @@ from typing import Any, Final, TypeAlias
 
 from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
-from percpu_emu.machine import CgroupTree, CpuDied, Event, EventStream, Machine, MachineConfig, Topology, Trapped
-from percpu_emu.machine.faults import BadFault, parse_fault
-from percpu_emu.machine.interrupts import Interrupts
+from percpu_emu.machine import CgroupTree, CpuDied, Event, EventStream, Machine, Trapped
 from percpu_emu.machine.machine import Attendant
 from percpu_emu.scenario.actions import Shell
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.figures import Meter
-from percpu_emu.scenario.load import Loaded, ScenarioError
+from percpu_emu.scenario.load import Loaded
+from percpu_emu.scenario.machines import UNTOUCHED, config_of, fault_notes, faults_of, machine_of
 from percpu_emu.scenario.pulse import Pulse
 from percpu_emu.scenario.schema import ProtocolName
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
 
 MOST_NOTES: Final = 20
-_UNTOUCHED: Final = "no access to freed memory"
 
 
 @dataclass
@@ -72,24 +70,11 @@ class _Outcome:
 
 def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream, watch: Watch | None) -> _Outcome:
     scenario = loaded.scenario
-    topology = Topology.spread(scenario.machine.cpus, scenario.machine.nodes)
-    config = MachineConfig(
-        topology,
-        loaded.profile,
-        PROTOCOLS[name],
-        loaded.workers,
-        scenario.machine.stall_seconds,
-        interrupts=_interrupts(loaded),
-        faults=[parse_fault(line) for line in scenario.faults.inject],
-        chaos=scenario.seed if scenario.faults.chaos else None,
-        seed=scenario.seed,
-        control_cpu=scenario.machine.control_cpu,
-        guard=scenario.machine.guard,
-    )
+    config = config_of(loaded, PROTOCOLS[name])
     refusals: list[str] = []
     with (
         ExitStack() as watching,
-        _machine(loaded, config, events) as machine,
+        machine_of(loaded, config, events) as machine,
         _listening(events, "refused", refusals),
     ):
         tree = CgroupTree(machine)
@@ -109,25 +94,9 @@ def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream, watch
             machine.settle()
             meter.read("end")
         except Trapped as trap:
-            return _Outcome(meter.figures(), [Check(_UNTOUCHED, False, str(trap))], _notes(machine, tree), None)
+            return _Outcome(meter.figures(), [Check(UNTOUCHED, False, str(trap))], _notes(machine, tree), None)
         checks = [*_checks(machine, tree, meter, refusals), *pulse.checks()]
         return _Outcome(meter.figures(), checks, _notes(machine, tree), cut_short)
-
-
-def _machine(loaded: Loaded, config: MachineConfig, events: EventStream) -> Machine:
-    try:
-        return Machine(config, events)
-    except BadFault as error:
-        raise ScenarioError(loaded.source, [f"faults.inject: {error}"]) from error
-
-
-def _interrupts(loaded: Loaded) -> list[Interrupts]:
-    everyone = range(loaded.scenario.machine.cpus)
-    parts = zip(loaded.scenario.interrupts, loaded.interrupts, strict=True)
-    return [
-        Interrupts(program, everyone if part.cpus == "all" else part.cpus, part.rate, part.by)
-        for part, program in parts
-    ]
 
 
 def _run_steps(shell: Shell) -> str | None:
@@ -161,7 +130,7 @@ def _checks(machine: Machine, tree: CgroupTree, meter: Meter, refusals: list[str
     return [
         Check("nothing lost, nothing doubled", not audit.imbalances, lost or ledger),
         Check("the operating system holds the pages of Percpu", not apart, "; ".join(apart) or _pages_detail(machine)),
-        Check(_UNTOUCHED, not meter.stray, "; ".join(meter.stray[:5]) or _untouched(machine)),
+        Check(UNTOUCHED, not meter.stray, "; ".join(meter.stray[:5]) or _untouched(machine)),
         Check("no kernel warning", not warnings, "; ".join(warnings) or "no WARN_ON fired"),
         Check("no request refused", not refusals, "; ".join(refusals[:5]) or "no double or wild free"),
     ]
@@ -186,8 +155,7 @@ def _warnings(machine: Machine) -> list[str]:
 def _notes(machine: Machine, tree: CgroupTree) -> list[str]:
     settled = {id(settled.doubt): str(settled) for settled in tree.audit.settled}
     doubts = [settled.get(id(doubt), f"{doubt}: not done, or done and entered") for doubt in machine.doubts]
-    faults = [f"fault {line}: {hits} times" for line, hits in machine.faults.hits().items()]
-    return [*faults, *_some(doubts)]
+    return [*fault_notes(machine.faults), *_some(doubts)]
 
 
 def _some(notes: list[str]) -> list[str]:
@@ -196,14 +164,14 @@ def _some(notes: list[str]) -> list[str]:
 
 
 def _scope(loaded: Loaded) -> dict[str, Any]:
-    machine, faults = loaded.scenario.machine, loaded.scenario.faults
+    machine = loaded.scenario.machine
     return {
         "engine": "native",
         "cpus": machine.cpus,
         "nodes": machine.nodes,
         "kernel": machine.kernel,
         "controlled": "the order of the coordinator's steps",
-        "faults": [*faults.inject, *(["chaos"] if faults.chaos else [])],
+        "faults": faults_of(loaded.scenario),
         "interrupts": [f"{part.program}, {part.rate:g}/s by {part.by}" for part in loaded.scenario.interrupts],
         "not_controlled": "which CPU runs when: the operating system decides, and another run differs",
     }

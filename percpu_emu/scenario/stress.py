@@ -19,6 +19,7 @@ from percpu_emu.machine.lanes import LaneImage, Lanes, RoundFailed
 from percpu_emu.machine.recording import Recorded
 from percpu_emu.scenario.explaining import explain
 from percpu_emu.scenario.load import Loaded, ScenarioError
+from percpu_emu.scenario.machines import chaos_of, faults_of, naming_faults
 from percpu_emu.scenario.outcomes import Outcomes
 from percpu_emu.scenario.settings import subject_of
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
@@ -138,8 +139,9 @@ def stress(loaded: Loaded, subject: Subject, events: EventStream, *, record_ever
     chance = random.Random(loaded.scenario.seed)
     scenario = loaded.scenario
     faults = [parse_fault(line) for line in (*DISTURBANCES, *scenario.faults.inject)]
-    chaos = scenario.seed if scenario.faults.chaos else None
-    with Lanes(image, loaded.profile, scenario.machine.nodes, events, faults, chaos) as lanes:
+    with naming_faults(loaded):
+        waiting = Lanes(image, loaded.profile, scenario.machine.nodes, events, faults, chaos_of(scenario))
+    with waiting as lanes:
         start = shown = time.monotonic()
         record = False
         while done.violation is None and not done.stuck and time.monotonic() < start + seconds:
@@ -255,7 +257,7 @@ def _scope(loaded: Loaded, subject: Subject, *, record: bool) -> dict[str, Any]:
         "recorded": "every round" if record else f"one round in {RECORD_EVERY}",
         "controlled": "the start of every round: all processes wait for each other, then each is held up by chance; in "
         "3 rounds of 4, faults strike at the operations",
-        "faults": [*DISTURBANCES, *loaded.scenario.faults.inject, *(["chaos"] if loaded.scenario.faults.chaos else [])],
+        "faults": [*DISTURBANCES, *faults_of(loaded.scenario)],
         "not_controlled": list(_not_controlled(subject)),
     }
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from percpu_emu.kernel import rcutorture as t
@@ -12,13 +15,14 @@ from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
 from percpu_emu.lang.image import Image
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.machine import EventStream, Machine, MachineConfig, Topology
-from percpu_emu.machine.faults import parse_fault
+from percpu_emu.machine import CpuDied, EventStream, Machine, MachineConfig, Trapped
 from percpu_emu.machine.interrupts import Interrupts
 from percpu_emu.machine.rcu import NoGracePeriod, Rcu
+from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.load import Loaded
+from percpu_emu.scenario.machines import UNTOUCHED, config_of, fault_notes, faults_of, machine_of
 from percpu_emu.scenario.run import RunResult
-from percpu_emu.scenario.schema import TorturePart
+from percpu_emu.scenario.schema import Scenario, TorturePart
 from percpu_emu.scenario.verdict import Check, verdict_of
 
 WRITER, FAKEWRITER, READER = range(3)
@@ -28,6 +32,10 @@ TORTURERS: Final[tuple[ProgramFunction, ...]] = (*_WORKERS, t.torture_irq_reader
 _STRETCH: Final = {WRITER: 4, FAKEWRITER: 4, READER: 256}
 BARRIER_SECONDS: Final = 0.1
 """Between two barrier tests."""
+CALLBACKS: Final = 16
+"""That a CPU posts at a time; RCU runs 10 in one go."""
+LONGEST_WAIT: Final = 0.004
+"""Seconds between the posts and the barrier, at most."""
 
 
 @dataclass
@@ -40,80 +48,99 @@ class _Counts:
 
 
 def run_torture(loaded: Loaded, events: EventStream) -> RunResult:
-    """Torture for the scenario's seconds. Raises what the machine raises."""
+    """Torture for the scenario's seconds. Raises ScenarioError, and what the machine raises."""
     scenario, part = loaded.scenario, loaded.scenario.torture
     assert part is not None
-    readers = range(1 + part.fakewriters, scenario.machine.cpus)
-    programs: list[ProgramFunction] = [t.torture_init, t.torture_post, t.torture_barrier]
-    interrupts = [Interrupts(t.torture_irq_reader, readers, part.interrupts)] if part.interrupts else []
+    counts = _Counts()
+    with machine_of(loaded, _config(loaded, part), events) as machine:
+        torture = machine.execute(t.torture_init)
+        machine.memory.words[CGROUP_TABLE : CGROUP_TABLE + 2] = [1, torture]
+        try:
+            cut_short = _torture(machine, scenario, part, torture, counts)
+            machine.rest()
+            machine.settle()
+            figures = _figures(machine, torture, counts)
+            checks = [*_checks(figures), *expectation_checks(loaded, figures)]
+        except Trapped as trap:
+            figures, checks, cut_short = {}, [Check(UNTOUCHED, False, str(trap))], None
+        notes = fault_notes(machine.faults)
+    cut_short = cut_short or (_idle(figures) if figures else None)
+    notes += [cut_short] if cut_short else []
+    return RunResult(loaded, verdict_of(checks, cut_short), checks, figures, _scope(loaded, part), notes)
+
+
+def _config(loaded: Loaded, part: TorturePart) -> MachineConfig:
+    config = config_of(loaded, PROTOCOLS["patched"])
+    everyone = range(config.topology.cpus)
     image = Image(
         [t.torture_callback, t.torture_counted],
         _WORKERS,
-        programs,
+        [t.torture_init, t.torture_post, t.torture_barrier],
         [t.torture_irq_reader],
-        instrumented=bool(scenario.faults.inject) or scenario.machine.guard,
+        instrumented=bool(config.faults) or config.guard,
     )
-    config = MachineConfig(
-        Topology.spread(scenario.machine.cpus, scenario.machine.nodes),
-        loaded.profile,
-        PROTOCOLS["patched"],
-        _WORKERS,
-        scenario.machine.stall_seconds,
-        image=image,
-        interrupts=interrupts,
-        faults=[parse_fault(line) for line in scenario.faults.inject],
-        chaos=scenario.seed if scenario.faults.chaos else None,
-        seed=scenario.seed,
-        guard=scenario.machine.guard,
-        rcu=NoGracePeriod if part.broken else Rcu,
-    )
-    counts = _Counts()
-    with Machine(config, events) as machine:
-        torture = machine.execute(t.torture_init)
-        machine.memory.words[CGROUP_TABLE : CGROUP_TABLE + 2] = [1, torture]
-        _torture(machine, part, torture, scenario.seconds, counts)
-        machine.rest()
-        machine.settle()
-        figures = _figures(machine, torture, counts)
-    checks = _checks(figures)
-    idle = _idle(figures)
-    notes = [f"fault {line}: {hits} times" for line, hits in machine.faults.hits().items()]
-    notes += [idle] if idle else []
-    return RunResult(loaded, verdict_of(checks, idle), checks, figures, _scope(loaded, part), notes)
+    interrupts = [Interrupts(t.torture_irq_reader, everyone, part.interrupts)] if part.interrupts else []
+    rcu = NoGracePeriod if part.broken else Rcu
+    return replace(config, workers=_WORKERS, image=image, interrupts=interrupts, rcu=rcu)
 
 
-def _torture(machine: Machine, part: TorturePart, torture: int, seconds: float, counts: _Counts) -> None:
+def _torture(machine: Machine, scenario: Scenario, part: TorturePart, torture: int, counts: _Counts) -> str | None:
+    """Until the time is over; why it was cut short, None if it was not."""
     start = time.monotonic()
     pause_at, barrier_at = start + part.stutter, start
-    _work(machine, part)
-    while (now := time.monotonic()) < start + seconds:
-        machine.events.emit("progress", done=now - start, of=seconds)
+    chance = random.Random(scenario.seed)
+    _work(machine, part, machine.cpus.online)
+    while (now := time.monotonic()) < start + scenario.seconds:
+        machine.events.emit("progress", done=now - start, of=scenario.seconds)
+        if not machine.cpus.online:
+            return "no CPU is left online"
         if now >= barrier_at:
-            _test_barrier(machine, part, torture, counts)
+            _test_barrier(machine, part, torture, counts, chance)
             barrier_at = now + BARRIER_SECONDS
         if part.stutter and now >= pause_at:
             counts.stutters += 1
             machine.rest()
             machine.run_for(part.stutter / 4)
-            _work(machine, part)
+            _work(machine, part, machine.cpus.online)
             pause_at = time.monotonic() + part.stutter
         machine.poll_or_sleep()
+        if scenario.faults.revive:
+            _revive(machine, part)
+    return None
 
 
-def _work(machine: Machine, part: TorturePart) -> None:
-    for cpu in machine.cpus.online:
+def _work(machine: Machine, part: TorturePart, cpus: Sequence[int]) -> None:
+    for cpu in cpus:
         worker = WRITER if cpu == 0 else FAKEWRITER if cpu <= part.fakewriters else READER
         machine.set_working(cpu, worker, CGROUP_TABLE, _STRETCH[worker], 0)
 
 
-def _test_barrier(machine: Machine, part: TorturePart, torture: int, counts: _Counts) -> None:
-    """Callbacks posted on so many CPUs, then rcu_barrier: all have to have run."""
+def _revive(machine: Machine, part: TorturePart) -> None:
+    """Bring the CPUs up again that a fault has killed."""
+    for cpu in set(range(machine.topology.cpus)).difference(machine.cpus.online):
+        machine.online_cpu(cpu)
+        _work(machine, part, [cpu])
+
+
+def _test_barrier(machine: Machine, part: TorturePart, torture: int, counts: _Counts, chance: random.Random) -> None:
+    """Callbacks posted on CPUs, and one more just before rcu_barrier: all have to have run when it returns.
+
+    There are more of them than run in one go, and the wait in between is by chance: so the barrier comes while they
+    are queued, wait for their grace period, or are being run.
+    """
     machine.memory.words[torture + t.BARRIER_RAN] = 0
-    cpus = [cpu % machine.topology.cpus for cpu in range(part.barrier_callbacks)]
-    for cpu in cpus:
-        machine.run_on(cpu, t.torture_post, torture)
+    try:
+        posted = 1
+        for _, cpu in zip(range(part.barrier_callbacks), itertools.cycle(machine.cpus.online), strict=False):
+            machine.run_on(cpu, t.torture_post, torture, CALLBACKS)
+            posted += CALLBACKS
+        machine.run_for(chance.uniform(0, LONGEST_WAIT))
+        ran = machine.run_on(machine.cpus.online[-1], t.torture_barrier, torture)
+    except (CpuDied, IndexError):  # it is no CPU's fault that it was killed
+        machine.settle()
+        return
     counts.barriers += 1
-    counts.barrier_errors += machine.run_on(machine.topology.cpus - 1, t.torture_barrier, torture) != len(cpus)
+    counts.barrier_errors += ran != posted
 
 
 def _figures(machine: Machine, torture: int, counts: _Counts) -> dict[str, Any]:
@@ -169,6 +196,6 @@ def _scope(loaded: Loaded, part: TorturePart) -> dict[str, Any]:
         "n_barrier_cbs": part.barrier_callbacks,
         "irqreader": part.interrupts,
         "reader_kinds": list(t.READER_KINDS),
-        "faults": list(loaded.scenario.faults.inject),
+        "faults": faults_of(loaded.scenario),
         "not_controlled": "which CPU runs when: the operating system decides, and another run differs",
     }

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -80,6 +80,41 @@ def test_an_unprepared_element_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert next(torture_lines(result.figures)).startswith("!!! ")
 
 
+def stubborn_writer(torture: int, turn: int) -> Program[None]:  # noqa: ARG001
+    """Broken: it lets an element grow older that is at the end of the pipe already."""
+    new = yield from rcutorture.take_free(torture)
+    if new:
+        yield write_once(new + rcutorture.AGE, rcutorture.PIPE_LEN)
+        yield from rcutorture.grow_older(torture, new)
+
+
+def test_an_element_beyond_the_pipe_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = [stubborn_writer, rcutorture.torture_fakewriter, rcutorture.torture_reader]
+    monkeypatch.setattr(torture_module, "_WORKERS", workers)
+    result = torture(seconds=0.5)
+    assert (result.verdict, wrong(result)) == ("fail", ["no element went beyond the pipe"])
+
+
+def test_killed_cpus_come_up_again_and_the_torture_goes_on() -> None:
+    events = EventStream()
+    kinds: Counter[str] = Counter()
+    events.listen(lambda event: kinds.update([event.kind]))
+    inject = ["torture_reader=kill@#3000"]
+    result = run_torture(load("rcu-torture", {"seconds": 1.5, "faults.inject": inject}), events)
+    assert (result.verdict, wrong(result)) == ("pass", [])
+    assert kinds["cpu_died"] > 0
+    assert any(note.startswith("fault torture_reader=kill@#3000: ") for note in result.notes)
+
+
+def test_what_is_expected_of_a_torture_is_looked_at(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'name = "mine"\nsummary = "mine"\nseconds = 0.3\n[machine]\ncpus = 4\n[torture]\n'
+        '[[expect]]\nfigure = "versions"\nequals = 0\n'
+    )
+    assert wrong(run_torture(load(str(file)), EventStream())) == ["versions as expected"]
+
+
 @pytest.mark.parametrize(
     ("figure", "value", "said"),
     [
@@ -116,7 +151,7 @@ def test_the_command_prints_what_rcutorture_prints() -> None:
         ('[torture]\n[[workers]]\nprogram = "charge"\n', "allowed without steps, workers and interrupts"),
     ],
 )
-def test_a_wrong_torture_is_refused(tmp_path: Any, text: str, problem: str) -> None:
+def test_a_wrong_torture_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(f'name = "mine"\nsummary = "mine"\n[machine]\ncpus = 8\n{text}')
     with pytest.raises(ScenarioError, match=problem):
