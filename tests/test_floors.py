@@ -10,7 +10,7 @@ import pytest
 import percpu_emu
 
 PACKAGE = Path(percpu_emu.__file__).parent
-FLOORS = ["shm", "percpu", "lang", "kernel", "explore", "machine", "scenario", "report", "cli"]
+FLOORS = ["shm", "percpu", "lang", "kernel", "explore", "machine", "scenario", "report", "web", "cli"]
 BELOW_ALL = {"bundled"}
 """Where the package's files are: not a floor, and it imports none."""
 
