@@ -108,11 +108,16 @@ def _judged(name: str, judge: Judge, view: StateView) -> str | None:
 
 def tell(subject: Subject, model: Model, schedule: list[int], detail: str = "") -> Counterexample:
     """The counterexample that a schedule is: replayed in the model, with what is wrong at its end."""
-    stepper = Stepper(model).run(schedule)
+    return tell_of(subject, Stepper(model).run(schedule), schedule, detail)
+
+
+def tell_of(subject: Subject, stepper: Stepper, schedule: list[int], detail: str = "") -> Counterexample:
+    """The same of a stepper that has taken the schedule."""
+    model = stepper.model
     check = stepper.finish()
     if not check:
-        for name, _, wrong in judges_of(subject, model):
-            if said := wrong(stepper.state[: model.size]):
+        for name, every, wrong in judges_of(subject, model):
+            if (every or stepper.is_final) and (said := wrong(stepper.state[: model.size])):
                 check, detail = name, said
     violation = blame(subject, stepper, check, detail) if check else None
     token = str(Token(subject.name, departures_of(model, schedule), digest(model), subject.turns, subject.cpus))

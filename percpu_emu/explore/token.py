@@ -102,7 +102,7 @@ def departures_of(model: Model, schedule: Sequence[int]) -> tuple[tuple[int, int
     """Where a schedule departs from the plain one: (steps since the last departure, choice)."""
     stepper, found, since = Stepper(model), [], 0
     for choice in schedule:
-        if choice != _plain(stepper):
+        if choice != plain_choice(stepper):
             found.append((since, choice))
             since = 0
         stepper.take(choice)
@@ -115,9 +115,9 @@ def schedule_of(model: Model, departures: Sequence[tuple[int, int]]) -> list[int
     stepper, schedule, since, left = Stepper(model), list[int](), 0, list(departures)
     while len(schedule) < MAX_STEPS:
         possible = stepper.choices()
-        if not possible or (not left and stepper.is_final and _plain(stepper) is None):
+        if not possible or (not left and stepper.is_final and plain_choice(stepper) is None):
             break
-        choice = _plain(stepper)
+        choice = plain_choice(stepper)
         if left and left[0][0] == since:
             choice, since = left.pop(0)[1], 0
         if choice not in possible:
@@ -131,7 +131,7 @@ def schedule_of(model: Model, departures: Sequence[tuple[int, int]]) -> list[int
     return schedule
 
 
-def _plain(stepper: Stepper) -> int | None:
+def plain_choice(stepper: Stepper) -> int | None:
     """What comes next where nothing is said: whoever ran last, else the first that has to run; None at the end."""
     steps = [choice for choice in stepper.choices() if choice < MIGRATE]
     last = stepper.steps[-1].context if stepper.steps else None

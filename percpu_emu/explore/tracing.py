@@ -14,6 +14,7 @@ from percpu_emu.explore.model import Model, OutOfRoom, Words
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang import ops, virtual
 from percpu_emu.lang.setting import MIGRATE
+from percpu_emu.lang.source import Site
 from percpu_emu.lang.trace import Access, Step, TracedContext
 
 
@@ -104,13 +105,33 @@ class Stepper:
         """What is entered in the ledger, by the counter's address."""
         return self.model.ledgers(self.state)
 
+    def contexts(self) -> list[int]:
+        """Those of the setting, and the slots in which something is queued or runs; over or not."""
+        slots = range(len(self.model.setting.contexts), int(self.model.vm[virtual.CHECKER]))
+        used = [slot for slot in slots if self.state[self.model.block(slot) + virtual.STATUS] != virtual.UNUSED]
+        return [*range(len(self.model.setting.contexts)), *used]
+
+    def ahead(self, context: int) -> tuple[str, Site | None]:
+        """The operation that comes next in a context, "" for none, and where it stands; nowhere for a machine's event."""
+        pc = int(self.state[self.model.block(context) + virtual.PC])
+        name = self.model.code.names.get(pc, "")
+        if name == "take_down":
+            name = self.model.setting.contexts[context].kind
+        return name, self.model.code.sites.get(pc)
+
+    def meet_everyone(self) -> None:
+        """Have those among the actors, too, that have not moved yet."""
+        for context in self.contexts():
+            self._meet(context)
+
     # --- what a step did
 
     def _cpu(self, context: int) -> int | None:
         cpu = int(self.state[self.model.block(context) + virtual.CPU])
         return cpu - 1 if cpu else None
 
-    def _operand(self, context: int, which: int) -> int:
+    def operand(self, context: int, which: int) -> int:
+        """A register of a context, or a constant, as its code names it."""
         vm, base = self.model.vm, self.model.block(context)
         return int(
             self.state[base + virtual.REGISTERS + which] if which >= 0 else vm[vm[virtual.CONSTANTS] - 1 - which]
@@ -119,7 +140,7 @@ class Stepper:
     def _arguments(self, context: int, pc: int) -> tuple[int, ...]:
         """The operation's arguments, as its program gave them."""
         name, row = self.model.code.names[pc], self.model.code.rows[pc]
-        values = [self._operand(context, which) for which in row[i.A : i.OWN]]
+        values = [self.operand(context, which) for which in row[i.A : i.OWN]]
         if name == "this_cpu_sub":
             values[1] = -values[1]
         return tuple(values[: _arity(name)])

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from percpu_emu.lang.source import Site
     from percpu_emu.lang.trace import Trace
 
@@ -28,15 +30,15 @@ class Listing:
         return Path(self.path).name
 
 
-def listings(trace: Trace) -> list[Listing]:
-    """The programs that the steps stand in, in the order of their first step.
+def listings(trace: Trace, ahead: Sequence[Site] = ()) -> list[Listing]:
+    """The programs that the steps stand in, in the order of their first step; then those of the yields `ahead`.
 
     Where a file cannot be read any more, the listing has the operations' own texts.
     """
     found: dict[tuple[str, str], list[Site]] = {}
-    for step in trace.steps:
-        if step.site is not None:
-            found.setdefault((step.site.file, step.site.program), []).append(step.site)
+    for site in [*(step.site for step in trace.steps), *ahead]:
+        if site is not None:
+            found.setdefault((site.file, site.program), []).append(site)
     return [_listing(file, program, sites) for (file, program), sites in found.items()]
 
 

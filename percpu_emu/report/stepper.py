@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html as escaping
 import json
+import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
@@ -13,15 +14,26 @@ from percpu_emu.report.trace_json import trace_dict
 if TYPE_CHECKING:
     from percpu_emu.lang.trace import Trace
 
-_TEMPLATE: Final = "stepper.html"
+_STYLES: Final = ("base.css", "stepper.css")
+_MODULES: Final = ("dom.js", "stepper-state.js", "stepper.js")
+"""Each imports only from those before it."""
+_BETWEEN_MODULES: Final = re.compile(r"^(import .*\n|export )", re.MULTILINE)
 
 
 def html(trace: Trace) -> str:
     """The whole file. `#12` at the end of its address opens it after step 12."""
-    template = (files(__package__ or "percpu_emu.report") / _TEMPLATE).read_text(encoding="utf-8")
     data = json.dumps({**trace_dict(trace), "glossary": meanings()}, ensure_ascii=False, separators=(",", ":"))
-    head, tail = template.split("@DATA@")
-    return head.replace("@TITLE@", escaping.escape(trace.scenario)) + script_safe(data) + tail
+    parts = {
+        "TITLE": escaping.escape(trace.scenario),
+        "STYLE": "".join(map(_page, _STYLES)),
+        "SCRIPT": "".join(_BETWEEN_MODULES.sub("", _page(name)) for name in _MODULES),
+        "DATA": script_safe(data),
+    }
+    return re.sub("@([A-Z]+)@", lambda found: parts[found[1]], _page("stepper.html"))
+
+
+def _page(name: str) -> str:
+    return (files("percpu_emu.report") / "page" / name).read_text(encoding="utf-8")
 
 
 def script_safe(data: str) -> str:

@@ -15,16 +15,20 @@ from percpu_emu.report.story import closing, turn_texts
 from percpu_emu.report.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from percpu_emu.lang.source import Site
     from percpu_emu.lang.trace import Access, Trace
     from percpu_emu.report.moments import Moment
 
 
-def trace_dict(trace: Trace) -> dict[str, Any]:
-    """Everything of the trace, with names, texts and what follows from it; only JSON's own types."""
+def trace_dict(trace: Trace, ahead: Sequence[Site] = ()) -> dict[str, Any]:
+    """Everything of the trace, with names, texts and what follows from it; only JSON's own types.
+
+    `ahead`: yields that are not part of it, but whose programs are to be seen, too.
+    """
     view = View(trace)
-    violation, sources = trace.violation, listings(trace)
+    violation, sources = trace.violation, listings(trace, ahead)
     numbers = {(listing.path, listing.program): number for number, listing in enumerate(sources)}
     return {
         "scenario": trace.scenario,

@@ -167,7 +167,7 @@ def test_known_words_say_what_they_mean_where_the_pointer_rests(page: Page) -> N
     assert known
     for found in known:
         spelling = next(spelling for spelling in meanings() if spelling.lower() == found.text.lower())
-        assert found.get_attribute("title") == meanings()[spelling]
+        assert found.get_attribute("data-meaning") == meanings()[spelling]
 
 
 def test_space_plays_and_stops(page: Page) -> None:
