@@ -16,6 +16,10 @@ INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 
 
+class MissingExtra(Exception):
+    """A command needs packages that are not installed."""
+
+
 class Terminated(BaseException):
     """SIGTERM arrived. Like KeyboardInterrupt it is no Exception: nobody but the command line catches it."""
 
@@ -62,7 +66,7 @@ def _classify(error: Exception) -> tuple[Kind, int] | None:
     from percpu_emu.scenario.load import ScenarioError
     from percpu_emu.shm import OutOfPages
 
-    if isinstance(error, StartFailed | OutOfPages | NoMemory | OSError):
+    if isinstance(error, StartFailed | OutOfPages | NoMemory | OSError | MissingExtra):
         return "environment", ENVIRONMENT
     if isinstance(error, ScenarioError | Refused | CgroupError | LookupError | BadToken | SetupFailed | BadFault):
         return "input", INPUT

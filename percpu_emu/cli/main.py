@@ -198,6 +198,22 @@ def quiz(
 
 
 @app.command()
+def demo(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes one that is free.")] = 8765,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Print the address only; open no browser.")] = False,
+    as_json: Json = False,
+    seed: Seed = None,
+) -> None:
+    """Lessons in a browser, on machines that run. Until Ctrl-C."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    with errors_for_people("demo", "", as_json=as_json):
+        from percpu_emu.cli.demonstrating import demonstrate
+
+        demonstrate(port, seed, open_browser=not no_open, as_json=as_json)
+
+
+@app.command()
 def schema(
     of: Annotated[str, typer.Argument(help="scenario, or report (what --json prints)")] = "scenario",
 ) -> None:

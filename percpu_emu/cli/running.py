@@ -13,17 +13,17 @@ from loguru import logger
 from rich.console import Console
 
 from percpu_emu.machine import EventStream
-from percpu_emu.report.explored import counterexample_of, print_counterexample, print_verdict
+from percpu_emu.report.explored import print_counterexample, print_verdict
 from percpu_emu.report.live import LiveMachine
-from percpu_emu.report.result import Report, ReportedCheck
+from percpu_emu.report.ran import report_of
+from percpu_emu.report.result import Report
 from percpu_emu.report.tables import checks_table, outcomes_table
 from percpu_emu.report.terminal import LiveProgress, print_report
 from percpu_emu.report.torture import print_torture
 from percpu_emu.scenario.load import Loaded, ScenarioError, load
-from percpu_emu.scenario.run import RunResult, Watch, run_scenario
-from percpu_emu.scenario.stress import StressResult, stress_scenario
-from percpu_emu.scenario.torture import run_torture
-from percpu_emu.scenario.verdict import EXIT_CODES, Check
+from percpu_emu.scenario.running import run_loaded
+from percpu_emu.scenario.stress import StressResult
+from percpu_emu.scenario.verdict import EXIT_CODES
 
 
 def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_json: bool, live: bool = False) -> int:
@@ -49,15 +49,13 @@ def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_
         if loaded.scenario.faults.inject or loaded.scenario.faults.chaos:
             logger.info(f"random choices begin at --seed {loaded.scenario.seed}")
         watch = partial(LiveMachine, errors) if live else None
-        result = _run(loaded, events, watch, record=record)
-    stressed = isinstance(result, StressResult)
-    seconds = time.monotonic() - start
-    report = _stress_report(result, seconds) if isinstance(result, StressResult) else _report(result, seconds)
+        result = run_loaded(loaded, events, watch, record=record)
+    report = report_of(result, time.monotonic() - start)
     if as_json:
         sys.stdout.write(report.model_dump_json() + "\n")
     elif loaded.scenario.torture:
         print_torture(Console(), report)
-    elif stressed:
+    elif isinstance(result, StressResult):
         _print_stress(Console(), report, loaded)
     else:
         print_report(Console(), report, loaded.scenario)
@@ -69,30 +67,6 @@ def _refuse_to_draw(loaded: Loaded, console: Console) -> None:
         raise ScenarioError(loaded.source, ["it has no steps: --live is for scenarios that have"])
     if not console.is_terminal:
         raise LookupError("--live draws on a terminal, and stderr is none")
-
-
-def _run(loaded: Loaded, events: EventStream, watch: Watch | None, *, record: bool) -> RunResult | StressResult:
-    if loaded.scenario.torture:
-        return run_torture(loaded, events)
-    if loaded.scenario.steps:
-        return run_scenario(loaded, events, watch)
-    return stress_scenario(loaded, events, record=record)
-
-
-def _stress_report(result: StressResult, seconds: float) -> Report:
-    scenario, example = result.loaded.scenario, result.counterexample
-    return Report(
-        command="run",
-        subject=scenario.name,
-        verdict=result.verdict,
-        scope=result.scope,
-        checks=_reported(result.checks),
-        figures=result.figures,
-        counterexample=counterexample_of(example) if example else None,
-        notes=result.notes,
-        seed=scenario.seed,
-        seconds=round(seconds, 3),
-    )
 
 
 def _print_stress(console: Console, report: Report, loaded: Loaded) -> None:
@@ -114,23 +88,3 @@ def _print_stress(console: Console, report: Report, loaded: Loaded) -> None:
         console.print(f"note: {note}", markup=False, highlight=False)
     console.print(f"{figures['rounds']} rounds, {figures['rounds_per_s']} a second", style="dim", highlight=False)
     print_verdict(console, report)
-
-
-def _reported(checks: list[Check]) -> list[ReportedCheck]:
-    return [ReportedCheck(name=check.name, ok=check.ok, detail=check.detail) for check in checks]
-
-
-def _report(result: RunResult, seconds: float) -> Report:
-    scenario = result.loaded.scenario
-    checks = _reported(result.checks)
-    return Report(
-        command="run",
-        subject=scenario.name,
-        verdict=result.verdict,
-        scope=result.scope,
-        checks=checks,
-        figures=result.figures,
-        notes=result.notes,
-        seed=scenario.seed,
-        seconds=round(seconds, 3),
-    )

@@ -112,7 +112,7 @@ class Stepper:
         return [*range(len(self.model.setting.contexts)), *used]
 
     def ahead(self, context: int) -> tuple[str, Site | None]:
-        """The operation that comes next in a context, "" for none, and where it stands; nowhere for a machine's event."""
+        """The operation that comes next in a context, "" for none, and where it stands; None for a machine's event."""
         pc = int(self.state[self.model.block(context) + virtual.PC])
         name = self.model.code.names.get(pc, "")
         if name == "take_down":

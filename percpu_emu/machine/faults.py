@@ -153,6 +153,13 @@ class FaultTable:
         """For `context.FAULTS`."""
         return self._segment.address
 
+    def tune(self, text: str, nanoseconds: int) -> None:
+        """Have the fault of that line take another time from now on, while it runs; 0: have it not happen."""
+        for fault, rule in self._rules:
+            if fault.text == text:
+                self._words[rule + c.FAULT_AMOUNT] = nanoseconds
+                self._words[rule + c.FAULT_CHANCE] = fault.chance if nanoseconds else 0
+
     def hits(self) -> dict[str, int]:
         """How often each fault has happened, by its line."""
         counts = {fault.text: 0 for fault in self.faults}

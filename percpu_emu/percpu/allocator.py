@@ -12,7 +12,7 @@ from percpu_emu.percpu.balance import (
     missing_pages,
     top_up,
 )
-from percpu_emu.percpu.bitmap import align_up
+from percpu_emu.percpu.bitmap import align_up, bit_range
 from percpu_emu.percpu.block import BLOCK_BITS, GRANULE
 from percpu_emu.percpu.chunks import Chunks
 from percpu_emu.percpu.layout import KB, PCPU_MIN_UNIT_SIZE, AreaLayout
@@ -95,6 +95,16 @@ class PerCpuAllocator:
     def is_populated(self, chunk: int, page: int) -> bool:
         """Whether a page of a chunk is backed, in the units of possible CPUs."""
         return self._chunks.is_populated(chunk, page)
+
+    def populated_map(self) -> dict[int, tuple[int, int]]:
+        """By each chunk's number: how many pages a unit of it has, and which of them are populated, as a bitmap."""
+        boot = self.layout.boot_pages
+        found = {0: (boot, bit_range(0, boot))}
+        for chunk in self._chunks:
+            pages, populated = found.get(chunk.index, (0, 0))
+            first = chunk.origin % self.layout.chunk_size // PAGE_SIZE
+            found[chunk.index] = (max(pages, first + chunk.nr_pages), populated | chunk.populated << first)
+        return found
 
     @property
     def nr_populated(self) -> int:

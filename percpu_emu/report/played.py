@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def played_dict(played: Played) -> dict[str, Any]:
-    """`trace_dict`, with the programs of what comes next among its sources; the glossary; `next`, an entry an option."""
+    """`trace_dict` with the programs of what comes next among its sources; the glossary; `next`, an entry each."""
     labels = Labels(played.trace)
     ahead = [option.site for option in played.options if option.site]
     data = trace_dict(played.trace, ahead)

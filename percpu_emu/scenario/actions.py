@@ -6,21 +6,27 @@ import itertools
 import random
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from percpu_emu.machine import Cgroup, CgroupError, CgroupTree, CpuDied, Event, Machine
 from percpu_emu.scenario import schema
 
 if TYPE_CHECKING:
     from percpu_emu.scenario.figures import Meter
-    from percpu_emu.scenario.schema import Part, Scenario
+    from percpu_emu.scenario.schema import Part, Scenario, Step
+
+Orders: TypeAlias = "Callable[[], list[Step]]"
 
 
 class Shell:
     """Goes through the steps of a scenario on one machine, as a shell script would."""
 
-    def __init__(self, scenario: Scenario, machine: Machine, tree: CgroupTree, meter: Meter) -> None:
+    def __init__(
+        self, scenario: Scenario, machine: Machine, tree: CgroupTree, meter: Meter, orders: Orders | None = None
+    ) -> None:
+        """`orders` gives further steps that somebody wants done, while the scenario does others for a time."""
         self._scenario = scenario
+        self._orders: Orders = orders or list
         self._machine = machine
         self._tree = tree
         self._meter = meter
@@ -53,6 +59,7 @@ class Shell:
     def run(self) -> None:
         """Every step, in order."""
         self._do_all(self._scenario.steps, 1)
+        self._machine.events.emit("steps_done")
 
     def _do_all(self, steps: list[Any], i: int) -> None:
         for step in steps:
@@ -73,8 +80,17 @@ class Shell:
             if passed >= seconds:
                 return
             self._do_all(step.steps, number)
+            self._obey()
             self._machine.poll_or_sleep()
             self._revive()
+
+    def _obey(self) -> None:
+        """What is ordered by hand may not be possible; that is told, and all goes on."""
+        for order in self._orders():
+            try:
+                self._do_all([order], self._serial)
+            except (CgroupError, CpuDied) as error:
+                self._machine.events.emit("not_done", order=order.do, reason=str(error))
 
     def _hear(self, event: Event) -> None:
         if event.kind == "cpu_died":

@@ -11,7 +11,7 @@ from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
 from percpu_emu.machine import CgroupTree, CpuDied, Event, EventStream, Machine, Trapped
 from percpu_emu.machine.machine import Attendant
-from percpu_emu.scenario.actions import Shell
+from percpu_emu.scenario.actions import Orders, Shell
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.figures import Meter
 from percpu_emu.scenario.load import Loaded
@@ -39,8 +39,13 @@ Watch: TypeAlias = "Callable[[Machine, CgroupTree], AbstractContextManager[Atten
 """Makes somebody who looks at a machine as often as the coordinator does, while it runs."""
 
 
-def run_scenario(loaded: Loaded, events: EventStream, watch: Watch | None = None) -> RunResult:
-    """Run it. Raises what the machine raises: `StartFailed`, `CgroupError`, `CpuDied`, `KeyboardInterrupt`."""
+def run_scenario(
+    loaded: Loaded, events: EventStream, watch: Watch | None = None, orders: Orders | None = None
+) -> RunResult:
+    """Run it. Raises what the machine raises: `StartFailed`, `CgroupError`, `CpuDied`, `KeyboardInterrupt`.
+
+    `watch` looks at the machine while it runs; `orders` gives steps that somebody wants done meanwhile.
+    """
     scenario = loaded.scenario
     by_protocol: dict[str, dict[str, Any]] = {}
     checks: list[Check] = []
@@ -49,7 +54,7 @@ def run_scenario(loaded: Loaded, events: EventStream, watch: Watch | None = None
     for name in scenario.protocols:
         events.emit("protocol", name=name)
         prefix = f"{name}: " if len(scenario.protocols) > 1 else ""
-        outcome = _run_protocol(loaded, name, events, watch)
+        outcome = _run_protocol(loaded, name, events, watch, orders)
         by_protocol[name] = outcome.figures
         checks += [Check(prefix + check.name, check.ok, check.detail) for check in outcome.checks]
         notes += [prefix + note for note in outcome.notes]
@@ -68,7 +73,9 @@ class _Outcome:
     cut_short: str | None
 
 
-def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream, watch: Watch | None) -> _Outcome:
+def _run_protocol(
+    loaded: Loaded, name: ProtocolName, events: EventStream, watch: Watch | None, orders: Orders | None
+) -> _Outcome:
     scenario = loaded.scenario
     config = config_of(loaded, PROTOCOLS[name])
     refusals: list[str] = []
@@ -86,7 +93,7 @@ def _run_protocol(loaded: Loaded, name: ProtocolName, events: EventStream, watch
             machine.attend(watching.enter_context(watch(machine, tree)))
         meter.start_workers(machine.cpus.online)
         try:
-            cut_short = _run_steps(Shell(scenario, machine, tree, meter))
+            cut_short = _run_steps(Shell(scenario, machine, tree, meter, orders))
             meter.stop_workers()
             machine.settle()
             tree.audit_all()

@@ -147,8 +147,9 @@ class Stepper {
     const here = this.ahead.get(n);
     this.find("movers").querySelector("ol").replaceChildren(...here.next.map((option, i) => this.mover(option, i)));
     const departed = this.find("departed");
-    departed.textContent = data === this.recorded ? "" : "These are your own steps. ";
+    departed.textContent = "";
     if (data !== this.recorded && this.recorded.steps.length) {
+      departed.textContent = "These are your own steps. ";
       const back = make("button", {type: "button", id: "recorded"}, "Back to those it began with");
       back.addEventListener("click", () => this.show(this.recorded, Math.min(this.n, this.recorded.steps.length)));
       departed.append(back);

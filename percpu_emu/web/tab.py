@@ -1,0 +1,111 @@
+"""A browser tab: its WebSocket, and the processes of its own that it talks to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from asyncio.subprocess import PIPE, Process
+from typing import Any, Final
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+WORKERS: Final = {
+    "machine": "percpu_emu.web.machine_worker",
+    "explorer": "percpu_emu.web.explorer_worker",
+}
+"""Whom a message may be for, and the module that the process runs."""
+LONGEST_LINE: Final = 64 << 20
+"""Bytes; a long trace takes some hundred thousand."""
+END_SECONDS: Final = 4.0
+"""For a process to end by itself once its input is closed; a machine ends its CPUs in 2."""
+
+
+class Tab:
+    """Passes messages on between a socket and processes, until the socket is closed; then nothing of it is left."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+        self._processes: dict[str, Process] = {}
+        self._readers: set[asyncio.Task[None]] = set()
+        self._starting = asyncio.Lock()
+
+    async def serve(self) -> None:
+        """Until the tab is closed."""
+        try:
+            while True:
+                await self._take(await self._socket.receive_text())
+        except (WebSocketDisconnect, KeyError):  # KeyError: Starlette's, for a message that is bytes
+            pass
+        finally:
+            await asyncio.shield(self._end())
+
+    async def _take(self, text: str) -> None:
+        message = _message(text)
+        if isinstance(message, str):
+            await self._say({"error": message})
+            return
+        process = await self._process(message.pop("to"))
+        assert process.stdin is not None
+        with contextlib.suppress(ConnectionError):  # it has just ended: its reader says so
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+            await process.stdin.drain()
+
+    async def _process(self, name: str) -> Process:
+        async with self._starting:
+            process = self._processes.get(name)
+            if process is None or process.returncode is not None:
+                command = (sys.executable, "-m", WORKERS[name])
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    limit=LONGEST_LINE,
+                    start_new_session=True,  # Ctrl-C is for the server, which ends them in order
+                )
+                self._processes[name] = process
+                reader = asyncio.create_task(self._read(name, process))
+                self._readers.add(reader)
+                reader.add_done_callback(self._readers.discard)
+            return process
+
+    async def _read(self, name: str, process: Process) -> None:
+        """Pass on what a process says. A browser that takes nothing is waited for, and the process notices."""
+        assert process.stdout is not None
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # RuntimeError: sent after it was closed
+            while line := await process.stdout.readline():
+                await self._socket.send_text(f'{{"from":"{name}","says":{line.decode().strip()}}}')
+            code = await process.wait()
+            await self._say({"from": name, "ended": code})
+
+    async def _say(self, message: dict[str, Any]) -> None:
+        await self._socket.send_text(json.dumps(message))
+
+    async def _end(self) -> None:
+        """End the processes: by closing their input, by SIGKILL where that does not help."""
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(*map(_ended, self._processes.values()))
+
+
+async def _ended(process: Process) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), END_SECONDS)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def _message(text: str) -> dict[str, Any] | str:
+    """A message for a process, or what is wrong with it."""
+    try:
+        message = json.loads(text)
+    except ValueError:
+        return "a message is a JSON object"
+    if not isinstance(message, dict) or message.get("to") not in WORKERS:
+        return f'a message is a JSON object with "to": {" or ".join(WORKERS)}'
+    return message
