@@ -6,7 +6,7 @@ from percpu_emu.kernel.layout import VMSTATS, Item
 from percpu_emu.lang.ops import Program, atomic_long_add, ledger_add, ledger_commit
 
 
-def atomic_charge(memcg: int, turn: int) -> Program[None]:
+def charge_atomically(memcg: int, turn: int) -> Program[None]:
     """One turn."""
     yield ledger_add(memcg + VMSTATS + Item.MEMCG_CACHE, 1)
     yield atomic_long_add(memcg + VMSTATS + Item.MEMCG_CACHE, 1)
