@@ -26,7 +26,7 @@ ADDRESS: Final = "127.0.0.1"
 TABS: Final = 16
 """At a time: each has up to two processes, and a machine of up to 16 CPUs."""
 LONGEST_MESSAGE: Final = 1 << 18
-PING_SECONDS: Final = 4.0
+PING_SECONDS: Final = 2.5
 """A browser that has gone without a word is noticed after twice that."""
 _TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _HEADERS: Final = {

@@ -107,6 +107,6 @@ def test_a_trap_that_nobody_makes_a_check_of_is_no_traceback(tmp_path: Path, mon
     def trap(*_: object) -> None:
         raise Trapped("CPU 1 touched what is gone")
 
-    monkeypatch.setattr("percpu_emu.cli.running.run_scenario", trap)
+    monkeypatch.setattr("percpu_emu.scenario.running.run_scenario", trap)
     result = run(small(tmp_path, "charge"))
     assert (result.exit_code, result.stderr.strip()) == (1, "percpu-emu: CPU 1 touched what is gone")

@@ -67,3 +67,7 @@ export function tell(command) { send({to: "machine", ...command}); }
 export function listenToMachine(listener) { machine = listener ?? (() => {}); }
 
 export function onConnection(listener) { state = listener; }
+
+// A page that is left may be kept by the browser, with its connection: its processes end, and it begins anew if shown again.
+window.addEventListener("pagehide", () => { socket?.close(); });
+window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
