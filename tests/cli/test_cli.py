@@ -13,6 +13,8 @@ from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.report.result import Report, report_schema
 from percpu_emu.scenario.schema import json_schema
 
+from .commands import command
+
 SMALL = """
 name = "small"
 summary = "two cgroups come and go"
@@ -28,15 +30,6 @@ do = "repeat"
 times = 2
 steps = [{ do = "mkdir", cgroup = "a{i}", publish = true }, { do = "rmdir", cgroup = "a{i}" }, { do = "settle" }]
 """
-
-
-COMMAND_SECONDS = 300
-"""The first command on a machine compiles, and a slow machine takes long for it."""
-
-
-def command(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    call = [sys.executable, "-m", "percpu_emu", *arguments]
-    return subprocess.run(call, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False, cwd=cwd)
 
 
 def test_list_shows_every_kind_and_works_in_any_folder(tmp_path: Path) -> None:

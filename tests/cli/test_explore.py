@@ -10,7 +10,7 @@ import pytest
 
 from percpu_emu.report.result import Report
 
-from .test_cli import command
+from .commands import command
 
 MAX_TOKEN = 60
 pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
