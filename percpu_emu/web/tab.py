@@ -18,6 +18,8 @@ WORKERS: Final = {
 """Whom a message may be for, and the module that the process runs."""
 LONGEST_LINE: Final = 64 << 20
 """Bytes; a long trace takes some hundred thousand."""
+MOST_WAITING: Final = 1 << 20
+"""Bytes of requests that a process has not taken yet."""
 END_SECONDS: Final = 4.0
 """For a process to end by itself once its input is closed; a machine ends its CPUs in 2."""
 
@@ -46,11 +48,13 @@ class Tab:
         if isinstance(message, str):
             await self._say({"error": message})
             return
-        process = await self._process(message.pop("to"))
-        assert process.stdin is not None
-        with contextlib.suppress(ConnectionError):  # it has just ended: its reader says so
-            process.stdin.write(json.dumps(message).encode() + b"\n")
-            await process.stdin.drain()
+        name = message.pop("to")
+        stdin = (await self._process(name)).stdin
+        assert stdin is not None
+        if stdin.transport.get_write_buffer_size() > MOST_WAITING:  # not waited for: the tab may be closed meanwhile
+            await self._say({"error": f"the {name} has more to do than it takes: wait for its answers"})
+        else:
+            stdin.write(json.dumps(message).encode() + b"\n")
 
     async def _process(self, name: str) -> Process:
         async with self._starting:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from selenium.webdriver import Chrome
 
-pytest.importorskip("uvicorn", reason="the extra web is not installed")
 pytestmark = pytest.mark.timeout(240)  # the first run compiles programs
 PATIENCE = 120.0
 SIZES = [(1280, 720), (768, 1024), (390, 800)]

@@ -8,15 +8,16 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from percpu_emu.web.server import TABS
 
 from .serving import PATIENCE, Server, asks, left_of, serving
-
-pytest.importorskip("uvicorn", reason="the extra web is not installed")
-from websockets.exceptions import InvalidStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +73,27 @@ def test_a_message_for_nobody_is_answered_in_a_sentence(server: Server, text: st
     with server.tab() as tab:
         tab.send(text)
         assert json.loads(tab.recv(timeout=PATIENCE))["error"].startswith("a message is a JSON object")
+
+
+def test_requests_that_nobody_takes_are_not_kept_for_ever(server: Server) -> None:
+    with server.tab() as tab:
+        for _ in range(12):
+            tab.send(
+                json.dumps({"to": "explorer", "ask": "play", "scenario": "none", "choices": [], "more": "x" * 200_000})
+            )
+        answers = [json.loads(tab.recv(timeout=PATIENCE)) for _ in range(12)]
+    busy = [answer["error"] for answer in answers if "error" in answer]
+    assert busy
+    assert set(busy) == {"the explorer has more to do than it takes: wait for its answers"}
+    assert [answer["says"]["error"] for answer in answers if "says" in answer]
+
+
+def test_there_is_an_end_to_tabs(server: Server) -> None:
+    with ExitStack() as tabs:
+        opened = [tabs.enter_context(server.tab()) for _ in range(TABS + 1)]
+        with pytest.raises(ConnectionClosed, match="16 tabs are open already: close one"):
+            opened[-1].recv(timeout=PATIENCE)
+        asks(opened[0], to="explorer", ask="nothing")
 
 
 def test_each_tab_has_a_machine_of_its_own_which_ends_with_it(server: Server) -> None:
