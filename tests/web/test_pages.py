@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(240)  # the first run compiles programs
 PATIENCE = 120.0
 SIZES = [(1280, 720), (768, 1024), (390, 800)]
-RIGHT = "\ue014"
 
 
 @pytest.fixture(scope="module")
