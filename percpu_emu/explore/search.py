@@ -170,20 +170,19 @@ class Search:
                 at = self._expand(
                     at, min(self.states, at + self._chunk), s.GOING_ON, turns=True, stop_at=s.MAX_VIOLATIONS
                 )
-            if found := self._found():
-                return min(found, key=lambda violation: len(violation.schedule))
+            if self._violated():
+                break
             highest, at = self.states, lowest
             while at < highest and not self.stopped:
                 at = self._expand(
                     at, min(highest, at + self._chunk), s.PREEMPTING, turns=True, stop_at=s.MAX_VIOLATIONS
                 )
-            if found := self._found():
-                return min(found, key=lambda violation: len(violation.schedule))
+            # A preempting move may be wrong by itself; one that only leads there may be shorter, and is looked at next.
             lowest = highest
             self.reached += 1
             if self.preemptions is not None and self.reached > self.preemptions and lowest < self.states:
                 self.stopped = f"limit of {self.preemptions} preemptions"
-        return None
+        return min(self._found(), key=lambda violation: len(violation.schedule), default=None)
 
     _chunk = 20_000
 
