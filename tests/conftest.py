@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +22,12 @@ hypothesis.settings.load_profile("default")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--require-all", action="store_true", help="a skipped test fails the run: everything is installed")
+
+
+def pytest_configure() -> None:
+    """Begun in the background by a shell, the tests would ignore Ctrl-C, and so would what they start and interrupt."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)
