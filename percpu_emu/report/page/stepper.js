@@ -77,6 +77,7 @@ class Stepper {
 
   destroy() {
     this.pause();
+    this.data = null;  // an answer that is still to come finds nobody
     this.keys.removeEventListener("keydown", this.onKey);
     this.root.replaceChildren();
   }
@@ -140,7 +141,7 @@ class Stepper {
         const found = await this.options.play(data.choices.slice(0, n), data.token);
         if (data === this.data) this.ahead.set(n, found);
       } catch (error) {
-        this.find("departed").textContent = error.message;
+        if (data === this.data) this.find("departed").textContent = error.message;
       }
     }
     if (n !== this.n || data !== this.data || !this.ahead.has(n)) return;  // the learner was faster
@@ -170,8 +171,12 @@ class Stepper {
     const option = this.ahead.get(n)?.next[i];
     if (!option || option.why_not) return;
     if (data.choices[n] === option.choice) return this.go(n + 1);
-    const fresh = await this.options.play([...data.choices.slice(0, n), option.choice], data.token);
-    if (n === this.n && data === this.data) this.show(fresh, fresh.steps.length);
+    try {
+      const fresh = await this.options.play([...data.choices.slice(0, n), option.choice], data.token);
+      if (n === this.n && data === this.data) this.show(fresh, fresh.steps.length);
+    } catch (error) {
+      if (data === this.data) this.find("departed").textContent = error.message;
+    }
   }
 
   tell(preemptions) {
