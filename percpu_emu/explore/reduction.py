@@ -61,7 +61,6 @@ BARRIERS: Final = 14  # one set
 KEYS: Final = 15  # words that were touched, and the keys above, in an open hash table ...
 KEY_ROWS: Final = 16  # ... and which row of TOUCHED each has
 TOUCHED: Final = 17  # KINDS sets for each row
-FREES: Final = 18  # one set: free_percpu and kfree
 POR_HEADER: Final = 20
 
 
@@ -202,6 +201,22 @@ def _both(one: int, other: int) -> int:
 
 
 @v.inner
+def note_waits(vm: Any, por: Any, state: Any) -> None:
+    """Note the words that blocked contexts wait for: whoever writes one decides whether they ever go on.
+
+    A wait that is never over is no step, so that `class_of` does not see it.
+    """
+    if not por[ENABLED]:
+        return
+    for context in range(v.contexts_of(vm)):
+        base = v.block_of(vm, context)
+        if state[base + v.STATUS] == v.RUNNING or state[base + v.STATUS] == v.WAITING:
+            opcode = v.code(vm, state[base + v.PC], i.OPCODE)
+            if opcode == i.WAIT_UNTIL or opcode == i.SPIN_UNTIL:
+                _class_of_access(vm, por, state, context, opcode)
+
+
+@v.inner
 def _others_reach(vm: Any, por: Any, state: Any, context: int, operations: int, reader: bool) -> bool:
     """Whether another context can still do one of these; with `reader`, while this one stays in its section."""
     for other in range(v.contexts_of(vm)):
@@ -286,9 +301,21 @@ def _class_of_access(vm: Any, por: Any, state: Any, context: int, opcode: int) -
     if region >= 0:
         found = _both(found, _disturbed(vm, por, state, context, REGION_KEY + region, 0, v.READS))
     base = v.block_of(vm, context)
-    if v.code(vm, state[base + v.PC], i.OWN) & 1 and state[base + v.MIGRATIONS] > 0:
+    own = v.code(vm, state[base + v.PC], i.OWN)
+    if own == i.DEREFERENCE and state[base + v.DEPTH] != 0 and v.check_access(vm, state, address) == v.DONE:
+        held = v.region_pointed_to(vm, v.load(vm, state, address))
+        if held >= 0:  # from now on it holds that region, which a free of it notices
+            found = _both(found, _disturbed(vm, por, state, context, REGION_KEY + held, 0, v.READS))
+    if own & 1 and state[base + v.MIGRATIONS] > 0:
         return VISIBLE
     return found
+
+
+@v.inner
+def _class_of_entering(vm: Any, por: Any, state: Any, context: int) -> int:
+    """Of turning interrupts off."""
+    entering = not v.irqs_are_off(state, v.block_of(vm, context))
+    return PUT_OFF if entering and _entering_matters(vm, por, state, context) else SAFE
 
 
 @v.inner
@@ -305,13 +332,16 @@ def class_of(vm: Any, por: Any, state: Any, context: int) -> int:
     elif opcode == i.RCU_READ_LOCK or opcode == i.PREEMPT_DISABLE:
         entering = not v.is_reader(vm, state, context)
         found = PUT_OFF if entering and _entering_matters(vm, por, state, context) else SAFE
-    elif opcode == i.LOCAL_IRQ_SAVE:
-        entering = not state[v.IRQS_OFF] & v.irq_bit(vm, state, context)
-        found = PUT_OFF if entering and _entering_matters(vm, por, state, context) else SAFE
+    elif opcode == i.LOCAL_IRQ_SAVE or (
+        opcode == i.LOCAL_IRQ_RESTORE and v.operand(vm, state, base, v.code(vm, pc, i.A)) != 0
+    ):
+        found = _class_of_entering(vm, por, state, context)
     elif opcode == i.RCU_READ_UNLOCK or opcode == i.PREEMPT_ENABLE or opcode == i.LOCAL_IRQ_RESTORE:
         found = EARLY
-        if state[base + v.HELD] and _others_reach(vm, por, state, context, por[FREES], True):
-            found = VISIBLE  # what it holds may be freed just before it lets go
+        for region in range(v.MAX_HELD):
+            if state[base + v.HELD] >> region & 1:  # what it holds may be freed just before it lets go
+                if _disturbed(vm, por, state, context, REGION_KEY + region, 0, v.READS) != SAFE:
+                    found = VISIBLE
     elif opcode == i.CALL_RCU or opcode == i.QUEUE_WORK or opcode == i.SYNCHRONIZE_RCU:
         if opcode != i.SYNCHRONIZE_RCU or not state[base + v.WAIT] & v.REGISTERED:
             seen = opcode != i.QUEUE_WORK and _others_may_read(vm, por, state, context)
