@@ -387,7 +387,6 @@ def _reduction(model: Model, enabled: bool) -> Words:
         r.MAX_ROWS: keys,
         r.HASH_MASK: table - 1,
         r.BITS: blocks,
-        r.BLOCKS_INSIDE: int(_blocks_inside(model)),
     }
     parts: dict[int, list[int]] = {
         r.NUMBERS: [numbers.get(at, -1) for at in range(len(code.rows))],
@@ -400,27 +399,32 @@ def _reduction(model: Model, enabled: bool) -> Words:
         r.KEYS: [virtual.EMPTY] * table,
         r.KEY_ROWS: [0] * table,
         r.TOUCHED: [0] * keys * r.KINDS * blocks,
+        r.BLOCKS_INSIDE: _blocks_inside(model),
     }
     return flat(header, parts, r.POR_HEADER)
 
 
-def _blocks_inside(model: Model) -> bool:
-    """Whether a program may wait or poll as a reader: in a section, or as an interrupt or a callback."""
-    waits = {i.SYNCHRONIZE_RCU, i.SPIN_UNTIL}
-    whole = [s for s, spec in zip(model.stretches, model.setting.contexts, strict=True) if spec.kind == "interrupt"]
-    for stretch in [*whole, *model.queued]:
+def _blocks_inside(model: Model) -> list[int]:
+    """For each row, whether its program may wait or poll as a reader: in a section, an interrupt or a callback."""
+    code, waits = model.code, {i.SYNCHRONIZE_RCU, i.SPIN_UNTIL}
+    readers = [s for s, spec in zip(model.stretches, model.setting.contexts, strict=True) if spec.kind == "interrupt"]
+    flags = [0] * len(code.rows)
+    for stretch in code.stretches:
         rows = range(stretch.start, stretch.end)
-        if any(model.code.rows[at][i.OPCODE] in waits or at in model.code.polling for at in rows):
-            return True
-    return flow.waits_as_reader(model.code, waits)
+        may_wait = any(code.rows[at][i.OPCODE] in waits or at in code.polling for at in rows)
+        always = any(stretch is reader for reader in [*readers, *model.queued])
+        if may_wait and (always or flow.waits_as_reader(code, stretch, waits)):
+            flags[stretch.start : stretch.end] = [1] * len(rows)
+    return flags
 
 
 def _may_interrupt(model: Model) -> bool:
     """Whether a callback may run on a CPU, where it is a reader as an interrupt is: a context there queues it."""
     contexts = zip(model.stretches, model.setting.contexts, strict=True)
-    queueing = [stretch for stretch, spec in contexts if spec.cpu is not None]
-    rows = {at for stretch in [*queueing, *model.queued] for at in range(stretch.start, stretch.end)}
-    return bool(queueing) and any(model.code.rows[at][i.OPCODE] == i.CALL_RCU for at in rows)
+    starts = [stretch.start for stretch, spec in contexts if spec.home is not None]
+    entries = [stretch.start for stretch in model.queued]
+    rows = flow.reachable(model.code, starts, entries, through_waits=True)
+    return any(model.code.rows[at][i.OPCODE] == i.CALL_RCU for at in rows)
 
 
 def with_room(setting: Setting, checks: Checks, search: Callable[[Model], Any], limits: Limits | None = None) -> Any:

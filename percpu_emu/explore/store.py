@@ -235,6 +235,8 @@ def expand(
             continue
         for index in range(count):
             choice = found[index]
+            if choice >= HALF and not r.is_seen_halfway(vm, por, here, choice - HALF):
+                continue
             preempts = which != ALL and _preempts(vm, here, choice)
             spent = here[v.SPENT] + (1 if preempts else 0)
             if (which == BOUNDED and spent > store.numbers[LIMIT]) or (
