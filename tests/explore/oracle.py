@@ -17,7 +17,18 @@ from .oracle_checks import Checks, check_bound, check_end, may_fail_after_callba
 from .oracle_model import HALF, Model, TooMany
 from .oracle_programs import Violated
 
-__all__ = ["HALF", "Checks", "Model", "Outcome", "TooMany", "Violated", "check_end", "enumerate_schedules", "reachable"]
+__all__ = [
+    "HALF",
+    "Checks",
+    "Model",
+    "Outcome",
+    "TooMany",
+    "Violated",
+    "check_end",
+    "enumerate_schedules",
+    "reachable",
+    "reachable_from",
+]
 
 FinalState: TypeAlias = tuple[frozenset[tuple[int, int]], tuple[int, ...]]
 
@@ -38,8 +49,6 @@ class Outcome:
     def look_at(self, model: Model, path: tuple[int, ...]) -> None:
         """Check a state. What is wrong with it ends no schedule."""
         self.states += 1
-        if model.ended is not None and model.ended.queued:
-            self.after_callbacks |= may_fail_after_callback(model)
         try:
             check_bound(model)
             if model.finished():
@@ -49,6 +58,11 @@ class Outcome:
                 raise Violated("deadlock", "no context can take a step, and one has to")
         except Violated as violated:
             self.violate(violated.check, path)
+
+    def look_back_at_step(self, model: Model) -> None:
+        """Check what a step has led to, which may be a state that other steps lead to as well."""
+        if model.ended is not None and model.ended.queued:
+            self.after_callbacks |= may_fail_after_callback(model)
 
     def violate(self, check: str, path: tuple[int, ...]) -> None:
         self.violations.add(check)
@@ -84,6 +98,7 @@ def _schedules(first: Model, limit: int) -> Outcome:
                 outcome.violate(violated.check, (*path, choice))
                 outcome.schedules += 1
             else:
+                outcome.look_back_at_step(after)
                 waiting.append((after, (*path, choice)))
         if outcome.schedules > limit:
             raise TooMany(f"more than {limit} schedules")
@@ -100,7 +115,12 @@ def reachable(
     max_states: int = 1_000_000,
 ) -> Outcome:
     """The same, but no state is entered twice, so that there may be ways in circles; `schedules` has no meaning."""
-    return _complete(setting, Checks(left, total, bound, exclusive), lambda first: _Graph(first, max_states).outcome)
+    return _complete(setting, Checks(left, total, bound, exclusive), lambda first: reachable_from(first, max_states))
+
+
+def reachable_from(first: Model, max_states: int = 1_000_000) -> Outcome:
+    """What all schedules that begin with this state can come to."""
+    return _Graph(first, max_states).outcome
 
 
 def _complete(setting: Setting, checks: Checks, search: Callable[[Model], Outcome]) -> Outcome:
@@ -157,6 +177,7 @@ class _Graph:
                 self.outcome.violate(violated.check, (*self._paths[number], choice))
                 self._ends.add(number)
             else:
+                self.outcome.look_back_at_step(after)
                 self._enter(after, number, waiting, choice)
 
     def _look_for_livelock(self) -> None:
