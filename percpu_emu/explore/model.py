@@ -13,6 +13,7 @@ from percpu_emu.explore.kernels import kernels
 from percpu_emu.kernel.layout import CPU_ONLINE_MASK, CPU_POSSIBLE_MASK, cpumask_of
 from percpu_emu.lang import flow, virtual
 from percpu_emu.lang.bytecode import Code, Compiler, Stretch
+from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import ContextSpec, Setting
 
@@ -69,7 +70,7 @@ class Model:
 
     def __post_init__(self) -> None:
         setting = self.setting
-        self.compiler = Compiler(setting.cpus, setting.nodes, setting.constants)
+        self.compiler = Compiler(setting.constants)
         self._shared: dict[Any, Stretch] = {}
         stretches = [self._stretch(spec) for spec in setting.contexts]
         total = self.compiler.callback(self.checks.total) if self.checks.total else None
@@ -136,6 +137,7 @@ class Model:
             virtual.BOUND: -1 if self.checks.bound is None else self.checks.bound,
             virtual.CHECKER: contexts + limits.slots,
             virtual.HASH_MASK: table - 1,
+            virtual.NODES: self.setting.nodes,
         }
         parts = {
             virtual.CODE: [value for row in code.rows for value in row],
@@ -205,7 +207,7 @@ class Model:
             if violated < 0:
                 raise OutOfRoom(violated)
             if violated:
-                raise SetupFailed(f"{self.setting.setup.__name__}: {virtual.CHECKS[violated]} in the setup")
+                raise SetupFailed(f"{self.setting.setup.__name__}: {LABELS[violated]} in the setup")
         if buffer[model.block(0) + virtual.STATUS] != virtual.OVER:
             raise SetupFailed(f"{self.setting.setup.__name__}: it waits, or does not come to an end")
         slots = range(1, 1 + self.limits.slots)

@@ -17,6 +17,7 @@ from percpu_emu.explore.kernels import kernels
 from percpu_emu.explore.model import Model, OutOfRoom, flat
 from percpu_emu.explore.store import MAX_CHOICES
 from percpu_emu.lang import virtual
+from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.words import wrap
 
 MAX_STEPS: Final = 10_000
@@ -221,11 +222,11 @@ class _Run:
         """Run a schedule that violates a check once more, to have its choices."""
         walker = self._walker(number)
         walker.run(number, number + 1)
-        return Broken(virtual.CHECKS[walker.number(w.FIRST_CHECK)], walker.trace(), number)
+        return Broken(LABELS[walker.number(w.FIRST_CHECK)], walker.trace(), number)
 
     def _walked(self) -> Walked:
         """The sums so far."""
-        counts = {name: self._sum(w.COUNTS + check) for check, name in enumerate(virtual.CHECKS)}
+        counts = {name: self._sum(w.COUNTS + check) for check, name in enumerate(LABELS)}
         violations = {name: count for name, count in counts.items() if count}
         finals, limited = self._sum(w.FINALS), self._sum(w.LIMITED)
         marks = 0

@@ -17,6 +17,7 @@ from percpu_emu.explore.model import Checks, Limits, Model, OutOfRoom, Words, fl
 from percpu_emu.explore.store import Store
 from percpu_emu.lang import flow, virtual
 from percpu_emu.lang import instructions as i
+from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.setting import Setting
 from percpu_emu.lang.words import wrap
 
@@ -226,9 +227,7 @@ class Search:
 
     def _found(self) -> list[Found]:
         rows = self.store.violations[: self.store.numbers[s.VIOLATIONS]].tolist()
-        found = [
-            Found(virtual.CHECKS[check], self._way_to(state, choice, depth)) for check, state, choice, depth in rows
-        ]
+        found = [Found(LABELS[check], self._way_to(state, choice, depth)) for check, state, choice, depth in rows]
         return found + self._judgements
 
     def _judge(self) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
 
 import numpy as np
 
 from percpu_emu.explore.kernels import kernels
 from percpu_emu.explore.model import Model, OutOfRoom, Words
 from percpu_emu.lang import instructions as i
-from percpu_emu.lang import ops, virtual
+from percpu_emu.lang import virtual
+from percpu_emu.lang.checks import LABELS
+from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.setting import MIGRATE
 from percpu_emu.lang.source import Site
 from percpu_emu.lang.trace import Access, Step, TracedContext
@@ -80,16 +80,16 @@ class Stepper:
         self.steps.append(self._step(context, pc, args, cpu))
         if not violated and self.steps[-1].ended and context >= len(self.model.setting.contexts):
             violated = int(kernels().check_counters(self.model.vm, self.state, False))
-        self.violated = virtual.CHECKS[violated]
+        self.violated = LABELS[violated]
 
     def finish(self) -> str:
         """The check that the state as it stands violates, where everything has run, or can run no more; "" for none."""
         if self.violated:
             return self.violated
-        if bound := virtual.CHECKS[kernels().check_bound(self.model.vm, self.state)]:
+        if bound := LABELS[int(kernels().check_bound(self.model.vm, self.state))]:
             return bound
         if self.is_final:
-            return virtual.CHECKS[kernels().check_final(self.model.vm, self.state)]
+            return LABELS[int(kernels().check_final(self.model.vm, self.state))]
         return "" if self.choices() else "deadlock"
 
     def is_unfinished(self, context: int) -> bool:
@@ -141,9 +141,12 @@ class Stepper:
         """The operation's arguments, as its program gave them."""
         name, row = self.model.code.names[pc], self.model.code.rows[pc]
         values = [self.operand(context, which) for which in row[i.A : i.OWN]]
-        if name == "this_cpu_sub":
+        operation = OPERATIONS.get(name)
+        if operation is None:
+            return ()
+        if operation.operand == "negated":
             values[1] = -values[1]
-        return tuple(values[: _arity(name)])
+        return tuple(values[: operation.arity])
 
     def _step(self, context: int, pc: int, args: tuple[int, ...], cpu: int | None) -> Step:
         vm, code = self.model.vm, self.model.code
@@ -176,8 +179,3 @@ class Stepper:
             program = self._queued.get(context, "")
             met = TracedContext(context, program, self._cpu(context), "work" if work else "callback", program)
         self.actors.setdefault((context, met.program), met)
-
-
-@cache
-def _arity(name: str) -> int:
-    return len(inspect.signature(getattr(ops, name)).parameters) if hasattr(ops, name) else 0

@@ -9,14 +9,17 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang import ops
 from percpu_emu.lang.native import Rewriter
+from percpu_emu.lang.operation import Kind, Operation
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import ProgramSource, Site
 from percpu_emu.lang.words import Long
+
+T = TypeVar("T")
 
 _BINARY: Final[dict[type[ast.operator], tuple[int, Callable[[Long, Long], int]]]] = {
     ast.Add: (i.ADD, lambda a, b: a + b),
@@ -88,9 +91,8 @@ class Stretch:
 class Compiler:
     """Compiles programs into one `Code`. Raises `Refused` for what is not part of the language."""
 
-    def __init__(self, cpus: int, nodes: int, constants: Mapping[str, int]) -> None:
+    def __init__(self, constants: Mapping[str, int]) -> None:
         self.code = Code()
-        self.numbers = {"nr_cpu_ids": cpus, "nr_node_ids": nodes}
         self.constants = constants
 
     def task(self, function: ProgramFunction, arguments: Sequence[int | str], turns: int, prelude: bool) -> Stretch:
@@ -458,39 +460,42 @@ class _Inline:
     # --- operations
 
     def _of_Yield(self, node: ast.Yield) -> int:
-        call = self._source.operation(node)
-        name = self._source.resolve(call.func).__name__
-        opcode, own = i.OPERATIONS[name]
-        operands = self._operands(name, call)
+        operation, call = self._source.operation(node)
+        operands = self._operands(operation, call)
         result = self._body.register()
         site = self._source.sites[node.lineno, node.col_offset]
-        self._body.operation(name, opcode, result, *operands, own=own, site=site)
+        own = int(operation.own) | i.DEREFERENCE * operation.dereference
+        self._body.operation(operation.name, operation.opcode, result, *operands, own=own, site=site)
         return result
 
-    def _operands(self, name: str, call: ast.Call) -> list[int]:
-        body, code = self._body, self._body.compiler.code
-        if name in ("call_rcu", "queue_work"):
-            function = self._source.resolve(call.args[0])
-            if function not in code.queued:
-                code.queued.append(function)
-            return [body.constant(code.queued.index(function)), self._value(call.args[1])]
-        if name == "mark":
-            text = call.args[0]
-            assert isinstance(text, ast.Constant)
-            if text.value not in code.marks:
-                code.marks.append(str(text.value))
-            return [body.constant(code.marks.index(str(text.value)))]
-        if name in ("this_cpu_inc", "this_cpu_dec"):
-            return [self._value(call.args[0]), body.constant(1 if name == "this_cpu_inc" else -1)]
-        if name in body.compiler.numbers:
-            return [body.constant(body.compiler.numbers[name])]
-        operands = [self._pointer(call.args[0]), *map(self._value, call.args[1:])] if call.args else [body.constant(0)]
-        if name == "this_cpu_sub":
-            known = body.value(operands[1])
-            operands[1] = body.constant(-Long(known)) if known is not None else self._into(i.NEG, operands[1])
+    def _operands(self, operation: Operation, call: ast.Call) -> list[int]:
+        kinds = [kind for _, kind in operation.parameters]
+        operands = [self._argument(kind, node) for kind, node in zip(kinds, call.args, strict=True)]
+        if operation.operand == "negated":
+            known = self._body.value(operands[1])
+            operands[1] = self._body.constant(-Long(known)) if known is not None else self._into(i.NEG, operands[1])
+        elif operation.operand != "given":
+            operands.append(self._body.constant(operation.operand))
         return operands
+
+    def _argument(self, kind: Kind, node: ast.expr) -> int:
+        """The operand for an argument: programs and marks go by the number that the code gives them."""
+        code = self._body.compiler.code
+        if kind == "program":
+            return self._body.constant(_number(code.queued, self._source.resolve(node)))
+        if kind == "name":
+            assert isinstance(node, ast.Constant)
+            return self._body.constant(_number(code.marks, str(node.value)))
+        return self._pointer(node) if kind == "pointer" else self._value(node)
 
     def _pointer(self, node: ast.expr) -> int:
         if isinstance(node, ast.Call) and self._source.resolve(node.func) is ops.per_cpu:
             return self._into(i.PERCPU, *[self._value(argument) for argument in node.args])
         return self._value(node)
+
+
+def _number(known: list[T], value: T) -> int:
+    """The place of a value in a list, at whose end it is put where it is new."""
+    if value not in known:
+        known.append(value)
+    return known.index(value)

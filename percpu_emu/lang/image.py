@@ -11,7 +11,7 @@ import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.context import MAX_MARKS
@@ -24,10 +24,6 @@ _RUN = """\
 def run({parameters}):
     return {name}({arguments})
 """
-
-_SLEEPS: Final = frozenset(
-    {"alloc_percpu", "free_percpu", "kzalloc", "kfree", "synchronize_rcu", "rcu_barrier", "wait_until"}
-)
 
 _LOOP = """\
 @njit(WORD(BASES, WORD, WORD, WORD, WORD), cache=True)
@@ -199,11 +195,11 @@ def _refuse_to_sleep(function: ProgramFunction) -> None:
     """Refuse an interrupt's program that waits for the coordinator, or for another CPU."""
     for program in called(function):
         source = ProgramSource(program)
-        for node in ast.walk(source.tree):
-            if isinstance(node, ast.Yield):
-                name = source.resolve(source.operation(node).func).__name__
-                if name in _SLEEPS:
-                    source.refuse(node, f"{name} sleeps, and {function.__name__} runs in an interrupt, which may not")
+        for operation, _, node in source.operations:
+            if operation.wait == "sleeps" or operation.asks:
+                source.refuse(
+                    node, f"{operation.name} sleeps, and {function.__name__} runs in an interrupt, which may not"
+                )
 
 
 def _run_text(source: ProgramSource, name: str) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ast
 import copy
-import inspect
 import itertools
 import operator
 from typing import TYPE_CHECKING, Any, Final
 
+from percpu_emu.lang import instructions as i
 from percpu_emu.lang import ops
 from percpu_emu.lang.source import PURE, ProgramSource, Refused, Site, is_operation, is_program
 from percpu_emu.lang.subset import check_assigned
@@ -22,6 +22,7 @@ from percpu_emu.lang.words import LONG_MAX, LONG_MIN, Long
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from percpu_emu.lang.operation import Kind, Operation
     from percpu_emu.lang.ops import ProgramFunction
 
 __all__ = ["Refused", "Rewriter"]
@@ -148,14 +149,13 @@ class Rewriter(ast.NodeTransformer):
     # --- expressions
 
     def visit_Yield(self, node: ast.Yield) -> ast.AST:
-        call = self.source.operation(node)
-        name = self.source.resolve(call.func).__name__
+        operation, call = self.source.operation(node)
         ctx: ast.expr = _name("ctx")
         if self._site_number_of is not None:
             site = self.source.sites[node.lineno, node.col_offset]
-            number, nesting = self._site_number_of(site), ops.NESTING.get(name, 0)
-            ctx = _call("ops.reach", ctx, ast.Constant(number), ast.Constant(nesting))
-        return _call(f"ops.{name}", ctx, *self._operation_arguments(name, call, node))
+            number = self._site_number_of(site)
+            ctx = _call("ops.reach", ctx, ast.Constant(number), ast.Constant(operation.nesting))
+        return _call(f"ops.{operation.name}", ctx, *self._operation_arguments(operation, call, node))
 
     def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.AST:
         callee = self.source.callee(node.value)
@@ -222,31 +222,27 @@ class Rewriter(ast.NodeTransformer):
 
     # --- arguments that are not words
 
-    def _operation_arguments(self, name: str, call: ast.Call, node: ast.Yield) -> list[ast.expr]:
-        if name in ("call_rcu", "queue_work"):
+    def _operation_arguments(self, operation: Operation, call: ast.Call, node: ast.Yield) -> list[ast.expr]:
+        if operation.queues:
             function = self.source.resolve(call.args[0])
             if not is_program(function) or len(ProgramSource(function).parameters) != 1:
                 self.source.refuse(node, f"`{ast.unparse(call)}`: a callback is a program with one parameter")
             return [ast.Constant(self._number_of(function)), self.visit(call.args[1])]
-        if name == "mark":
+        if operation.opcode == i.MARK:
             text = call.args[0]
             if not isinstance(text, ast.Constant) or not isinstance(text.value, str):
                 self.source.refuse(node, f"`{ast.unparse(call)}`: a mark's name is written out")
             return [ast.Constant(self._mark_of(text.value))]
-        arguments = [self._pointer(name, call.args[0]), *map(self.visit, call.args[1:])] if call.args else []
-        if name == "warn_on":
+        kinds = [kind for _, kind in operation.parameters]
+        arguments = [self._argument(kind, node) for kind, node in zip(kinds, call.args, strict=True)]
+        if operation.opcode == i.WARN_ON:
             site = self.source.sites[node.lineno, node.col_offset]
             arguments.append(ast.Constant(self._site_of(site)))
         return arguments
 
-    def _pointer(self, name: str, node: ast.expr) -> ast.expr:
-        """The first argument of an operation, which may be `per_cpu(...)` where it is a pointer to a word."""
-        first = next(iter(inspect.signature(getattr(ops, name)).parameters.values()))
-        if (
-            isinstance(node, ast.Call)
-            and first.annotation == "Pointer"
-            and self.source.resolve(node.func) is ops.per_cpu
-        ):
+    def _argument(self, kind: Kind, node: ast.expr) -> ast.expr:
+        """An argument of an operation, which may be `per_cpu(...)` where it is a pointer to a word."""
+        if kind == "pointer" and isinstance(node, ast.Call) and self.source.resolve(node.func) is ops.per_cpu:
             self.source.check_arguments(node, 2)
             return _call("ops.per_cpu", _name("ctx"), *[self.visit(argument) for argument in node.args])
         rewritten: ast.expr = self.visit(node)

@@ -1,20 +1,25 @@
 """What each operation does on the machine: one compiled function a name of `lang.ops`.
 
+Operations that only touch a word are made from the table (`lang.operation`); the others are written out here.
 The native engine inlines them into programs, the reference engine calls them one at a time. Each takes the
 `Context` of who executes it, then the operation's arguments as words.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from percpu_emu.lang import context as c
+from percpu_emu.lang import instructions as i
+from percpu_emu.lang import ops as _table  # noqa: F401 - fills OPERATIONS
 from percpu_emu.lang.arithmetic import absolute, add, floor_div, floor_mod, mul, neg, sub, turns
 from percpu_emu.lang.context import Context
+from percpu_emu.lang.operation import OPERATIONS, Operation, Order
 from percpu_emu.shm import atomics, syscalls
 
 __all__ = ["absolute", "add", "floor_div", "floor_mod", "mul", "neg", "sub", "turns"]  # for rewritten programs
@@ -67,130 +72,102 @@ def per_cpu(ctx: Context, pointer: int, cpu: int) -> int:
     return (ctx.percpu - ctx.memory) // 8 + pointer + unit_offset
 
 
-# --- words
+# --- words: made from the table
 
 
-@njit
-def read_once(ctx: Context, pointer: int) -> int:
-    return atomics.read_once(_at(ctx, pointer))
+def _word_primitive(operation: Operation, instruction: Any) -> Any:
+    """The compiled function of an operation that does nothing but touch a word: the instruction, at the address."""
+    place = _own if operation.own else _at
+    if operation.opcode == i.CMPXCHG:
+
+        @njit
+        def exchange_if(ctx: Context, pointer: int, old: int, new: int) -> int:
+            return instruction(place(ctx, pointer), old, new)
+
+        return exchange_if
+    if operation.opcode == i.READ:
+
+        @njit
+        def read(ctx: Context, pointer: int) -> int:
+            return instruction(place(ctx, pointer))
+
+        return read
+    return _with_operand(operation, place, instruction)
 
 
-@njit
-def write_once(ctx: Context, pointer: int, value: int) -> int:
-    atomics.write_once(_at(ctx, pointer), value)
-    return 0
+def _with_operand(operation: Operation, place: Any, instruction: Any) -> Any:
+    """The same for an effect with an operand, which the operation may have in place of an argument."""
+    change = _giving(operation.opcode, place, instruction)
+    if operation.operand == "given":
+        return change
+    if operation.operand == "negated":
+        return njit(lambda ctx, pointer, value: change(ctx, pointer, neg(value)))
+    fixed = operation.operand
+    return njit(lambda ctx, pointer: change(ctx, pointer, fixed))
 
 
-@njit
-def smp_load_acquire(ctx: Context, pointer: int) -> int:
-    return atomics.load_acquire(_at(ctx, pointer))
+def _giving(opcode: int, place: Any, instruction: Any) -> Any:
+    """The instruction, with what the effect gives: the old value, the new one, or 0."""
+    if opcode in (i.FETCH_ADD, i.XCHG):
+        return njit(lambda ctx, pointer, value: instruction(place(ctx, pointer), value))
+    if opcode == i.ADD_RETURN:
+        return njit(lambda ctx, pointer, value: add(instruction(place(ctx, pointer), value), value))
+
+    @njit
+    def change(ctx: Context, pointer: int, value: int) -> int:
+        instruction(place(ctx, pointer), value)
+        return 0
+
+    return change
 
 
-@njit
-def smp_store_release(ctx: Context, pointer: int, value: int) -> int:
-    atomics.store_release(_at(ctx, pointer), value)
-    return 0
+def _barrier_primitive(order: Order) -> Any:
+    barrier = atomics.fence_in(order)
+
+    @njit
+    def pass_barrier(ctx: Context) -> int:
+        barrier()
+        return 0
+
+    return pass_barrier
 
 
-@njit
-def smp_mb(ctx: Context) -> int:
-    atomics.fence()
-    return 0
+_SHARED: Final = {
+    i.READ: atomics.load_in,
+    i.WRITE: atomics.store_in,
+    i.ADD_TO: atomics.add_in,
+    i.ADD_RETURN: atomics.fetch_add_in,
+    i.FETCH_ADD: atomics.fetch_add_in,
+    i.XCHG: atomics.exchange_in,
+    i.CMPXCHG: atomics.compare_exchange_in,
+}
+"""The instruction for an effect on a word that others see, by the order."""
+_OWN: Final = {
+    i.READ: atomics.local_read,
+    i.WRITE: atomics.local_write,
+    i.ADD_TO: atomics.local_add,
+    i.ADD_RETURN: atomics.local_fetch_add,
+    i.FETCH_ADD: atomics.local_fetch_add,
+    i.XCHG: atomics.local_exchange,
+    i.CMPXCHG: atomics.local_cmpxchg,
+    i.AND_WITH: atomics.local_and,
+    i.OR_WITH: atomics.local_or,
+}
+"""The instruction for an effect on the own copy, not LOCKed."""
 
 
-@njit
-def atomic_long_add(ctx: Context, pointer: int, value: int) -> int:
-    atomics.atomic_add(_at(ctx, pointer), value)
-    return 0
+def _derived(operation: Operation) -> Any:
+    """The primitive that follows from an operation's definition; None where one is written by hand below."""
+    if operation.opcode == i.NOTHING and operation.order != "none":
+        return _barrier_primitive(operation.order)
+    table: Mapping[int, Any] = _OWN if operation.own else _SHARED
+    if operation.opcode not in table:
+        return None
+    instruction = table[operation.opcode]
+    return _word_primitive(operation, instruction if operation.own else instruction(operation.order))
 
 
-@njit
-def atomic_long_add_return(ctx: Context, pointer: int, value: int) -> int:
-    return add(atomics.fetch_add(_at(ctx, pointer), value), value)
-
-
-@njit
-def atomic_long_fetch_add(ctx: Context, pointer: int, value: int) -> int:
-    return atomics.fetch_add(_at(ctx, pointer), value)
-
-
-@njit
-def xchg(ctx: Context, pointer: int, value: int) -> int:
-    return atomics.exchange(_at(ctx, pointer), value)
-
-
-@njit
-def cmpxchg(ctx: Context, pointer: int, old: int, new: int) -> int:
-    return atomics.compare_exchange(_at(ctx, pointer), old, new)
-
-
-# --- this CPU's copy
-
-
-@njit
-def this_cpu_read(ctx: Context, pointer: int) -> int:
-    return atomics.local_read(_own(ctx, pointer))
-
-
-@njit
-def this_cpu_write(ctx: Context, pointer: int, value: int) -> int:
-    atomics.local_write(_own(ctx, pointer), value)
-    return 0
-
-
-@njit
-def this_cpu_add(ctx: Context, pointer: int, value: int) -> int:
-    atomics.local_add(_own(ctx, pointer), value)
-    return 0
-
-
-@njit
-def this_cpu_sub(ctx: Context, pointer: int, value: int) -> int:
-    atomics.local_add(_own(ctx, pointer), neg(value))
-    return 0
-
-
-@njit
-def this_cpu_inc(ctx: Context, pointer: int) -> int:
-    atomics.local_add(_own(ctx, pointer), 1)
-    return 0
-
-
-@njit
-def this_cpu_dec(ctx: Context, pointer: int) -> int:
-    atomics.local_add(_own(ctx, pointer), -1)
-    return 0
-
-
-@njit
-def this_cpu_and(ctx: Context, pointer: int, value: int) -> int:
-    atomics.local_and(_own(ctx, pointer), value)
-    return 0
-
-
-@njit
-def this_cpu_or(ctx: Context, pointer: int, value: int) -> int:
-    atomics.local_or(_own(ctx, pointer), value)
-    return 0
-
-
-@njit
-def this_cpu_add_return(ctx: Context, pointer: int, value: int) -> int:
-    return add(atomics.local_fetch_add(_own(ctx, pointer), value), value)
-
-
-@njit
-def this_cpu_xchg(ctx: Context, pointer: int, value: int) -> int:
-    return atomics.local_exchange(_own(ctx, pointer), value)
-
-
-@njit
-def this_cpu_cmpxchg(ctx: Context, pointer: int, old: int, new: int) -> int:
-    return atomics.local_cmpxchg(_own(ctx, pointer), old, new)
-
-
-__this_cpu_read = this_cpu_read
-__this_cpu_write = this_cpu_write
+globals().update({name: made for name, operation in OPERATIONS.items() if (made := _derived(operation)) is not None})
 
 
 # --- RCU: quiescent-state based, so a reader costs nothing
@@ -204,8 +181,6 @@ def rcu_read_lock(ctx: Context) -> int:
 rcu_read_unlock = rcu_read_lock
 preempt_disable = rcu_read_lock  # a CPU process runs one task: nothing preempts it in favour of another
 preempt_enable = rcu_read_lock
-rcu_dereference = smp_load_acquire
-rcu_assign_pointer = smp_store_release
 
 
 @njit
@@ -338,6 +313,14 @@ def wait_until(ctx: Context, pointer: int, value: int) -> int:
         pause = min(pause * 2, 1000)
     idle_exit(ctx)
     return 0
+
+
+@njit
+def smp_cond_load_acquire(ctx: Context, pointer: int, value: int) -> int:
+    """Look again and again, giving the processor away between looks; the machine's end is noticed."""
+    while atomics.load_acquire(_at(ctx, pointer)) != value:
+        cpu_relax(ctx)
+    return value
 
 
 @njit
@@ -554,5 +537,9 @@ def nth_of_table(ctx: Context, table: int, turn: int) -> int:
     A CPU stays with a cgroup for a while, as its tasks do; with another one each turn, every CPU had a page of ledger
     for each of 5000 cgroups, and 256 of them ran out of 24 GB.
     """
-    size = read_once(ctx, table)
-    return rcu_dereference(ctx, table + 1 + (turn // 64 + smp_processor_id(ctx)) % size)
+    size = atomics.read_once(_at(ctx, table))
+    return atomics.load_acquire(_at(ctx, table + 1 + (turn // 64 + smp_processor_id(ctx)) % size))
+
+
+if missing := OPERATIONS.keys() - globals().keys():
+    raise NotImplementedError(f"no primitive for {', '.join(sorted(missing))}")

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import ast
 import copy
-import inspect
 from functools import cache
 from itertools import islice
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from percpu_emu.lang import ops
 from percpu_emu.lang.cache import load_compiled
-from percpu_emu.lang.ops import Op, PerCpu, Program, ProgramFunction
-from percpu_emu.lang.source import ProgramSource, Site, is_operation
+from percpu_emu.lang.instructions import WARN_ON
+from percpu_emu.lang.operation import OPERATIONS, Op, Operation
+from percpu_emu.lang.ops import PerCpu, Program, ProgramFunction
+from percpu_emu.lang.source import ProgramSource, Site
 from percpu_emu.lang.words import Long, wrap
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Reference:
     def __init__(self, ctx: Context, numbers: Numbers) -> None:
         self._bases = ctx.bases()
         self._numbers = numbers
-        self._perform, self._codes = _performer()
+        self._perform = _performer()
 
     def run(self, function: ProgramFunction, *arguments: int) -> int:
         """Run `function(*arguments)` to its end; its result, 0 if it has none."""
@@ -78,11 +78,11 @@ class Reference:
     def _reach(self, site: Site, operation: str) -> None:
         number = self._numbers.known_site(site)
         if number is not None:
-            self._perform(self._bases, self._codes["reach"], number, ops.NESTING.get(operation, 0), 0)
+            self._perform(self._bases, _REACH, number, OPERATIONS[operation].nesting, 0)
 
     def perform(self, op: Op) -> int:
         """Do one operation now; its result."""
-        return int(self._perform(self._bases, self._codes[op.name], *self._arguments(op)))
+        return int(self._perform(self._bases, OPERATIONS[op.name].number, *self._arguments(op)))
 
     def _arguments(self, op: Op) -> tuple[int, int, int]:
         words = [self._word(argument) for argument in op.args]
@@ -96,35 +96,37 @@ class Reference:
             return self._numbers.mark_number(argument)
         if isinstance(argument, PerCpu):
             pointer, cpu = wrap(argument.pointer), int(argument.cpu)
-            return int(self._perform(self._bases, self._codes["per_cpu"], pointer, cpu, 0))
+            return int(self._perform(self._bases, _PER_CPU, pointer, cpu, 0))
         return self._numbers.number(argument)
 
 
+_PER_CPU: Final = len(OPERATIONS)
+_REACH: Final = _PER_CPU + 1
+"""Codes of what is no operation, behind those of `lang.ops`."""
+
+
 @cache
-def _performer() -> tuple[Any, dict[str, int]]:
-    """One compiled function for all operations, `perform(bases, code, a, b, c)`, and the code of each."""
-    codes = {name: code for code, name in enumerate([*_arities(), "reach"])}
-    return load_compiled(performer_text()).perform, codes
+def _performer() -> Any:
+    """One compiled function for all operations: `perform(bases, code, a, b, c)`, by the operation's number."""
+    return load_compiled(performer_text()).perform
 
 
 def performer_text() -> str:
-    """What numba compiles for this engine."""
+    """What numba compiles for this engine. A code that is none of an operation raises."""
+    arities = {f"ops.{name}": words_of(operation) for name, operation in OPERATIONS.items()}
+    arities |= {"ops.per_cpu": 2}
     lines = ["@njit(WORD(BASES, WORD, WORD, WORD, WORD), cache=True)", "def perform(bases, code, a, b, c):"]
     lines += ["    ctx = context(bases)"]
-    for code, (name, arity) in enumerate(_arities().items()):
+    for code, (name, arity) in enumerate(arities.items()):
         arguments = ", ".join(["ctx", "a", "b", "c"][: arity + 1])
-        lines += [f"    if code == {code}:", f"        return ops.{name}({arguments})"]
-    lines += [f"    if code == {len(_arities())}:", "        ops.reach(ctx, a, b)"]
-    return "\n".join([*lines, "    return 0"])
+        lines += [f"    if code == {code}:", f"        return {name}({arguments})"]
+    lines += [f"    if code == {_REACH}:", "        ops.reach(ctx, a, b)", "        return 0"]
+    return "\n".join([*lines, '    raise ValueError("no operation has that code")'])
 
 
-def _arities() -> dict[str, int]:
-    """How many words each operation takes; a `warn_on` takes the number of its site, too."""
-    return {
-        name: len(inspect.signature(value).parameters) + (name == "warn_on")
-        for name, value in vars(ops).items()
-        if is_operation(value) or value is ops.per_cpu
-    }
+def words_of(operation: Operation) -> int:
+    """How many words its primitive takes; a `warn_on` takes the number of its site, too."""
+    return operation.arity + (operation.opcode == WARN_ON)
 
 
 # --- programs as they stand, computing with words

@@ -12,7 +12,7 @@ from functools import cached_property
 from types import ModuleType
 from typing import Any, Final, NoReturn
 
-from percpu_emu.lang import ops
+from percpu_emu.lang.operation import Operation, operation_of
 from percpu_emu.lang.ops import ProgramFunction
 
 PURE: Final = {abs: "ops.absolute", min: "min", max: "max", int: "int"}
@@ -36,7 +36,7 @@ def is_program(value: object) -> bool:
 
 def is_operation(value: object) -> bool:
     """Whether it is one of the operations of `lang.ops`."""
-    return inspect.isfunction(value) and value.__module__ == ops.__name__ and value is not ops.per_cpu
+    return operation_of(value) is not None
 
 
 @dataclass(frozen=True)
@@ -161,14 +161,21 @@ class ProgramSource:
             self.refuse(node, f"`{ast.unparse(node)}` is a {what}: a program computes with 64-bit numbers only")
         return int(value)
 
-    def operation(self, node: ast.Yield) -> ast.Call:
-        """The call in `yield CALL`, which has to be one of an operation, with plain arguments."""
+    def operation(self, node: ast.Yield) -> tuple[Operation, ast.Call]:
+        """The operation and its call in `yield CALL`, which has plain arguments."""
         call = node.value
-        if not isinstance(call, ast.Call) or not is_operation(self.resolve(call.func)):
+        operation = operation_of(self.resolve(call.func)) if isinstance(call, ast.Call) else None
+        if not isinstance(call, ast.Call) or operation is None:
             self.refuse(node, f"`{ast.unparse(node)[1:-1]}`: only an operation is yielded")
-        function = self.resolve(call.func)
-        self.check_arguments(call, len(inspect.signature(function).parameters))
-        return call
+        self.check_arguments(call, operation.arity)
+        return operation, call
+
+    @cached_property
+    def operations(self) -> list[tuple[Operation, ast.Call, ast.Yield]]:
+        """Every operation that the program yields itself, with its call and its yield, in the order of the text."""
+        yields = [node for node in ast.walk(self.tree) if isinstance(node, ast.Yield)]
+        yields.sort(key=lambda node: (node.lineno, node.col_offset))
+        return [(*self.operation(node), node) for node in yields]
 
     def callee(self, node: ast.expr) -> ProgramFunction:
         """The program that `yield from CALL` calls."""
@@ -195,8 +202,7 @@ def sites(function: ProgramFunction) -> list[Site]:
 def queued(function: ProgramFunction) -> list[ProgramFunction]:
     """The programs that a program hands to `call_rcu` and `queue_work`."""
     source = ProgramSource(function)
-    calls = [source.operation(node) for node in ast.walk(source.tree) if isinstance(node, ast.Yield)]
-    return [source.resolve(c.args[0]) for c in calls if source.resolve(c.func).__name__ in ("call_rcu", "queue_work")]
+    return [source.resolve(call.args[0]) for operation, call, _ in source.operations if operation.queues]
 
 
 def called(function: ProgramFunction, *, and_queued: bool = False) -> list[ProgramFunction]:

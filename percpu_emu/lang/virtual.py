@@ -14,6 +14,7 @@ from numba import njit
 
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang.arithmetic import absolute, add, floor_div, floor_mod, mul, neg, sub, turns
+from percpu_emu.lang.checks import Check
 from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS, UNIT_SHIFT
 
 # --- header of a state
@@ -69,44 +70,26 @@ NO_SLOT: Final = -1
 NO_WORD: Final = -2
 NO_REGION: Final = -3
 ENDLESS: Final = -4
-CHECKS: Final = (
-    "",
-    "use-after-free",
-    "wild-access",
-    "double-free",
-    "wild-free",
-    "off-cpu",
-    "fault",
-    "warning",
-    "remote-write",
-    "error-bound",
-    "deadlock",
-    "negative-counter",
-    "wrapped-counter",
-    "lost-count",
-    "doubled-count",
-    "leak",
-    "early-free",
-    "final",
-    "invariant",
-)
-"""Names of the checks; a step gives the index of the one that it violates."""
-USE_AFTER_FREE: Final = 1
-WILD_ACCESS: Final = 2
-DOUBLE_FREE: Final = 3
-WILD_FREE: Final = 4
-OFF_CPU: Final = 5
-FAULT: Final = 6
-WARNING: Final = 7
-REMOTE_WRITE: Final = 8
-ERROR_BOUND: Final = 9
-DEADLOCK: Final = 10
-NEGATIVE: Final = 11
-WRAPPED: Final = 12
-LOST: Final = 13
-DOUBLED: Final = 14
-LEAK: Final = 15
-EARLY_FREE: Final = 16
+# what is wrong: the numbers of `lang.checks`, as plain numbers for compiled code
+USE_AFTER_FREE: Final = int(Check.USE_AFTER_FREE)
+WILD_ACCESS: Final = int(Check.WILD_ACCESS)
+DOUBLE_FREE: Final = int(Check.DOUBLE_FREE)
+WILD_FREE: Final = int(Check.WILD_FREE)
+OFF_CPU: Final = int(Check.OFF_CPU)
+FAULT: Final = int(Check.FAULT)
+WARNING: Final = int(Check.WARNING)
+REMOTE_WRITE: Final = int(Check.REMOTE_WRITE)
+ERROR_BOUND: Final = int(Check.ERROR_BOUND)
+DEADLOCK: Final = int(Check.DEADLOCK)
+NEGATIVE: Final = int(Check.NEGATIVE_COUNTER)
+WRAPPED: Final = int(Check.WRAPPED_COUNTER)
+LOST: Final = int(Check.LOST_COUNT)
+DOUBLED: Final = int(Check.DOUBLED_COUNT)
+LEAK: Final = int(Check.LEAK)
+EARLY_FREE: Final = int(Check.EARLY_FREE)
+UNBALANCED: Final = int(Check.UNBALANCED_SECTION)
+SLEEPS: Final = int(Check.SLEEP_IN_ATOMIC)
+LIVELOCK: Final = int(Check.LIVELOCK)
 
 # --- how a step touches a word
 NOT: Final = 0
@@ -144,6 +127,7 @@ BOUND: Final = 13  # -1 for none
 CHECKER: Final = 14  # the context that runs it, behind the others; its block is not part of the state
 WORD_COUNT: Final = 15  # words known so far
 HASH_MASK: Final = 16
+NODES: Final = 17
 # where its parts begin:
 CODE: Final = 20
 CONSTANTS: Final = 21
@@ -705,8 +689,10 @@ def step(vm: Any, state: Any, context: int) -> int:
             held = region_pointed_to(vm, vm[log + LOG_RESULT])
             if 0 <= held < MAX_HELD:
                 state[base + HELD] |= 1 << held
-    elif opcode == i.GIVE:
-        vm[log + LOG_RESULT] = operand(vm, state, base, code(vm, pc, i.A))
+    elif opcode == i.NR_CPU_IDS:
+        vm[log + LOG_RESULT] = vm[CPUS]
+    elif opcode == i.NR_NODE_IDS:
+        vm[log + LOG_RESULT] = vm[NODES]
     elif opcode == i.PROCESSOR_ID:
         vm[log + LOG_RESULT] = state[base + CPU] - 1 if state[base + CPU] else vm[CPUS]
     elif opcode == i.MARK:

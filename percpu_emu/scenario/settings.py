@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 from percpu_emu.explore.model import Checks
 from percpu_emu.explore.subject import Subject
 from percpu_emu.kernel.layout import STATIC, STATIC_WORDS
+from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import MAX_CONTEXTS, MAX_CPUS, ContextSpec, Setting
 from percpu_emu.lang.source import is_operation, is_program
-from percpu_emu.lang.virtual import CHECKS
 from percpu_emu.scenario.load import Loaded, ScenarioError, shown
 from percpu_emu.scenario.schema import ContextPart, ExplorePart
 
@@ -38,8 +38,8 @@ def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
     setting = Setting(
         scenario.machine.cpus, tuple(contexts), names.program("setup", 0), part.constants, scenario.machine.nodes
     )
-    if part.expect is not None and part.expect not in CHECKS:
-        problem = f"explore.expect: found {shown(part.expect)}, allowed: {', '.join(CHECKS[1:])}"
+    if part.expect is not None and part.expect not in LABELS:
+        problem = f"explore.expect: found {shown(part.expect)}, allowed: {', '.join(LABELS[1:])}"
         raise ScenarioError(loaded.source, [problem])
     return Subject(
         name=scenario.name,

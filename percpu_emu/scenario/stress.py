@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import random
 import time
 from collections.abc import Iterator
@@ -220,9 +219,7 @@ def refuse_what_cannot_run(loaded: Loaded, subject: Subject) -> None:
 
 
 def _operations(program: ProgramFunction) -> list[str]:
-    source = ProgramSource(program)
-    calls = [source.operation(node) for node in ast.walk(source.tree) if isinstance(node, ast.Yield)]
-    return [source.resolve(call.func).__name__ for call in calls]
+    return [operation.name for operation, _, _ in ProgramSource(program).operations]
 
 
 # --- the report

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 import llvmlite.binding as llvm
@@ -104,14 +105,71 @@ def _local(text: str, constraints: str, elsewhere: Emit, result: ir.Type = _WORD
     return _assembly(text, constraints, result) if X86_64 else elsewhere
 
 
-read_once = _of_address(_local("movq ($1), $0", "=r,r", _load("monotonic")))  # READ_ONCE
-load_acquire = _of_address(_local("movq ($1), $0", "=r,r", _load("acquire")))  # smp_load_acquire
-write_once = _of_value(_store("monotonic"), types.none)  # WRITE_ONCE
-store_release = _of_value(_store("release"), types.none)  # smp_store_release
-atomic_add = _of_value(_seldom(_rmw("add", "monotonic")), types.none)  # atomic_long_add: relaxed, LOCK add
-fetch_add = _of_value(_rmw("add", "seq_cst"))  # atomic_long_fetch_add: fully ordered, LOCK xadd; the old value
-exchange = _of_value(_rmw("xchg", "seq_cst"))  # xchg: fully ordered; the old value
-compare_exchange = _of_old_and_new(_cmpxchg("seq_cst"))  # cmpxchg: fully ordered; what stood there before
+_ORDERS: Final = {"relaxed": "monotonic", "acquire": "acquire", "release": "release", "full": "seq_cst"}
+"""The kernel's name of an order, and LLVM's."""
+_FENCES: Final = {"full": "seq_cst", "read barrier": "acquire", "write barrier": "release"}
+
+
+@cache
+def load_in(order: str) -> Any:
+    """`load(address)`: READ_ONCE where relaxed, smp_load_acquire where acquire."""
+    return _of_address(_local("movq ($1), $0", "=r,r", _load(_ORDERS[order])))
+
+
+@cache
+def store_in(order: str) -> Any:
+    """`store(address, value)`: WRITE_ONCE where relaxed, smp_store_release where release."""
+    return _of_value(_store(_ORDERS[order]), types.none)
+
+
+@cache
+def add_in(order: str) -> Any:
+    """`add(address, value)` without a result: LOCK add."""
+    return _of_value(_seldom(_rmw("add", _ORDERS[order])), types.none)
+
+
+@cache
+def fetch_add_in(order: str) -> Any:
+    """`fetch_add(address, value)`: LOCK xadd; the old value."""
+    return _of_value(_rmw("add", _ORDERS[order]))
+
+
+@cache
+def exchange_in(order: str) -> Any:
+    """`exchange(address, value)`: xchg; the old value."""
+    return _of_value(_rmw("xchg", _ORDERS[order]))
+
+
+@cache
+def compare_exchange_in(order: str) -> Any:
+    """`compare_exchange(address, old, new)`: LOCK cmpxchg; what stood there before."""
+    return _of_old_and_new(_cmpxchg(_ORDERS[order]))
+
+
+@cache
+def fence_in(order: str) -> Any:
+    """`fence()`: smp_mb where full, smp_rmb and smp_wmb for a read and a write barrier."""
+
+    @intrinsic
+    def fence(_typingctx: Any) -> Any:
+        def codegen(context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
+            builder.fence(_FENCES[order])
+            return context.get_dummy_value()
+
+        return types.none(), codegen
+
+    return fence
+
+
+read_once = load_in("relaxed")
+load_acquire = load_in("acquire")
+write_once = store_in("relaxed")
+store_release = store_in("release")
+atomic_add = add_in("relaxed")
+fetch_add = fetch_add_in("full")
+exchange = exchange_in("full")
+compare_exchange = compare_exchange_in("full")
+fence = fence_in("full")
 
 _VOID: Final = ir.VoidType()
 local_read = _of_address(_local("movq ($1), $0", "=r,r", _load("monotonic")))
@@ -132,17 +190,6 @@ def local_exchange(address: int, value: int) -> int:
         old = seen
         seen = local_cmpxchg(address, old, value)
     return old
-
-
-@intrinsic
-def fence(_typingctx: Any) -> Any:
-    """smp_mb: a full memory barrier."""
-
-    def codegen(context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
-        builder.fence("seq_cst")
-        return context.get_dummy_value()
-
-    return types.none(), codegen
 
 
 @intrinsic

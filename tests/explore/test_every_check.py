@@ -9,6 +9,7 @@ import pytest
 
 from percpu_emu.explore.model import Checks
 from percpu_emu.kernel.layout import STATIC
+from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.ops import (
     Program,
     ProgramFunction,
@@ -37,7 +38,6 @@ from percpu_emu.lang.ops import (
     xchg,
 )
 from percpu_emu.lang.setting import ContextSpec, Setting
-from percpu_emu.lang.virtual import CHECKS
 
 from .oracle import reachable
 from .searching import of, searched, task
@@ -286,7 +286,7 @@ CASES: Final = [
 
 
 def test_every_check_has_its_case() -> None:
-    assert [case.check for case in CASES] == [check for check in CHECKS if check not in IN_PYTHON]
+    assert [case.check for case in CASES] == [check for check in LABELS if check not in IN_PYTHON]
 
 
 @pytest.mark.parametrize("reduce", [False, True], ids=["full", "reduced"])

@@ -17,6 +17,7 @@ from percpu_emu.explore.random_search import PILOTS, Walked, random_schedules
 from percpu_emu.explore.tracing import Stepper
 from percpu_emu.kernel.layout import STATIC
 from percpu_emu.lang import virtual
+from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.ops import (
     Program,
     ProgramFunction,
@@ -263,7 +264,7 @@ def walks_of(of: Model, depth: int | None, seed: int, schedules: int) -> list[tu
     for number in range(schedules):
         walker.walk[walks.FIRST] = -1
         walker.run(number, number + 1)
-        check = virtual.CHECKS[walker.number(walks.FIRST_CHECK)] if walker.number(walks.FIRST) >= 0 else ""
+        check = LABELS[walker.number(walks.FIRST_CHECK)] if walker.number(walks.FIRST) >= 0 else ""
         found.append((number, walker.trace(), check))
     return found
 

@@ -35,6 +35,7 @@ from percpu_emu.lang.ops import (
     rcu_read_lock,
     rcu_read_unlock,
     read_once,
+    smp_cond_load_acquire,
     smp_load_acquire,
     smp_mb,
     smp_processor_id,
@@ -233,6 +234,10 @@ def do_kfree(pointer: int) -> Program[int]:
 
 def do_wait_until(pointer: int, value: int) -> Program[int]:
     return (yield wait_until(pointer, value))
+
+
+def do_smp_cond_load_acquire(pointer: int, value: int) -> Program[int]:
+    return (yield smp_cond_load_acquire(pointer, value))
 
 
 def do_cpu_relax() -> Program[int]:

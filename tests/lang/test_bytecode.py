@@ -17,6 +17,7 @@ from percpu_emu.explore.kernels import kernels
 from percpu_emu.explore.model import Limits, Model
 from percpu_emu.kernel.layout import CPU_ONLINE_MASK, CPU_POSSIBLE_MASK, cpumask_of
 from percpu_emu.lang import virtual
+from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.setting import ContextSpec, Setting, unit_word
 from percpu_emu.lang.source import Refused
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
@@ -105,7 +106,7 @@ class Virtual:
         result: int | str = ""
         while result == "" and run.is_enabled(model.vm, state, 0):
             violated = run.step(model.vm, state, 0)
-            assert violated in (virtual.DONE, virtual.FAULT), virtual.CHECKS[violated]
+            assert violated in (virtual.DONE, virtual.FAULT), LABELS[violated]
             result = "fault" if violated else ""
         words = {address: value for address, value in model.words(state).items() if address not in MASKS}
         return (result or model.results(state)[0]), words

@@ -59,7 +59,7 @@ def hand_written(*rows: list[int], parameters: int = 0) -> tuple[Code, Stretch]:
 
 def compiled(*programs: ProgramFunction) -> tuple[Code, list[int]]:
     """The improved code of tasks, with what they queue; and where each queued program begins."""
-    compiler = Compiler(2, 1, {})
+    compiler = Compiler({})
     for program in programs:
         compiler.task(program, (), 1, prelude=False)
     queued = []
@@ -79,7 +79,7 @@ def nothing() -> Program[None]:
 def test_a_register_is_live_from_where_it_is_written_to_where_it_is_last_read() -> None:
     code, stretch = hand_written(
         [i.READ, 0, -1],
-        [i.GIVE, 1, -1],
+        [i.NOTHING, 1, -1],
         [i.ADD, 2, 0, 1],
         [i.WRITE, -1, -1, 2],
         [i.END],
@@ -115,7 +115,7 @@ def test_what_one_branch_reads_is_live_before_both() -> None:
 
 
 def test_the_masks_of_live_registers_are_their_bits() -> None:
-    code, _ = hand_written([i.GIVE, 0, -1], [i.GIVE, 1, -1], [i.WRITE, -1, 0, 1], [i.END])
+    code, _ = hand_written([i.NOTHING, 0, -1], [i.NOTHING, 1, -1], [i.WRITE, -1, 0, 1], [i.END])
     assert flow.live_masks(code) == [0, 1, 3, 0]
 
 

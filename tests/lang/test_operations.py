@@ -119,6 +119,7 @@ ROWS: Final = [
     Row("kzalloc", (64,), FIRST_OBJECT, {}, [(c.KZALLOC, 64, 0)]),
     Row("kfree", (2048,), 0, {}, [(c.KFREE, 2048, 0)]),
     Row("wait_until", (P, 7), 0, block({c.QUIESCENT: 1})),
+    Row("smp_cond_load_acquire", (P, 7), 7),
     Row("cpu_relax", (), 0),
     Row("smp_processor_id", (), 1),
     Row("nr_cpu_ids", (), 3),
@@ -176,7 +177,9 @@ def test_marks_and_warnings_are_named_alike_in_both_engines(operations_rig: Rig)
     ]
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("wait_until", (P, 8)), ("cpu_relax", ())])
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("wait_until", (P, 8)), ("smp_cond_load_acquire", (P, 8)), ("cpu_relax", ())]
+)
 def test_who_blocks_or_polls_notices_the_end_of_the_machine(
     operations_rig: Rig, name: str, arguments: tuple[int, ...]
 ) -> None:

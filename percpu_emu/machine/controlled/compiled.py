@@ -18,7 +18,8 @@ import numpy as np
 
 from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.context import Context
-from percpu_emu.lang.reference import _arities, performer_text
+from percpu_emu.lang.operation import OPERATIONS
+from percpu_emu.lang.reference import performer_text
 from percpu_emu.machine.controlled import layout
 
 _TEXT: Final = '''
@@ -104,4 +105,4 @@ def compiled() -> Any:
 @cache
 def codes() -> dict[str, int]:
     """The code of each operation."""
-    return {name: code for code, name in enumerate(_arities())}
+    return {name: operation.number for name, operation in OPERATIONS.items()}

@@ -16,7 +16,8 @@ from percpu_emu.machine.controlled.layout import Event, Kind
 from percpu_emu.machine.controlled.memory import NotThere
 
 if TYPE_CHECKING:
-    from percpu_emu.lang.ops import Op, ProgramFunction
+    from percpu_emu.lang.operation import Op
+    from percpu_emu.lang.ops import ProgramFunction
     from percpu_emu.machine.controlled.control import Control
     from percpu_emu.machine.controlled.memory import ControlledMemory, Pool
     from percpu_emu.machine.controlled.programs import Programs

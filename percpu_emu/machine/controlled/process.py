@@ -27,7 +27,7 @@ from percpu_emu.machine.controlled.turns import Running, Turns, advance
 from percpu_emu.shm import OutOfPages, die_with
 
 if TYPE_CHECKING:
-    from percpu_emu.lang.ops import Op
+    from percpu_emu.lang.operation import Op
     from percpu_emu.machine.controlled.control import Control
     from percpu_emu.machine.controlled.debugger import Debugger
     from percpu_emu.machine.controlled.memory import ControlledMemory

@@ -81,11 +81,10 @@ class Programs:
             if isinstance(node, ast.YieldFrom):
                 queued += self._include(source.callee(node.value))
                 continue
-            call = source.operation(node)
-            name = source.resolve(call.func).__name__
-            if name in ("call_rcu", "queue_work"):
+            operation, call = source.operation(node)
+            if operation.queues:
                 queued.append(source.resolve(call.args[0]))
-            if name == "mark" and ast.literal_eval(call.args[0]) not in self._marks:
+            if operation.name == "mark" and ast.literal_eval(call.args[0]) not in self._marks:
                 self._marks.append(ast.literal_eval(call.args[0]))
         return queued
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from functools import cache
 from typing import TYPE_CHECKING
 
-from percpu_emu.lang import ops
+from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.trace import Access, Step
 from percpu_emu.lang.words import wrap
 from percpu_emu.machine.controlled import layout as at
@@ -58,5 +57,5 @@ def ledgers_of(rows: Iterable[list[int]]) -> dict[int, int]:
 @cache
 def _operations() -> dict[int, tuple[str, int]]:
     """Name, and number of arguments, by code."""
-    found = {code: (name, len(inspect.signature(getattr(ops, name)).parameters)) for name, code in codes().items()}
+    found = {operation.number: (name, operation.arity) for name, operation in OPERATIONS.items()}
     return found | {event.value: (event.name.lower(), 1) for event in Event}

@@ -12,7 +12,7 @@ from percpu_emu.machine.controlled.control import context_offset
 from percpu_emu.machine.controlled.layout import Kind
 
 if TYPE_CHECKING:
-    from percpu_emu.lang.ops import Op
+    from percpu_emu.lang.operation import Op
     from percpu_emu.machine.controlled.control import Control
     from percpu_emu.machine.controlled.programs import Programs
     from percpu_emu.machine.controlled.rules import Rules
