@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from percpu_emu.lang.ops import Op, ProgramFunction
+from percpu_emu.lang.operation import Op
+from percpu_emu.lang.ops import ProgramFunction
 
 from .oracle_programs import Place
 

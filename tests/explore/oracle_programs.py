@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from types import GeneratorType
 from typing import Any, TypeAlias
 
-from percpu_emu.lang.ops import Op, ProgramFunction
+from percpu_emu.lang.operation import Op
+from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.reference import in_words
 from percpu_emu.lang.words import Long, wrap
 
