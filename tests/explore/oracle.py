@@ -41,6 +41,8 @@ class Outcome:
     violations: set[str] = field(default_factory=set)
     after_callbacks: set[str] = field(default_factory=set)
     """Checks that fail after a callback, unless registers explain the difference."""
+    marks: set[str] = field(default_factory=set)
+    """Those that some schedule reaches."""
     schedules: int = 0
     states: int = 0
     examples: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -129,6 +131,7 @@ def _complete(setting: Setting, checks: Checks, search: Callable[[Model], Outcom
     while True:
         first = Model(setting, checks, split)
         outcome = search(first)
+        outcome.marks = first.marks
         if first.written_remotely <= split:
             return outcome
         split |= first.written_remotely

@@ -38,6 +38,8 @@ class Model:
         self.programs = Programs(setting.constants)
         self.written_remotely: set[int] = set()
         """Of this state and all copies: copies of a CPU on line that a context elsewhere has written."""
+        self.marks: set[str] = set()
+        """Likewise the marks that were reached."""
         self.memory = Memory(setting.cpus)
         self.ledger: dict[int, int] = {}
         self.doubts: tuple[tuple[int, int], ...] = ()

@@ -249,6 +249,10 @@ def warn_on(_model: Model, _context: Context, condition: int) -> int:
     return 0
 
 
+def mark(model: Model, _: Context, name: str) -> None:
+    model.marks.add(name)
+
+
 def nothing(_model: Model, _context: Context, *_arguments: object) -> None:
     pass
 
@@ -291,7 +295,7 @@ _OPERATIONS: Final[dict[str, Callable[..., int | None]]] = {
     "smp_mb": nothing,
     "cpu_relax": nothing,
     "quiescent_state": nothing,
-    "mark": nothing,
+    "mark": mark,
 }
 
 WAITS_FOR: Final[dict[str, Callable[[Any, Context], frozenset[int]]]] = {
