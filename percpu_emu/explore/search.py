@@ -121,7 +121,9 @@ class Search:
             self._expand_all(s.MAX_VIOLATIONS if every else 1)
             if self.stopped or (self._violated() and not every) or not self._news():
                 break
-        if not self.stopped and (every or not self._violated()):
+        if (
+            not self.stopped and not self._violated()
+        ):  # a violation cuts ways off, and so may hide the only one to an end
             self._judge_progress()
         self.seconds += time.perf_counter() - start
         return self._found()
@@ -305,7 +307,6 @@ class Search:
         edges = int(self.store.numbers[s.EDGES])
         sources, targets = self.store.sources[:edges], self.store.targets[:edges]
         lost = livelock.lost_states(self.states, sources, targets, self.store.finals[: self.states] == 1)
-        lost = lost[~np.isin(lost, self.store.violations[: self.store.numbers[s.VIOLATIONS], 1])]
         if len(lost):
             self._judgements.append(Found("livelock", self.way_to(int(lost[0]))))
 
