@@ -18,7 +18,7 @@ from percpu_emu.explore.model import GROWS, Checks, Limits, Model, OutOfRoom, Wo
 from percpu_emu.explore.store import Store
 from percpu_emu.lang import flow, virtual
 from percpu_emu.lang import instructions as i
-from percpu_emu.lang.checks import LABELS, check_of
+from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.setting import MAX_NUMBERS, Setting
 from percpu_emu.lang.words import wrap
 
@@ -142,8 +142,8 @@ class Search:
         self.seconds += time.perf_counter() - start
         return best
 
-    def fewest_steps(self, check: str, preemptions: int) -> Found | None:
-        """A violation of a check with the fewest preemptions, at most so many, and of those with the fewest steps.
+    def fewest_steps(self, preemptions: int) -> Found | None:
+        """A violation with the fewest preemptions, at most so many, and of those one with the fewest steps.
 
         A step at a time, and states in the order of their distance from the start: so only without reduction.
         """
@@ -152,7 +152,7 @@ class Search:
             while not self.stopped:
                 self._forget_news()
                 self._begin()
-                self.store.numbers[s.LIMIT], self.store.numbers[s.WANTED] = limit, check_of(check)
+                self.store.numbers[s.LIMIT] = limit
                 at = 0
                 while at < self.states and not self.stopped and not self._violated():
                     at = self._expand(at, min(self.states, at + self._chunk), s.BOUNDED, turns=True, stop_at=1)

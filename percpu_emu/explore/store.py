@@ -21,7 +21,6 @@ VIOLATIONS: Final = 2
 STEPS: Final = 3
 FINALS: Final = 4
 LIMIT: Final = 5
-WANTED: Final = 6  # the only check that is looked for; 0: all
 STORE_NUMBERS: Final = 8
 
 # --- which moves of a state are made
@@ -106,8 +105,6 @@ def refill(store: Store) -> None:
 @v.inner
 def _violate(store: Store, check: int, state: int, choice: int, depth: int) -> None:
     count = store.numbers[VIOLATIONS]
-    if store.numbers[WANTED] and store.numbers[WANTED] != check:
-        return
     if count < MAX_VIOLATIONS:
         store.violations[count, 0] = check
         store.violations[count, 1] = state
