@@ -23,7 +23,7 @@ from percpu_emu.report.torture import print_torture
 from percpu_emu.scenario.load import Loaded, ScenarioError, load
 from percpu_emu.scenario.running import run_loaded
 from percpu_emu.scenario.stress import StressResult
-from percpu_emu.scenario.verdict import EXIT_CODES
+from percpu_emu.scenario.verdict import exit_code
 
 
 def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_json: bool, live: bool = False) -> int:
@@ -59,7 +59,7 @@ def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_
         _print_stress(Console(), report, loaded)
     else:
         print_report(Console(), report, loaded.scenario)
-    return EXIT_CODES[report.verdict]
+    return exit_code(report.verdict, report.as_expected)
 
 
 def _refuse_to_draw(loaded: Loaded, console: Console) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from percpu_emu.report.explored import print_verdict
 from percpu_emu.report.tables import checks_table, comparison_table, counts_table, readings_table
 
 if TYPE_CHECKING:
@@ -98,8 +99,7 @@ def print_report(console: Console, report: Report, scenario: Scenario) -> None:
     console.print(checks_table(report))
     for note in report.notes:
         console.print(f"note: {note}", markup=False, highlight=False)
-    style = "bold green" if report.verdict == "pass" else "bold red"
-    console.print(f"[{style}]{report.verdict}[/] in {report.seconds:.1f} s", highlight=False)
+    print_verdict(console, report)
 
 
 def _machine_line(scenario: Scenario) -> str:

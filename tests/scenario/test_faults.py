@@ -24,7 +24,7 @@ def run(name: str, **overrides: Any) -> RunResult:
 
 
 def failed(result: RunResult) -> list[str]:
-    return [check.name for check in result.checks if not check.ok]
+    return [check.name for check in result.checks if check.ok is False]
 
 
 def test_a_read_and_a_write_lose_what_an_interrupt_adds_in_between() -> None:
@@ -153,9 +153,9 @@ def test_a_forbidden_outcome_fails_and_one_that_nobody_foresaw_is_forbidden(tmp_
         result = outcomes(str(file), seed=seed, seconds=3.0)
         if result.verdict == "fail":
             break
-    [check] = [check for check in result.checks if not check.ok]
+    [check] = [check for check in result.checks if check.ok is False]
     assert check.name == "no forbidden outcome"
     assert check.detail.startswith("1, ")
     file.write_text(text.replace('result = "2"', 'result = "3"'))
-    [check] = [check for check in outcomes(str(file)).checks if not check.ok]
+    [check] = [check for check in outcomes(str(file)).checks if check.ok is False]
     assert "the scenario does not foresee it" in check.detail

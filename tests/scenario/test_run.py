@@ -21,7 +21,7 @@ def run(name: str, **overrides: Any) -> RunResult:
 
 
 def failed(result: RunResult) -> list[Check]:
-    return [check for check in result.checks if not check.ok]
+    return [check for check in result.checks if check.ok is False]
 
 
 @pytest.mark.timeout(300)
@@ -119,7 +119,7 @@ def test_a_figure_off_its_expectation_fails_the_run() -> None:
         "original": {"before": before, "after": {**good, "slab_kb": 67644 + 25000}},
         "patched": {"before": before, "after": {**good, "percpu_kb": 26884}},
     }
-    bad = {check.name for check in expectation_checks(loaded, figures) if not check.ok}
+    bad = {check.name for check in expectation_checks(loaded, figures) if check.ok is False}
     assert {"original.after.slab_kb as expected", "patched.after.percpu_kb as expected"} <= bad
     assert "original.after.percpu_kb as expected" not in bad
     missing = expectation_checks(loaded, {})
