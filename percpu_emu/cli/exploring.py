@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from percpu_emu.bundled import bundled_files
+from percpu_emu.cli.errors import SoFar
 from percpu_emu.cli.progress import search_progress
 from percpu_emu.explore.explorer import Explored, Options, explore
 from percpu_emu.explore.search import Budget
@@ -40,6 +41,7 @@ def explore_and_report(
     name: str,
     overrides: Mapping[str, Any],
     options: Options,
+    so_far: SoFar,
     *,
     turns: int | None,
     prefix: str | None,
@@ -54,7 +56,7 @@ def explore_and_report(
         token = Token.parse(prefix)
         subject = subject_of_token(token, name)
         options = Options(**{**vars(options), "prefix": schedule_in(token, subject).schedule})
-    with search_progress(Console(stderr=True), subject.name) as progress:
+    with search_progress(Console(stderr=True), subject.name, so_far.figures) as progress:
         explored = explore(subject, options, progress)
     report = report_of(explored)
     if html_file is not None:

@@ -170,6 +170,7 @@ def test_the_page_is_written(tmp_path: Path) -> None:
         (("explore", "no-such"), "no scenario of that name"),
         (("explore", "flush-then-swap", "--strategy", "luck"), "exhaustive, preemptions, pct, random"),
         (("explore", "flush-then-swap", "--max-seconds", "0"), "a limit is above 0"),
+        (("explore", "release-4x4", "--cpus", "99"), "--cpus 99: machine.cpus: found 99, allowed for explore: at most"),
         (("replay", "nonsense"), "is no token"),
         (("replay", "no-such:11.abcd"), "no scenario of that name"),
         (("replay", "flush-then-swap:0140.aaaa"), "other programs"),
