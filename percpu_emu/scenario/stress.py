@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from percpu_emu.explore.counterexample import Counterexample
 from percpu_emu.explore.subject import Subject
+from percpu_emu.lang.checks import COUNTS, LEAKS, MEMORY, PROGRAM
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import ProgramSource, called, queued
 from percpu_emu.machine.events import EventStream
@@ -17,6 +18,7 @@ from percpu_emu.machine.faults import parse_fault
 from percpu_emu.machine.lanes import LaneImage, Lanes, RoundFailed
 from percpu_emu.machine.recording import Recorded
 from percpu_emu.scenario.explaining import explain
+from percpu_emu.scenario.judging import judged, ledger_notes, marks
 from percpu_emu.scenario.load import Loaded, ScenarioError
 from percpu_emu.scenario.machines import chaos_of, faults_of, naming_faults
 from percpu_emu.scenario.outcomes import Outcomes
@@ -99,12 +101,11 @@ def stress_scenario(loaded: Loaded, events: EventStream, *, record: bool) -> Str
     }
     if seen.outcomes.programs:
         figures["outcomes"] = seen.outcomes.rows()
-    unreached = [name for name in subject.sometimes if not seen.marks.get(name)]
-    cut_short = seen.stuck or (f"never reached: {', '.join(unreached)}" if unreached else None)
-    if cut_short:
-        notes.append(f"cut short: {cut_short}" if seen.stuck else cut_short)
+    if seen.stuck:
+        notes.append(f"cut short: {seen.stuck}")
+    notes += ledger_notes(subject)
     checks = _checks(subject, seen)
-    verdict = verdict_of(checks, cut_short)
+    verdict = verdict_of(checks, seen.stuck or None)
     scope = _scope(loaded, subject, record=record)
     return StressResult(loaded, subject, verdict, checks, figures, scope, example, notes)
 
@@ -225,22 +226,17 @@ def _operations(program: ProgramFunction) -> list[str]:
 # --- the report
 
 
+LOOKED_AT: Final = frozenset({MEMORY, PROGRAM, COUNTS, LEAKS})
+"""What a round is checked for."""
+
+
 def _checks(subject: Subject, seen: Stressed) -> list[Check]:
-    made = [
-        ("memory", {"double-free", "wild-access", "use-after-free"}, "nothing was freed twice, or touched once it was"),
-        ("program", {"fault", "warning"}, "no WARN_ON fired, no program failed"),
-    ]
-    if subject.checks.total:
-        counts = {"lost-count", "doubled-count"}
-        made.append(("counts", counts, "every counter was what its ledger says, at the end of every round"))
-    if subject.checks.left is not None:
-        made.append(("leak", {"leak"}, f"at the end of every round {subject.checks.left} areas and objects were left"))
-    found = seen.violation.check if seen.violation else ""
-    said = f"{found}: {seen.violation.detail}, in round {seen.rounds}" if seen.violation else ""
-    checks = [Check(name, found not in names, said if found in names else fine) for name, names, fine in made]
-    checks += seen.outcomes.checks()
-    foreseen = any(found in names for _, names, _ in made)
-    return checks if foreseen or not found else [*checks, Check(found, False, said)]
+    found = seen.violation
+    label, detail = (found.check, f"{found.detail}, in round {seen.rounds}") if found else ("", "")
+    stopped = "the stress stopped at the first violation" if found else seen.stuck and f"stopped before: {seen.stuck}"
+    unreached = tuple(name for name in subject.sometimes if not seen.marks.get(name))
+    lines = judged(subject, label, detail, stopped or None, LOOKED_AT)
+    return [*lines, *marks(subject.sometimes, unreached), *seen.outcomes.checks()]
 
 
 def _scope(loaded: Loaded, subject: Subject, *, record: bool) -> dict[str, Any]:
