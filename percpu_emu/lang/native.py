@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang import ops
+from percpu_emu.lang.effects import effect_of
 from percpu_emu.lang.source import PURE, ProgramSource, Refused, Site, is_operation, is_program
 from percpu_emu.lang.subset import check_assigned
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN, Long
@@ -154,7 +155,7 @@ class Rewriter(ast.NodeTransformer):
         if self._site_number_of is not None:
             site = self.source.sites[node.lineno, node.col_offset]
             number = self._site_number_of(site)
-            ctx = _call("ops.reach", ctx, ast.Constant(number), ast.Constant(operation.nesting))
+            ctx = _call("ops.reach", ctx, ast.Constant(number), ast.Constant(effect_of(operation)))
         return _call(f"ops.{operation.name}", ctx, *self._operation_arguments(operation, call, node))
 
     def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.AST:
