@@ -172,10 +172,8 @@ class Machine:
         block[c.ATOMIC] = self._atomic
         try:
             yield
-            if self.image.instrumented and block[_SECTIONS].any():
-                block[_SECTIONS] = 0
-                block[c.BROKEN_AT] = block[c.AT]
-                block[c.BROKEN] = Check.UNBALANCED_SECTION
+            if self.image.instrumented and block[_SECTIONS].any() and not block[c.BROKEN]:
+                block[[c.BROKEN_AT, c.BROKEN]] = block[c.AT], Check.UNBALANCED_SECTION
         finally:
             if nested:
                 block[_OF_A_PROGRAM] = saved

@@ -5,8 +5,8 @@ share a CPU one runs at a time (`lang.tokens`). Between two rounds the lanes sle
 for each other, awake, and are then let off with a delay each that the caller draws.
 """
 
-from percpu_emu.machine.lanes.image import LaneImage
+from percpu_emu.machine.lanes.image import MAX_INTERRUPTS, LaneImage
 from percpu_emu.machine.lanes.rounds import Lanes
 from percpu_emu.machine.lanes.watching import RoundFailed
 
-__all__ = ["LaneImage", "Lanes", "RoundFailed"]
+__all__ = ["MAX_INTERRUPTS", "LaneImage", "Lanes", "RoundFailed"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 
 from percpu_emu.lang.setting import OBJECT_WORDS
@@ -102,6 +102,15 @@ class Regions:
         self._count = 0
         self._freed_by.clear()
         self.live.clear()
+
+    def holds(self, word: int) -> bool:
+        """Whether a word lies in a region that is allocated."""
+        return word - (word - self._first) % OBJECT_WORDS in self.live
+
+    @property
+    def addresses(self) -> Collection[int]:
+        """Where the pages of all regions lie."""
+        return self._pages.keys()
 
     def describe(self, address: int) -> tuple[bool, str] | None:
         """Which region an address lies in, and whether that was freed in this round; None for an address elsewhere."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -19,6 +20,7 @@ from percpu_emu.machine.config import MachineConfig
 from percpu_emu.machine.cpu import Ending
 from percpu_emu.machine.events import EventStream
 from percpu_emu.machine.faults import Fault
+from percpu_emu.machine.lanes.ending import EndState
 from percpu_emu.machine.lanes.image import GO, LANE, RESULTS, TOKENS, LaneImage, lane
 from percpu_emu.machine.lanes.regions import Regions
 from percpu_emu.machine.lanes.watching import RoundFailed, Watcher
@@ -26,7 +28,7 @@ from percpu_emu.machine.machine import Machine, Trapped
 from percpu_emu.machine.memory import PAGE_WORDS, Topology
 from percpu_emu.machine.recording import CALLBACK, Recorded, Rings
 from percpu_emu.machine.signals import signals
-from percpu_emu.shm import WORD_SIZE
+from percpu_emu.shm import PAGE_SIZE, WORD_SIZE
 from percpu_emu.shm.mapping import forbid
 
 MAX_REGIONS: Final = 64
@@ -77,7 +79,7 @@ class Lanes:
         try:
             self._percpu = memory.percpu = Regions("per-CPU area", OBJECT_WORDS, areas, self._places, self._who)
             self._slab = memory.slab = Regions("object", FIRST_OBJECT, MAX_REGIONS, self._object_places, self._who)
-            forbid(memory.word_address(0), BOOT * WORD_SIZE)  # where NULL, and a field of NULL, points to
+            self._forbid_the_rest()
         except BaseException:
             self._close()
             raise
@@ -134,8 +136,9 @@ class Lanes:
             self._rings.words[LANE + number * 8 + 1] = delay
         setup = self.image.setting.setup
         if setup is not None:
-            self.machine.execute(setup)
-            self.machine.settle()
+            with self._watched("the setup"):
+                self.machine.execute(setup)
+                self.machine.settle()
 
     def run(self, *, record: bool, disturb: bool) -> None:
         """Have all lanes run their contexts, and let everything settle. Raises RoundFailed.
@@ -146,19 +149,25 @@ class Lanes:
         for number, ring in self._ring_of.items():
             memory.blocks[number, c.RECORD] = self._rings.address(ring) if record else 0
             memory.blocks[number, c.FAULTS] = self.machine.faults.address if disturb else 0
-        self._watcher.begin(self.patience)
         signals().publish(self._rings.word(GO), self.rounds)
-        try:
+        with self._watched("a callback"):
             self.machine.wait_for(self._is_over)
             self.machine.settle()
+        memory.blocks[memory.coordinator, [c.RECORD, c.FAULTS]] = 0
+
+    @contextmanager
+    def _watched(self, what: str) -> Iterator[None]:
+        """Raise RoundFailed for what goes wrong inside; `what` is it that the coordinator runs there."""
+        self._watcher.begin(self.patience)
+        try:
+            yield
             self._watcher.attend(time.monotonic())
         except Trapped as error:
-            raise self._watcher.ended_by(memory.coordinator, self._regions) from error
+            raise self._watcher.ended_by(self.machine.memory.coordinator, self._regions) from error
         except (ValueError, ArithmeticError, ProgramFault) as error:
-            raise RoundFailed(getattr(error, "check", "fault"), f"a callback failed: {error}") from error
+            raise RoundFailed(getattr(error, "check", "fault"), f"{what} failed: {error}") from error
         finally:
             self._watcher.end()
-        memory.blocks[memory.coordinator, [c.RECORD, c.FAULTS]] = 0
 
     def end(self) -> None:
         """Make everything as it was before the setup."""
@@ -192,9 +201,10 @@ class Lanes:
         callbacks = len(self.image.lanes)
         return {"callbacks" if n == callbacks else self._watcher.name(n): amount for n, amount in amounts.items()}
 
-    def results(self) -> list[int]:
-        """What the last turn of each context gave."""
-        return [int(word) for word in self._rings.words[RESULTS:][: len(self.image.setting.contexts)]]
+    def state(self) -> EndState:
+        """What a round has left, for a scenario's own check."""
+        results = [int(word) for word in self._rings.words[RESULTS:][: len(self.image.setting.contexts)]]
+        return EndState(self.machine.memory, self._percpu, self._slab, self.ledgers(), results)
 
     @property
     def exhausted(self) -> bool:
@@ -221,6 +231,15 @@ class Lanes:
         return self._rings.merged(self.image.sites)
 
     # --- inside
+
+    def _forbid_the_rest(self) -> None:
+        """Have an access trap that goes to no region, nor to the static words, as far as pages can tell them apart."""
+        memory = self.machine.memory
+        pages = {address for part in self._regions for address in part.addresses}
+        pages |= {memory.word_address(word) for word in range(BOOT, STATIC + STATIC_WORDS, PAGE_WORDS)}
+        pages |= {memory.context(cpu).unit for cpu in range(self.image.setting.cpus)}  # the static area's
+        for segment in memory.segments:
+            _forbid_between(segment, pages)
 
     def _pages(self) -> set[int]:
         """Pages of the kernel's memory that may hold counters."""
@@ -280,3 +299,11 @@ class Lanes:
             what = self.image.places[int(self.machine.memory.blocks[number, c.RESULT])]
             return RoundFailed("fault", f"{self._watcher.name(number)}: {what}")
         return RoundFailed("fault", f"{where}: the program failed")
+
+
+def _forbid_between(segment: range, kept: set[int]) -> None:
+    """Forbid all of a segment's pages but those that begin at these addresses."""
+    within = sorted(page for page in kept if page in segment)
+    for first, last in zip([segment.start, *(page + PAGE_SIZE for page in within)], [*within, segment.stop], strict=True):
+        if first < last:
+            forbid(first, last - first)
