@@ -108,11 +108,13 @@ def stress_scenario(loaded: Loaded, events: EventStream, *, record: bool) -> Str
     }
     if seen.outcomes.programs:
         figures["outcomes"] = seen.outcomes.rows()
+    checks = _checks(subject, seen)
     unreached = [name for name in subject.sometimes if not seen.marks.get(name)]
     cut_short = seen.stuck or (f"never reached: {', '.join(unreached)}" if unreached else None)
+    if not seen.ended and (unjudged := [g.name for g in _judged_groups(subject) if g.name not in {check.name for check in checks}]):
+        notes.append(f"not judged, as no round came to its end: {', '.join(unjudged)}")
     if cut_short:
         notes.append(f"cut short: {cut_short}" if seen.stuck else cut_short)
-    checks = _checks(subject, seen)
     verdict = verdict_of(checks, cut_short)
     scope = _scope(loaded, subject, record=record)
     return StressResult(loaded, subject, verdict, checks, figures, scope, example, notes)
@@ -175,8 +177,8 @@ def _round(lanes: Lanes, subject: Subject, chance: random.Random, done: Stressed
         lanes.begin(chance.getrandbits(32), [chance.randrange(longest) for _ in lanes.image.working])
         lanes.run(record=record, disturb=record or lanes.rounds % DISTURBED != 0)
     except RoundFailed as error:
-        seen = list(_warnings(lanes))
-        seen += [Violation(error.check, error.detail)] if error.check else []
+        failure = [Violation(error.check, error.detail)] if error.check else []
+        seen = [*failure, *_warnings(lanes)] if error.went_on else [*_warnings(lanes), *failure]
         done.violation, done.further = (seen[0], seen[1:]) if seen else (None, [])
         done.stuck = "" if error.check else error.detail
         return
@@ -278,9 +280,8 @@ def _checks(subject: Subject, seen: Stressed) -> list[Check]:
         said = f"{violation.check}: {violation.detail}, in round {seen.rounds}"
         by_group.setdefault(check_of(violation.check).group, []).append(said)
     fine = f"in {seen.ended} rounds: "
-    checks = [Check(g.name, not said, "; ".join(said) or fine + g.sentence) for g, said in by_group.items()]
-    if seen.stuck:  # what waits may be slow, or wait for ever: not judged
-        checks = [check for check in checks if check.name != PROGRESS.name]
+    judged = {g: said for g, said in by_group.items() if said or seen.ended}
+    checks = [Check(g.name, not said, "; ".join(said) or fine + g.sentence) for g, said in judged.items()]
     return checks + seen.outcomes.checks()
 
 

@@ -298,12 +298,12 @@ def test_the_engines_are_compared_at_all(rig: Rig, monkeypatch: pytest.MonkeyPat
 # --- arithmetic without a result
 
 
-def divides(x: int, y: int) -> Program[int]:
+def quotient(x: int, y: int) -> Program[int]:
     yield smp_mb()
     return x // y
 
 
-def takes_the_rest(x: int, y: int) -> Program[int]:
+def remainder_of(x: int, y: int) -> Program[int]:
     yield smp_mb()
     return x % y
 
@@ -329,8 +329,8 @@ def goes_by_steps(x: int, y: int) -> Program[int]:
 @pytest.mark.parametrize(
     ("program", "wrong", "says"),
     [
-        (divides, [0], "`x // y`: division by zero"),
-        (takes_the_rest, [0], "`x % y`: division by zero"),
+        (quotient, [0], "`x // y`: division by zero"),
+        (remainder_of, [0], "`x % y`: division by zero"),
         (shifts_left, [-1, 64, 70, LONG_MIN, LONG_MAX], "`x << y`: a word has 64 bits"),
         (shifts_right, [-1, 64, 70, LONG_MIN, LONG_MAX], "`x >> y`: a word has 64 bits"),
         (goes_by_steps, [0], "`range(0, x, y)`: range() with step 0"),

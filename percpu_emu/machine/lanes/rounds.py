@@ -199,7 +199,7 @@ class Lanes:
         page, word = divmod(counter, PAGE_WORDS)
         amounts = {number: int(ledger[word]) for number, ledger in enumerate(self._ledgers[page]) if ledger[word]}
         callbacks = len(self.image.lanes)
-        return {"callbacks" if n == callbacks else self._watcher.name(n): amount for n, amount in amounts.items()}
+        return {"callbacks" if n == callbacks else self._watcher.owners(n): amount for n, amount in amounts.items()}
 
     def state(self) -> EndState:
         """What a round has left, for a scenario's own check."""

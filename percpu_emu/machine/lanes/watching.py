@@ -30,10 +30,12 @@ STABLE_SECONDS: Final = 0.5
 class RoundFailed(Exception):
     """A round did not come to its end: by which check of the model it is to blame, "" if by none, and what happened."""
 
-    def __init__(self, check: str, detail: str) -> None:
+    def __init__(self, check: str, detail: str, *, went_on: bool = False) -> None:
         super().__init__(detail)
         self.check = check
         self.detail = detail
+        self.went_on = went_on
+        """Whether the coordinator's program went on to its end: warnings may come of what failed."""
 
 
 class Watcher:
@@ -94,6 +96,12 @@ class Watcher:
         lane = self._image.lanes[number]
         return ", ".join(contexts[which].name for which in lane.contexts or lane.interrupts)
 
+    def owners(self, number: int) -> str:
+        """Whose updates are in a process's ledger: those of a CPU's interrupts are in its first lane's."""
+        lane, memory = self._image.lanes[number], self._machine.memory
+        interrupts = number < self._image.setting.cpus and lane.interrupts and lane.contexts
+        return ", ".join([self.name(number), *([self.name(memory.interrupt(number))] if interrupts else [])])
+
     def ended_by(self, number: int, regions: Sequence[Regions]) -> RoundFailed:
         """Why a process was ended by an access."""
         block = self._blocks[number]
@@ -102,17 +110,17 @@ class Watcher:
             return RoundFailed("", f"the process of {where} was killed from outside")
         found = next((found for part in regions if (found := part.describe(address))), None)
         how = signal.Signals(int(block[c.TRAP_SIGNAL])).name
-        if found is None:
-            return RoundFailed("wild-access", f"{where} touched what is nobody's, NULL or near it ({how})")
-        freed, what = found
-        return RoundFailed("use-after-free" if freed else "wild-access", f"{where} touched {what} ({how})")
+        freed, what = found or (False, "what was never allocated: NULL, near it, or beyond every object")
+        check = Check.USE_AFTER_FREE if freed else Check.WILD_ACCESS
+        went_on = number == self._machine.memory.coordinator
+        return RoundFailed(check.label, f"{where} touched {what} ({how})", went_on=went_on)
 
     def _broken(self, number: int) -> RoundFailed:
         check = Check(int(self._blocks[number, c.BROKEN]))
         where = self.whereabouts(number, c.BROKEN_AT)
         if check == Check.DEADLOCK:
             return RoundFailed(check.label, f"{where} waits for the end of a section of its own")
-        return RoundFailed(check.label, f"{where}: {check.sentence}")
+        return RoundFailed(check.label, f"{where}: {check.sentence}", went_on=number == self._machine.memory.coordinator)
 
     # --- deadlocks
 
