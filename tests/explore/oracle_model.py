@@ -58,8 +58,8 @@ class Model:
     def copy(self) -> Model:
         other = copy.copy(self)
         other.memory, other.ledger = self.memory.copy(), dict(self.ledger)
-        other.contexts = [copy.copy(context) for context in self.contexts]
-        other.slots = {number: copy.copy(context) for number, context in self.slots.items()}
+        other.contexts = [context.copy() for context in self.contexts]
+        other.slots = {number: context.copy() for number, context in self.slots.items()}
         return other
 
     # --- what it is
@@ -98,7 +98,7 @@ class Model:
             return False
         if context.to_go_down is not None:
             return context.kind == "kill" or self._quiet(context.to_go_down)
-        return self._has_cpu(context) and not self._blocked(context)
+        return not self._blocked(context) and self._has_cpu(context)
 
     def _quiet(self, cpu: int) -> bool:
         """Whether no task is mid-turn on the CPU and no interrupt active."""

@@ -52,7 +52,7 @@ class _Writer:
         self._contexts = [self._context(number) for number in range(self._count)]
 
     def written(self) -> Written:
-        sizes = {2: [1, 2, 2], 3: [1, 1, 2], 4: [0, 1, 1]}[self._count]
+        sizes = {2: [1, 2, 3], 3: [1, 1, 2], 4: [0, 1, 1]}[self._count]
         pieces = [[self._piece(self._any(), number) for _ in range(self._chance.choice(sizes))] for number in self._all]
         if self._chance.random() < 0.6 or not any(pieces):
             for number, piece in zip(self._chance.sample(self._all, 2), self._chance.choice(PAIRS), strict=True):

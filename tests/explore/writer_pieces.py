@@ -359,5 +359,15 @@ PAIRS: Final[tuple[tuple[Piece, Piece], ...]] = (
     (("yield preempt_disable()", "p = yield rcu_dereference(AREA)", "if p:", "    yield this_cpu_inc(p + {o})",
       "yield preempt_enable()"),
      ("p = yield xchg(AREA, 0)", "if p:", "    yield call_rcu(retire, p)")),
+    (("p = yield read_once(OBJECT)", "if p:", "    x = yield read_once(p)"),
+     ("p = yield xchg(OBJECT, 0)", "yield synchronize_rcu()", "yield kfree(p)")),
+    (("yield rcu_read_lock()", "p = yield rcu_dereference(AREA)", "yield rcu_read_unlock()", "if p:",
+      "    x = yield read_once(per_cpu(p, 0))"),
+     ("p = yield xchg(AREA, 0)", "if p:", "    yield call_rcu(retire, p)")),
+    (("p = yield read_once(SMALL)", "yield write_once(SMALL, 0)", "yield kfree(p)"),
+     ("p = yield read_once(SMALL)", "yield write_once(SMALL, 0)", "yield kfree(p)")),
+    (("yield ledger_add(COUNTER, 1)", "yield this_cpu_inc(SLOT)", "yield ledger_commit()",
+      "x = yield this_cpu_xchg(SLOT, 0)", "yield atomic_long_add(COUNTER, x)"),
+     ("yield call_rcu(callback, {n})",)),
 )  # fmt: skip
 """What one context does and what another one does about it."""
