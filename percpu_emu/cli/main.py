@@ -110,10 +110,10 @@ def run(
     }
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("run", name, as_json=as_json):
+    with errors_for_people("run", name, as_json=as_json) as so_far:
         from percpu_emu.cli.running import run_and_report
 
-        raise typer.Exit(run_and_report(name, overrides, record=record, as_json=as_json, live=live))
+        raise typer.Exit(run_and_report(name, overrides, so_far, record=record, as_json=as_json, live=live))
 
 
 @app.command()
@@ -138,7 +138,7 @@ def explore(
     """Every interleaving of a small scenario; the smallest counterexample where there is one."""
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("explore", name, as_json=as_json):
+    with errors_for_people("explore", name, as_json=as_json) as so_far:
         from percpu_emu.cli.exploring import explore_and_report
         from percpu_emu.cli.options import search_options
 
@@ -146,7 +146,9 @@ def explore(
             strategy, preemptions, depth, max_schedules, max_seconds, max_megabytes, seed, reduce=not no_reduction
         )
         overrides = {"machine.cpus": cpus, "seed": seed}
-        code = explore_and_report(name, overrides, options, turns=turns, prefix=prefix, html_file=html, as_json=as_json)
+        code = explore_and_report(
+            name, overrides, options, so_far, turns=turns, prefix=prefix, html_file=html, as_json=as_json
+        )
         raise typer.Exit(code)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from percpu_emu.report.effects import effect, operation_text
 from percpu_emu.report.view import View
+from percpu_emu.scenario.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,7 +73,7 @@ class _Page:
         trace, view = self.view.trace, self.view
         yield from self._wrapped(f"{trace.scenario}: {trace.summary}")
         folded = sum(len(fold) for turn in view.turns for fold in folds(view, turn) if len(fold) > 1)
-        counted = f"{_plural(len(trace.steps), 'step')} of {_plural(len(set(view.labels.actors)), 'context')}"
+        counted = f"{plural(len(trace.steps), 'step')} of {plural(len(set(view.labels.actors)), 'context')}"
         to_blame = " !! marks the steps to blame." if view.guilty else ""
         in_lines = f'; {folded} of them folded into lines that begin with "..."' if folded else ""
         yield from self._wrapped(f"{counted}{in_lines}.{to_blame}")
@@ -143,7 +144,3 @@ class _Page:
 
     def _wrapped(self, text: str, indent: str = "  ") -> list[str]:
         return textwrap.wrap(text, self.width, subsequent_indent=indent)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

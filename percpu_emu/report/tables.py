@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.markup import escape
 from rich.table import Table
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from percpu_emu.report.result import Report
     from percpu_emu.scenario.schema import Letter
 
+_RESULTS: Final = {True: "[green]ok[/]", False: "[bold red]FAILED[/]", None: "[yellow]not judged[/]"}
 READINGS = ("before", "after", "end")
 _LABELS = {
     "nr_dying_descendants": "nr_dying_descendants",
@@ -99,13 +100,13 @@ def outcomes_table(outcomes: list[dict[str, Any]]) -> Table:
 
 
 def checks_table(report: Report) -> Table:
-    """Every check, and what was seen."""
+    """Every check with its result and the reason."""
     table = Table(show_edge=False, pad_edge=False, show_header=False)
     table.add_column("")
     table.add_column("")
     table.add_column("", overflow="fold")
     for check in report.checks:
-        table.add_row("[green]ok[/]" if check.ok else "[bold red]FAILED[/]", escape(check.name), escape(check.detail))
+        table.add_row(_RESULTS[check.ok], escape(check.name), escape(check.detail))
     return table
 
 

@@ -58,7 +58,7 @@ def small(folder: Path, worker: str) -> Path:
 def failed(result: Any) -> dict[str, str]:
     report = Report.model_validate(json.loads(result.stdout))
     assert report.verdict == "fail"
-    return {check.name: check.detail for check in report.checks if not check.ok}
+    return {check.name: check.detail for check in report.checks if check.ok is False}
 
 
 def test_a_trap_fails_the_run_with_its_report() -> None:

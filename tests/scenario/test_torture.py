@@ -30,7 +30,7 @@ def torture(name: str = "rcu-torture", seconds: float = 1.5) -> RunResult:
 
 
 def wrong(result: RunResult) -> list[str]:
-    return [check.name for check in result.checks if not check.ok]
+    return [check.name for check in result.checks if check.ok is False]
 
 
 def test_readers_outlive_no_grace_period_and_everything_was_tried() -> None:

@@ -75,10 +75,10 @@ def test_what_a_lesson_claims_is_so(name: str) -> None:
                 scenario="playground",
                 overrides={"seconds": 0.2},
                 verdict="pass",
-                at_least={"releases": 1},
-                more=[("releases", "updates")],
+                at_least={"patched.releases": 1},
+                more=[("patched.releases", "patched.updates")],
             ),
-            "releases is 0.0, releases <= updates",
+            "patched.releases is 0.0, patched.releases <= patched.updates",
         ),
     ],
 )

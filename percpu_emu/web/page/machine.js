@@ -140,8 +140,8 @@ class Drawing {
   report(report) {
     this.stop(`${this.name}: ${{pass: "\u2713 pass", fail: "\u2715 fail", inconclusive: "? inconclusive"}[report.verdict]}, after ${report.seconds.toFixed(1)} s`);
     const story = report.counterexample?.story ?? [];
-    this.outcome.replaceChildren(make("ul", {class: "checks"}, ...report.checks.map((check) => make("li", {class: check.ok ? "fine" : "bad"},
-      make("strong", {}, `${check.ok ? "\u2713" : "\u2715"} ${check.name}`), ` ${check.detail}`))), ...story.map((line) => make("p", {}, line)));
+    this.outcome.replaceChildren(make("ul", {class: "checks"}, ...report.checks.map((check) => make("li", {class: check.ok ? "fine" : check.ok === null ? "open" : "bad"},
+      make("strong", {}, `${check.ok ? "\u2713" : check.ok === null ? "? not judged:" : "\u2715"} ${check.name}`), ` ${check.detail}`))), ...story.map((line) => make("p", {}, line)));
   }
 
   // --- a snapshot
