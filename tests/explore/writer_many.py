@@ -138,7 +138,7 @@ def _many_counters(chance: random.Random) -> Written:
 
 def _written(programs: list[str], contexts: list[dict[str, Any]]) -> Written:
     named = [f"def p{number}():\n    x = 0\n{program}" for number, program in enumerate(programs)]
-    return Written("\n\n".join([HEAD, *named]), tuple(contexts), {"total": "total"})
+    return Written("\n\n".join([HEAD, *named]), tuple(contexts), {"total": "total"}, cpus=2)
 
 
 def _context(chance: random.Random, number: int) -> dict[str, Any]:
