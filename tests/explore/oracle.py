@@ -14,11 +14,10 @@ from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import Setting
 
 from .oracle_checks import Checks, check_bound, check_end, may_fail_after_callback
-from .oracle_model import HALF, Model, TooMany
+from .oracle_model import Model, TooMany
 from .oracle_programs import Violated
 
 __all__ = [
-    "HALF",
     "Checks",
     "Model",
     "Outcome",

@@ -75,7 +75,8 @@ def _counters(model: Model) -> list[tuple[int, int, int]]:
     if total is None:
         return []
     counters = [counter for counter in sorted(model.ledger) if model.memory.is_there(counter)]
-    return [(counter, model.copy().alone(total, counter), model.ledger[counter]) for counter in counters]
+    aside = model.copy() if counters else model
+    return [(counter, aside.alone(total, counter), model.ledger[counter]) for counter in counters]
 
 
 def _wrong(check: str, counter: int, value: int, added: int) -> NoReturn:

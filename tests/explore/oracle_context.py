@@ -45,6 +45,11 @@ class Context:
     """Readers, or callbacks for `rcu_barrier`, that it has still to wait for; None: no wait is registered."""
     notes: tuple[tuple[int, int], ...] = ()
 
+    def copy(self) -> Context:
+        other = object.__new__(Context)
+        vars(other).update(vars(self))
+        return other
+
     def key(self) -> tuple[object, ...]:
         return tuple(vars(self).values())
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Final
 
 from percpu_emu.kernel.layout import CPU_ONLINE_MASK
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.lang.setting import MIGRATE, ContextSpec, Setting
+from percpu_emu.lang.setting import HALF, MAX_NUMBERS, MIGRATE, ContextSpec, Setting
 from percpu_emu.lang.words import wrap
 
 from . import oracle_operations as operations
@@ -16,9 +15,6 @@ from .oracle_checks import Checks
 from .oracle_context import Context
 from .oracle_memory import Memory
 from .oracle_programs import Programs, Violated
-
-HALF: Final = 1 << 12
-MAX_CONTEXTS: Final = 62
 
 
 class TooMany(Exception):
@@ -58,8 +54,8 @@ class Model:
     def copy(self) -> Model:
         other = copy.copy(self)
         other.memory, other.ledger = self.memory.copy(), dict(self.ledger)
-        other.contexts = [copy.copy(context) for context in self.contexts]
-        other.slots = {number: copy.copy(context) for number, context in self.slots.items()}
+        other.contexts = [context.copy() for context in self.contexts]
+        other.slots = {number: context.copy() for number, context in self.slots.items()}
         return other
 
     # --- what it is
@@ -98,7 +94,7 @@ class Model:
             return False
         if context.to_go_down is not None:
             return context.kind == "kill" or self._quiet(context.to_go_down)
-        return self._has_cpu(context) and not self._blocked(context)
+        return not self._blocked(context) and self._has_cpu(context)
 
     def _quiet(self, cpu: int) -> bool:
         """Whether no task is mid-turn on the CPU and no interrupt active."""
@@ -236,8 +232,8 @@ class Model:
         """What `call_rcu` and `queue_work` queue: it takes the lowest free number."""
         first = len(self.setting.contexts)
         number = next(number for number in range(first, first + len(self.slots) + 1) if number not in self.slots)
-        if number >= MAX_CONTEXTS:
-            raise TooMany(f"more than {MAX_CONTEXTS} contexts at a time")
+        if number >= MAX_NUMBERS:
+            raise TooMany(f"more than {MAX_NUMBERS} contexts at a time")
         queued = Context(number, kind, cpu, program, (wrap(int(argument)),))
         self.slots[number] = queued
         self._begin_turn(queued)

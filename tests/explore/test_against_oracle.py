@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
-SETTINGS = int(os.environ.get("PERCPU_EMU_TEST_SETTINGS", "100"))
+SETTINGS = int(os.environ.get("PERCPU_EMU_TEST_SETTINGS", "200"))
 IN_ONE_TEST = 20
 COUNTS = {"lost-count", "doubled-count"}
 

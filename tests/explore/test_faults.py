@@ -51,6 +51,7 @@ TABLE: Final = {
     "early-free": Right("early-free", acting=frozenset({0, 1})),
     "restore-that-disables": Right("use-after-free", acting=frozenset({0, 1})),
     "off-after-callback": Right("lost-count", acting=frozenset({0, 1})),
+    "counts-in-registers": Right(PASS),
     "many-marks": Right(INCONCLUSIVE),
     "spinning-abba": Right("livelock", acting=frozenset({0, 1})),
     "spin-for-ever": Right("livelock"),

@@ -40,9 +40,9 @@ from percpu_emu.lang.ops import (
     write_once,
     xchg,
 )
-from percpu_emu.lang.setting import FIRST_OBJECT, MIGRATE, OBJECT_WORDS, ContextSpec, Setting, unit_word
+from percpu_emu.lang.setting import FIRST_OBJECT, HALF, MIGRATE, OBJECT_WORDS, ContextSpec, Setting, unit_word
 
-from .oracle import HALF, Checks, Model, Outcome, TooMany, reachable, reachable_from
+from .oracle import Checks, Model, Outcome, TooMany, reachable, reachable_from
 from .searching import of, task
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ class Written:
     contexts: tuple[dict[str, Any], ...]
     checks: dict[str, Any]
     """Besides what is always checked: `total`, `left`, `bound`, `exclusive`."""
-    cpus: int = 2
+    cpus: int
 
     def setting(self, module: ModuleType) -> Setting:
         """The setting, with the programs of the module."""
@@ -48,18 +48,19 @@ class _Writer:
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
+        self._cpus = chance.choice([1, 2, 2, 2, 2, 2, 3])
         self._count = chance.choice([2, 2, 2, 3, 3, 4])
         self._contexts = [self._context(number) for number in range(self._count)]
 
     def written(self) -> Written:
-        sizes = {2: [1, 2, 2], 3: [1, 1, 2], 4: [0, 1, 1]}[self._count]
+        sizes = {2: [1, 2, 3], 3: [1, 1, 2], 4: [0, 1, 1]}[self._count]
         pieces = [[self._piece(self._any(), number) for _ in range(self._chance.choice(sizes))] for number in self._all]
         if self._chance.random() < 0.6 or not any(pieces):
             for number, piece in zip(self._chance.sample(self._all, 2), self._chance.choice(PAIRS), strict=True):
                 pieces[number].insert(self._chance.randint(0, len(pieces[number])), self._piece(piece, number))
-        head = HEAD.replace("{small}", self._chance.choice(["8", "12"]))
+        head = HEAD.replace("{small}", self._chance.choice(["8", "12"])).replace("{cpus}", str(self._cpus))
         programs = [_program(number, [line for piece in pieces[number] for line in piece]) for number in self._all]
-        return Written("\n\n".join([head, *programs]), tuple(self._contexts), self._checks())
+        return Written("\n\n".join([head, *programs]), tuple(self._contexts), self._checks(), self._cpus)
 
     @property
     def _all(self) -> range:
@@ -79,7 +80,7 @@ class _Writer:
 
     def _context(self, number: int) -> dict[str, Any]:
         chance = self._chance
-        cpu = chance.choice([0, 0, 0, 1, 1, None])
+        cpu = chance.choice([0, 0, 0, self._cpus - 1, self._cpus - 1, None])
         argument = chance.choice(["cpu", "turn", 1, 2])
         spec: dict[str, Any] = {"program": f"p{number}", "cpu": cpu, "arguments": (argument,)}
         roll = chance.random()
@@ -134,6 +135,7 @@ class _Writer:
             "{w}": chance.choice("1123"),
             "{n}": chance.choice("001122t"),
             "{o}": chance.choice("00001111112") if chance.random() < 0.5 else "1",
+            "{cpus}": str(self._cpus),
             "{s}": chance.choice(["1", "8", "12", "16", "4096"]),
         }
         for name, value in values.items():

@@ -22,6 +22,7 @@ TURN = STATIC
 WORD = STATIC + 1
 FLAG = STATIC + 2
 OBJECT = STATIC + 3
+OTHER = STATIC + 4
 COUNTERS = STATIC + 64  # and behind it: one for each number
 
 
@@ -37,6 +38,7 @@ def total(counter):
 def saving(argument):
     f = yield local_irq_save()
     yield atomic_long_add(WORD, argument)
+    yield atomic_long_add(WORD, argument)
     yield local_irq_restore(f)
 
 
@@ -44,10 +46,10 @@ def passing(turn):
     yield write_once(TURN, turn)
 
 
-def passing_with_irqs_off(turn):
+def passing_after_section(turn):
     f = yield local_irq_save()
-    yield write_once(TURN, turn)
     yield local_irq_restore(f)
+    yield write_once(TURN, turn)
 
 
 def discard(word):
@@ -62,11 +64,11 @@ def queued(argument):
 
 PASS: Final = "yield write_once(TURN, {next})"
 CHAINED: Final[tuple[tuple[str, ...], ...]] = (
-    ("yield atomic_long_add(WORD, 1)", PASS),
+    ("yield atomic_long_add(OTHER, 1)", PASS),
     ("yield ledger_add(COUNTERS + {k}, 1)", "yield atomic_long_add(COUNTERS + {k}, 1)", "yield ledger_commit()", PASS),
     ('yield mark("m{k}")', PASS),
     ("yield queue_work(passing, {next})",),
-    ("yield queue_work(passing_with_irqs_off, {next})",),
+    ("yield queue_work(passing_after_section, {next})",),
     ("yield call_rcu(passing, {next})",),
     ("yield rcu_read_lock()", "p = yield rcu_dereference(OBJECT)", "yield rcu_read_unlock()", PASS),
     ("yield synchronize_rcu()", PASS),
@@ -102,8 +104,8 @@ def _many_contexts(chance: random.Random) -> Written:
     programs = [_chained(turn, chance.choice(CHAINED)) for turn in range(count - 2)]
     programs += [_racing(count - 2, number, piece) for number, piece in enumerate(chance.choice(RACES))]
     contexts = [_context(chance, number) for number in range(count)]
-    if chance.random() < 0.5:  # an interrupt on a CPU, and work that keeps interrupts off its own context
-        programs.append(_program(["yield write_once(FLAG, 1)"]))
+    if chance.random() < 0.5:  # an interrupt of a CPU sees what work on no CPU does with interrupts off
+        programs.append(_program(["x = yield read_once(WORD)", "yield write_once(FLAG, x)"]))
         contexts.append({"program": f"p{count}", "cpu": 0, "kind": "interrupt"})
         programs[-2] = _racing(count - 2, 0, ("yield queue_work(saving, 2)",))
     return _written(programs, contexts)
@@ -136,7 +138,7 @@ def _many_counters(chance: random.Random) -> Written:
 
 def _written(programs: list[str], contexts: list[dict[str, Any]]) -> Written:
     named = [f"def p{number}():\n    x = 0\n{program}" for number, program in enumerate(programs)]
-    return Written("\n\n".join([HEAD, *named]), tuple(contexts), {"total": "total"})
+    return Written("\n\n".join([HEAD, *named]), tuple(contexts), {"total": "total"}, cpus=2)
 
 
 def _context(chance: random.Random, number: int) -> dict[str, Any]:

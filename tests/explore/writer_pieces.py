@@ -1,7 +1,7 @@
 """What random programs are made of: a head that they share, pieces by what they are about, and pairs that meet.
 
 In a piece `{w}` is a number of a word, `{n}` a small number (or `t`, the program's argument), `{o}` the number of a
-word in an object, `{s}` a size in bytes, `{inner}` another piece.
+word in an object, `{s}` a size in bytes, `{cpus}` how many CPUs there are, `{inner}` another piece.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def setup():
 
 def total(counter):
     x = yield read_once(counter)
-    for cpu in range(2):
+    for cpu in range({cpus}):
         x += yield read_once(per_cpu(SLOT, cpu))
     return x
 
@@ -96,7 +96,7 @@ def left_open(argument):
 
 def retire(area):
     x = 0
-    for cpu in range(2):
+    for cpu in range({cpus}):
         x += yield read_once(per_cpu(area, cpu))
     yield atomic_long_add(STATIC + 3, x)
     yield free_percpu(area)
@@ -158,12 +158,12 @@ OWN: Final[tuple[Piece, ...]] = (
     ("x = yield __this_cpu_read(8)", "yield __this_cpu_write(8, x + {n})"),
 )
 REMOTE: Final[tuple[Piece, ...]] = (
-    ("x = yield read_once(per_cpu(8, {n} % 2))",),
-    ("yield write_once(per_cpu(8, {n} % 2), x)",),
-    ("x = yield xchg(per_cpu(8 + {w}, {n} % 2), 0)",),
-    ("yield atomic_long_add(per_cpu(8 + {w}, {n} % 2), 1)",),
-    ("x = yield atomic_long_fetch_add(per_cpu(8 + {w}, {n} % 2), 1)",),
-    ("x = yield cmpxchg(per_cpu(8 + {w}, {n} % 2), {n}, 2)",),
+    ("x = yield read_once(per_cpu(8, {n} % {cpus}))",),
+    ("yield write_once(per_cpu(8, {n} % {cpus}), x)",),
+    ("x = yield xchg(per_cpu(8 + {w}, {n} % {cpus}), 0)",),
+    ("yield atomic_long_add(per_cpu(8 + {w}, {n} % {cpus}), 1)",),
+    ("x = yield atomic_long_fetch_add(per_cpu(8 + {w}, {n} % {cpus}), 1)",),
+    ("x = yield cmpxchg(per_cpu(8 + {w}, {n} % {cpus}), {n}, 2)",),
 )
 RCU: Final[tuple[Piece, ...]] = (
     ("yield rcu_read_lock()", "{inner}", "yield rcu_read_unlock()"),
@@ -190,7 +190,7 @@ MEMORY: Final[tuple[Piece, ...]] = (
     ("p = yield kzalloc({s})", "yield rcu_assign_pointer(SMALL, p)"),
     ("p = yield alloc_percpu({s}, 8)", "x = yield cmpxchg(AREA, 0, p)", "if x:", "    yield free_percpu(p)"),
     ("p = yield read_once(SMALL)", "if p:", "    yield write_once(p, {n})"),
-    ("p = yield read_once(AREA)", "if p:", "    x = yield read_once(per_cpu(p + {o}, {n} % 2))"),
+    ("p = yield read_once(AREA)", "if p:", "    x = yield read_once(per_cpu(p + {o}, {n} % {cpus}))"),
 )  # fmt: skip
 SECTIONS: Final[tuple[Piece, ...]] = (
     ("yield preempt_disable()", "{inner}", "yield preempt_enable()"),
@@ -244,7 +244,7 @@ ARITHMETIC: Final[tuple[Piece, ...]] = (
 )
 WAITS: Final[tuple[Piece, ...]] = (
     ("yield wait_until(FLAG, 0)",),
-    ("yield wait_until(per_cpu(9, {n} % 2), 0)",),
+    ("yield wait_until(per_cpu(9, {n} % {cpus}), 0)",),
     ("yield smp_cond_load_acquire(FLAG, 0)",),
     ("x = yield smp_cond_load_acquire(FLAG, 0)", "{inner}"),
     ("yield from lock(LOCK)", "{inner}", "yield from unlock(LOCK)"),
@@ -343,13 +343,13 @@ PAIRS: Final[tuple[tuple[Piece, Piece], ...]] = (
      ("yield from lock_asleep(OTHER)", "yield from lock_asleep(LOCK)", "yield from unlock(LOCK)",
       "yield from unlock(OTHER)")),
     (("yield ledger_add(COUNTER, 1)", "yield this_cpu_inc(SLOT)", "yield ledger_commit()"),
-     ("x = yield xchg(per_cpu(SLOT, {n} % 2), 0)", "yield atomic_long_add(COUNTER, x)")),
+     ("x = yield xchg(per_cpu(SLOT, {n} % {cpus}), 0)", "yield atomic_long_add(COUNTER, x)")),
     (("yield ledger_add(COUNTER, 1)", "yield this_cpu_inc(SLOT)", "yield ledger_commit()"),
-     ("x = yield read_once(per_cpu(SLOT, {n} % 2))", "yield write_once(per_cpu(SLOT, {n} % 2), 0)",
+     ("x = yield read_once(per_cpu(SLOT, {n} % {cpus}))", "yield write_once(per_cpu(SLOT, {n} % {cpus}), 0)",
       "yield atomic_long_add(COUNTER, x)")),
-    (("x = yield this_cpu_add_return(8, 1)",), ("yield atomic_long_add(per_cpu(8, {n} % 2), 2)",)),
-    (("x = yield this_cpu_cmpxchg(8, 0, 1)",), ("x = yield cmpxchg(per_cpu(8, {n} % 2), 0, 2)",)),
-    (("yield this_cpu_or(8, 1)", "x = yield this_cpu_xchg(8, 4)"), ("yield write_once(per_cpu(8, {n} % 2), 2)",)),
+    (("x = yield this_cpu_add_return(8, 1)",), ("yield atomic_long_add(per_cpu(8, {n} % {cpus}), 2)",)),
+    (("x = yield this_cpu_cmpxchg(8, 0, 1)",), ("x = yield cmpxchg(per_cpu(8, {n} % {cpus}), 0, 2)",)),
+    (("yield this_cpu_or(8, 1)", "x = yield this_cpu_xchg(8, 4)"), ("yield write_once(per_cpu(8, {n} % {cpus}), 2)",)),
     (("yield rcu_read_lock()", "p = yield rcu_dereference(OBJECT)", "{inner}", "if p:",
       "    x = yield read_once(p + {o})",
       "yield rcu_read_unlock()"),
@@ -359,5 +359,15 @@ PAIRS: Final[tuple[tuple[Piece, Piece], ...]] = (
     (("yield preempt_disable()", "p = yield rcu_dereference(AREA)", "if p:", "    yield this_cpu_inc(p + {o})",
       "yield preempt_enable()"),
      ("p = yield xchg(AREA, 0)", "if p:", "    yield call_rcu(retire, p)")),
+    (("p = yield read_once(OBJECT)", "if p:", "    x = yield read_once(p)"),
+     ("p = yield xchg(OBJECT, 0)", "yield synchronize_rcu()", "yield kfree(p)")),
+    (("yield rcu_read_lock()", "p = yield rcu_dereference(AREA)", "yield rcu_read_unlock()", "if p:",
+      "    x = yield read_once(per_cpu(p, 0))"),
+     ("p = yield xchg(AREA, 0)", "if p:", "    yield call_rcu(retire, p)")),
+    (("p = yield read_once(SMALL)", "yield write_once(SMALL, 0)", "yield kfree(p)"),
+     ("p = yield read_once(SMALL)", "yield write_once(SMALL, 0)", "yield kfree(p)")),
+    (("yield ledger_add(COUNTER, 1)", "yield this_cpu_inc(SLOT)", "yield ledger_commit()",
+      "x = yield this_cpu_xchg(SLOT, 0)", "yield atomic_long_add(COUNTER, x)"),
+     ("yield call_rcu(callback, {n})",)),
 )  # fmt: skip
 """What one context does and what another one does about it."""
