@@ -58,6 +58,8 @@ class Violation:
     check: str
     detail: str
     guilty: tuple[int, ...] = ()
+    victims: tuple[int, ...] = ()
+    """Steps that are right and suffer from those that are to blame: the update that is lost."""
 
 
 @dataclass(frozen=True)
