@@ -159,7 +159,7 @@ class Labels:
         if pointer not in self._bases:
             return self.pointer(pointer).removeprefix("&")
         name = self.allocation(pointer)
-        if not self.is_named(pointer) or name.startswith("the "):
+        if not self.is_named(pointer) or name.startswith(("the ", "object ", "per-CPU region ")):
             return name
         return f"the {name}s" if is_percpu(pointer) and not name.endswith("s") else f"the {name}"
 

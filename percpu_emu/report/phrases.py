@@ -13,7 +13,7 @@ from percpu_emu.lang import instructions as i
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.setting import unit_word
 from percpu_emu.report.effects import people
-from percpu_emu.report.labels import ALLOCATES, FREES, definition, number
+from percpu_emu.report.labels import ALLOCATES, FREES, definition, number, split_address
 from percpu_emu.report.moments import cpu_of_event
 
 if TYPE_CHECKING:
@@ -156,9 +156,9 @@ def _over_what(view: View, access: Access, index: int) -> str:
 
 
 def _has_seen(view: View, address: int, index: int, before: int) -> bool:
-    """Whether the actor of a step touched the word before another step."""
+    """Whether the actor of a step touched the word before another step, or another CPU's copy of it."""
     return any(
-        access.address == address
+        split_address(access.address)[1] == split_address(address)[1]
         for earlier in range(before)
         if view.labels.actors[earlier] == view.labels.actors[index]
         for access in view.trace.steps[earlier].accesses

@@ -142,14 +142,14 @@ class _Told:
         yield from self._skipped(skipped)
 
     def _skipped(self, reads: list[int]) -> Iterator[Clause]:
-        """Reads that are folded: one is told, of several how many there are."""
+        """Reads that are folded: a single one in words, several as their number."""
         if len(reads) == 1:
             yield clause(self._view, reads[0])
         elif reads:
             yield Clause(f"reads {len(reads)} other words")
 
     def _after_tries(self, told: Clause, steps: list[int]) -> Clause:
-        """Of a helper's call the last step is told, with the number of the attempt."""
+        """The last step of a helper's call, with the number of the attempt."""
         sites = [self._view.trace.steps[index].site for index in steps]
         tries = sites[:-1].count(sites[-1])
         return replace(told, text=f"{told.text} at attempt {tries + 1}") if tries else told
