@@ -19,9 +19,19 @@ from percpu_emu.lang.arithmetic import absolute, add, floor_div, floor_mod, mul,
 from percpu_emu.lang.context import Context
 from percpu_emu.lang.operation import OPERATIONS, Operation, Order
 from percpu_emu.lang.service import ProgramFault, Stopped, at, call, in_block, in_header, own, service, stops
-from percpu_emu.lang.tokens import FREE, drop, has_tokens, holds_token, idle_enter, idle_exit
-from percpu_emu.lang.tokens import hand_over as _hand_over
-from percpu_emu.lang.tokens import sleep_begins, sleep_ends, try_to_take, waits_for
+from percpu_emu.lang.tokens import (
+    FREE,
+    drop,
+    hand_over,
+    has_tokens,
+    holds_token,
+    idle_enter,
+    idle_exit,
+    sleep_begins,
+    sleep_ends,
+    try_to_take,
+    waits_for,
+)
 from percpu_emu.shm import atomics, syscalls
 
 __all__ = [
@@ -285,7 +295,7 @@ def cpu_relax(ctx: Context) -> int:
     if has_tokens(ctx) and not in_section(ctx):
         quiescent_state(ctx)
         if holds_token(ctx):
-            _hand_over(ctx)
+            hand_over(ctx)
     return 0
 
 

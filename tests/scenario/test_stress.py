@@ -109,7 +109,7 @@ def test_it_is_said_when_a_violation_is_not_seen_again(monkeypatch: pytest.Monke
         ("update-outside-section", "use-after-free", "touched per-CPU area 0, which was freed by release at release:4"),
         ("v3-h4-dangling-offlined", "use-after-free", "which was freed by a callback at percpu_rcu_free:3"),
         ("ref-freed-under-callback", "use-after-free", "a callback at percpu_"),
-        ("pointer-read-twice", "wild-access", "what was never allocated: NULL, near it, or beyond every object (SIGSEGV)"),
+        ("pointer-read-twice", "wild-access", "what was never allocated: NULL, near it, or beyond"),
     ],
 )
 def test_what_hardware_can_break_is_caught_with_the_evidence(name: str, check: str, who: str) -> None:
