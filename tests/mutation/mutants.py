@@ -75,7 +75,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         REDUCTION,
-        "if (kind == 0 and mode == v.READS) or (kind == 1 and mode == v.ADDS):\n                continue\n            touching",
+        "if (kind == 0 and mode == v.READS) or (kind == 1 and mode == v.ADDS):\n                continue\n"
+        "            touching",
         "if kind == 0 or (kind == 1 and mode == v.ADDS):\n                continue\n            touching",
     ),
     Mutant(REDUCTION, "if state[base + v.MIGRATIONS] > 0:\n            return True\n        if other", "if other"),
@@ -83,7 +84,8 @@ MUTANTS: Final = (
     Mutant(REDUCTION, "found = SAFE if state[base + v.WAIT] & v.REGISTERED else VISIBLE", "found = SAFE"),
     Mutant(
         REDUCTION,
-        "found = PUT_OFF if entering and _entering_matters(vm, por, state, context) else SAFE\n    elif opcode == i.LOCAL",
+        "found = PUT_OFF if entering and _entering_matters(vm, por, state, context) else SAFE\n"
+        "    elif opcode == i.LOCAL",
         "found = SAFE\n    elif opcode == i.LOCAL",
     ),
     Mutant(
@@ -109,8 +111,10 @@ MUTANTS: Final = (
     Mutant(TRANSITION, "r.enables_others(vm, state, context) or ", ""),
     Mutant(
         STORE,
-        "if violated == v.DONE and alone and _settle(vm, store, buffer, number, choice, steps):\n            return True",
-        "if violated == v.DONE and alone:\n            _settle(vm, store, buffer, number, choice, steps)\n            return True",
+        "if violated == v.DONE and alone and _settle(vm, store, buffer, number, choice, steps):\n"
+        "            return True",
+        "if violated == v.DONE and alone:\n            _settle(vm, store, buffer, number, choice, steps)\n"
+        "            return True",
     ),
     Mutant(SEARCH, "return bool(self.por[r.CHANGED] or self.model.vm[virtual.NEWS] & 1)", "return False"),
     Mutant(SEARCH, "            self._judge_progress()\n", "            pass\n"),

@@ -1,4 +1,4 @@
-"""A pytest plugin: the virtual engine as plain Python (NUMBA_DISABLE_JIT=1), so that a changed source needs no compiling.
+"""A pytest plugin: the virtual engine as plain Python (NUMBA_DISABLE_JIT=1): a changed source needs no compiling.
 
 numba's intrinsics have no Python body; what the engine uses of them is replaced before it is imported.
 """

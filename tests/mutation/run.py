@@ -1,6 +1,6 @@
 """Runs the tests on every mutant: `python -m tests.mutation.run [--workers 2] [FIRST LAST]`.
 
-A mutant that all tests pass is named, and makes the exit code 1. Each takes some 10 to 60 s: it is no part of the suite.
+A mutant that all tests pass is named, and makes the exit code 1. Each takes 10 to 60 s: not part of the suite.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def _failing_test(tree: Path) -> str:
         command, cwd=tree, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
     )
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return failed[0][:110] if failed else "" if done.returncode == 0 else f"exit {done.returncode}"
+    if done.returncode not in (0, 1, 2) or (done.returncode and not failed):
+        raise RuntimeError(f"the tests did not run: exit {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return failed[0][:110] if failed else ""
 
 
 if __name__ == "__main__":
