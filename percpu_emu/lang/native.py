@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang import ops
-from percpu_emu.lang.effects import effect_of
+from percpu_emu.lang.nesting import effect_of
 from percpu_emu.lang.source import PURE, ProgramSource, Refused, Site, is_operation, is_program
 from percpu_emu.lang.subset import check_assigned
 from percpu_emu.lang.words import BITS, LONG_MAX, LONG_MIN, Long

@@ -14,8 +14,8 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from percpu_emu.lang.cache import load_compiled
-from percpu_emu.lang.effects import effect_of
 from percpu_emu.lang.instructions import WARN_ON
+from percpu_emu.lang.nesting import effect_of
 from percpu_emu.lang.operation import OPERATIONS, Op, Operation
 from percpu_emu.lang.ops import PerCpu, Program, ProgramFunction
 from percpu_emu.lang.source import ProgramSource, Site

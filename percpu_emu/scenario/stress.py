@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from percpu_emu.explore.counterexample import Counterexample
 from percpu_emu.explore.subject import Subject
-from percpu_emu.lang.checks import COUNTS, FINAL, LEAKS, MEMORY, PROGRAM, PROGRESS, SECTIONS, Group, check_of
+from percpu_emu.lang.checks import COUNTS, FINAL, LEAKS, MEMORY, PROGRAM, PROGRESS, SECTIONS
 from percpu_emu.lang.checks import Check as Broken
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import ProgramSource, called, queued
@@ -20,6 +20,7 @@ from percpu_emu.machine.faults import parse_fault
 from percpu_emu.machine.lanes import MAX_INTERRUPTS, LaneImage, Lanes, RoundFailed
 from percpu_emu.machine.recording import Recorded
 from percpu_emu.scenario.explaining import explain
+from percpu_emu.scenario.judging import judged, ledger_notes, marks
 from percpu_emu.scenario.load import Loaded, ScenarioError
 from percpu_emu.scenario.machines import chaos_of, faults_of, naming_faults
 from percpu_emu.scenario.outcomes import Outcomes
@@ -112,15 +113,12 @@ def stress_scenario(loaded: Loaded, events: EventStream, *, record: bool) -> Str
     }
     if seen.outcomes.programs:
         figures["outcomes"] = seen.outcomes.rows()
+    notes += [f"in the same round: {more.check}: {more.detail}" for more in seen.further]
+    if seen.stuck:
+        notes.append(f"cut short: {seen.stuck}")
+    notes += ledger_notes(subject)
     checks = _checks(subject, seen)
-    unreached = [name for name in subject.sometimes if not seen.marks.get(name)]
-    cut_short = seen.stuck or (f"never reached: {', '.join(unreached)}" if unreached else None)
-    judged = {check.name for check in checks}
-    if unjudged := [group.name for group in _judged_groups(subject) if group.name not in judged]:
-        notes.append(f"not judged, as no round came to its end: {', '.join(unjudged)}")
-    if cut_short:
-        notes.append(f"cut short: {cut_short}" if seen.stuck else cut_short)
-    verdict = verdict_of(checks, cut_short)
+    verdict = verdict_of(checks, seen.stuck or None)
     scope = _scope(loaded, subject, record=record)
     return StressResult(loaded, subject, verdict, checks, figures, scope, example, notes)
 
@@ -277,27 +275,17 @@ def _operations(program: ProgramFunction) -> list[str]:
 # --- the report
 
 
+LOOKED_AT: Final = frozenset({MEMORY, PROGRAM, SECTIONS, PROGRESS, COUNTS, LEAKS, FINAL})
+"""What a round is checked for."""
+
+
 def _checks(subject: Subject, seen: Stressed) -> list[Check]:
-    """A line for each group of checks (`lang.checks`) that a native run judges."""
-    found = [] if seen.violation is None else [seen.violation, *seen.further]
-    by_group: dict[Group, list[str]] = {group: [] for group in _judged_groups(subject)}
-    for violation in found:
-        said = f"{violation.check}: {violation.detail}, in round {seen.rounds}"
-        by_group.setdefault(check_of(violation.check).group, []).append(said)
-    fine = f"in {seen.ended} rounds: "
-    judged = {g: said for g, said in by_group.items() if said or seen.ended}
-    checks = [Check(g.name, not said, "; ".join(said) or fine + g.sentence) for g, said in judged.items()]
-    return checks + seen.outcomes.checks()
-
-
-def _judged_groups(subject: Subject) -> Iterator[Group]:
-    yield from (MEMORY, PROGRAM, SECTIONS, PROGRESS)
-    if subject.checks.total is not None:
-        yield COUNTS
-    if subject.checks.left is not None:
-        yield LEAKS
-    if subject.final is not None:
-        yield FINAL
+    found = seen.violation
+    label, detail = (found.check, f"{found.detail}, in round {seen.rounds}") if found else ("", "")
+    stopped = "the stress stopped at the first violation" if found else seen.stuck and f"stopped before: {seen.stuck}"
+    unreached = tuple(name for name in subject.sometimes if not seen.marks.get(name))
+    lines = judged(subject, label, detail, stopped or None, LOOKED_AT)
+    return [*lines, *marks(subject.sometimes, unreached), *seen.outcomes.checks()]
 
 
 def _scope(loaded: Loaded, subject: Subject, *, record: bool) -> dict[str, Any]:
