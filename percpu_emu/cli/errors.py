@@ -123,7 +123,7 @@ def _say(command: str, subject: str, failure: _Failure, as_json: bool) -> None:
             error=ReportedError(kind=failure.kind, message=message),
         )
         typer.echo(report.model_dump_json())
-    elif failure.figures:
+    elif failure.figures and failure.kind == "interrupted":
         typer.echo(f"percpu-emu: after {failure.seconds:.1f} s: {_listed(failure.figures)}", err=True)
     typer.echo(f"percpu-emu: {message}", err=True)
 

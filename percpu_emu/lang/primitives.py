@@ -22,6 +22,7 @@ from percpu_emu.lang.service import ProgramFault, Stopped, at, call, in_block, i
 from percpu_emu.lang.tokens import (
     FREE,
     drop,
+    hand_over,
     has_tokens,
     holds_token,
     idle_enter,
@@ -31,7 +32,6 @@ from percpu_emu.lang.tokens import (
     try_to_take,
     waits_for,
 )
-from percpu_emu.lang.tokens import hand_over as _hand_over
 from percpu_emu.shm import atomics, syscalls
 
 __all__ = [
@@ -295,7 +295,7 @@ def cpu_relax(ctx: Context) -> int:
     if has_tokens(ctx) and not in_section(ctx):
         quiescent_state(ctx)
         if holds_token(ctx):
-            _hand_over(ctx)
+            hand_over(ctx)
     return 0
 
 

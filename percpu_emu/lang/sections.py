@@ -51,14 +51,10 @@ def _change(ctx: Context, word: int, by: int) -> int:
 @njit
 def affect(ctx: Context, effect: int) -> int:
     """An operation with that effect on sections comes next."""
-    if effect == c.ENTERS_RCU:
-        return _change(ctx, c.RCU_DEPTH, 1)
-    if effect == c.LEAVES_RCU:
-        return _change(ctx, c.RCU_DEPTH, -1)
-    if effect == c.STOPS_PREEMPTION:
-        return _change(ctx, c.PREEMPT_DEPTH, 1)
-    if effect == c.ALLOWS_PREEMPTION:
-        return _change(ctx, c.PREEMPT_DEPTH, -1)
+    if effect in (c.ENTERS_RCU, c.LEAVES_RCU):
+        return _change(ctx, c.RCU_DEPTH, 1 if effect == c.ENTERS_RCU else -1)
+    if effect in (c.STOPS_PREEMPTION, c.ALLOWS_PREEMPTION):
+        return _change(ctx, c.PREEMPT_DEPTH, 1 if effect == c.STOPS_PREEMPTION else -1)
     if atomics.read_once(in_block(ctx, c.ATOMIC)) != 0:
         return breaks(ctx, _ASLEEP)
     if ops.in_section(ctx):

@@ -74,7 +74,8 @@ def _searched(
             )
     assert explored is not None
     if explored.complete:
-        why = f"no interleaving of the model breaks a check, and the search is complete. {_told_apart(recorded, followed)}"
+        checked = _told_apart(recorded, followed)
+        why = f"no interleaving of the model breaks a check, and the search is complete. {checked}"
     else:
         why = f"the search is not complete ({explored.stopped})"
     return Explanation(None, f"none found: {why}", followed)

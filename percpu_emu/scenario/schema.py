@@ -92,7 +92,7 @@ class FaultsPart(Part):
 class TorturePart(Part):
     """RCU under torture instead of steps: one CPU writes, some wait for grace periods, all others read."""
 
-    fakewriters: int = Field(default=1, ge=0, le=64, description="CPUs that wait for grace periods, for nothing")
+    fakewriters: int = Field(default=1, ge=0, le=64, description="CPUs that wait for grace periods without need")
     stutter: float = Field(default=0.5, ge=0, le=3600, description="seconds of work between two pauses; 0: no pause")
     barrier_callbacks: int = Field(default=4, ge=1, le=512, description="posted before each rcu_barrier")
     interrupts: float = Field(default=1000.0, ge=0, le=100_000, description="readers in interrupts, a second and CPU")
@@ -318,7 +318,7 @@ class ExplorePart(Part):
 
 
 class OutcomePart(Part):
-    """A result that rounds of a native stress may come to, or may not."""
+    """A result of rounds of a native stress, allowed or not."""
 
     result: str = Field(max_length=200, description='the numbers that were observed: "1, 0"')
     expect: Literal["expected", "interesting", "forbidden"] = "expected"

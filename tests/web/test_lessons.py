@@ -115,7 +115,7 @@ def test_a_wrong_lesson_file_is_refused() -> None:
         parse_lesson(f'{text}[prediction]\nquestion = ""\nright = 2\n{options}')
 
 
-def test_levels_are_scenarios_some_of_which_nobody_can_break() -> None:
+def test_levels_are_scenarios_some_of_which_cannot_be_broken() -> None:
     expected = {level.scenario: subject_of(load(level.scenario)).expect for level in levels()}
     assert len(expected) == len(levels())
     assert sum(expect is None for expect in expected.values()) >= 3

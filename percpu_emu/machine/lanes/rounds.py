@@ -304,8 +304,7 @@ class Lanes:
 def _forbid_between(segment: range, kept: set[int]) -> None:
     """Forbid all of a segment's pages but those that begin at these addresses."""
     within = sorted(page for page in kept if page in segment)
-    for first, last in zip(
-        [segment.start, *(page + PAGE_SIZE for page in within)], [*within, segment.stop], strict=True
-    ):
+    behind = [page + PAGE_SIZE for page in within]
+    for first, last in zip([segment.start, *behind], [*within, segment.stop], strict=True):
         if first < last:
             forbid(first, last - first)

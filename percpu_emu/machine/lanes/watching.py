@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from percpu_emu.lang import context as c
-from percpu_emu.lang.checks import Check
+from percpu_emu.lang.checks import LABELS, Check, check_of
 from percpu_emu.lang.tokens import BUSY, STARTED
 from percpu_emu.machine.lanes.image import GO, LANE, LATE, TOKENS, LaneImage
 from percpu_emu.machine.lanes.regions import Regions
@@ -116,13 +116,12 @@ class Watcher:
         return RoundFailed(check.label, f"{where} touched {what} ({how})", went_on=went_on)
 
     def _broken(self, number: int) -> RoundFailed:
-        check = Check(int(self._blocks[number, c.BROKEN]))
+        check = check_of(LABELS[int(self._blocks[number, c.BROKEN])])
         where = self.whereabouts(number, c.BROKEN_AT)
         if check == Check.DEADLOCK:
             return RoundFailed(check.label, f"{where} waits for the end of a section of its own")
-        return RoundFailed(
-            check.label, f"{where}: {check.sentence}", went_on=number == self._machine.memory.coordinator
-        )
+        went_on = number == self._machine.memory.coordinator
+        return RoundFailed(check.label, f"{where}: {check.sentence}", went_on=went_on)
 
     # --- deadlocks
 
@@ -163,7 +162,7 @@ class Watcher:
         return False
 
     def _runs_a_callback(self) -> bool:
-        return self._machine.running and bool(self._blocks[self._machine.memory.coordinator, c.WAITS])
+        return bool(self._machine.running and self._blocks[self._machine.memory.coordinator, c.WAITS])
 
     def _awaited(self, number: int) -> int:
         """The word that a context waits for, as it is now."""
