@@ -52,7 +52,7 @@ class Crew:
         self._arguments = control, memory, programs, orders, debugger
         self._unhurried = debugger is not None
         self._processes: dict[int, Any] = {}
-        self._alive: dict[int, int] = {}
+        self._alive: dict[Any, int] = {}
         """By sentinel, those whose end was not seen yet: one may have ended before it is watched."""
         self.trapped = False
         """Whether a process has died of the access that it was doing."""

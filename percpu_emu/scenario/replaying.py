@@ -58,7 +58,7 @@ def plan_of_schedule(setting: Setting, schedule: Iterable[int]) -> Plan:
 def _why_not(stepper: Stepper, choice: int) -> str:
     number = context_of(choice)
     if choice < 0 or number not in stepper.contexts():
-        return f"there is no context {number}"
+        return f"there is no context {number if choice >= 0 else choice}"
     if obstacle := obstacle_of(stepper, number):
         whose = [_name(stepper, other) for other in obstacle.contexts]
         return f"{_name(stepper, number)} cannot go on: {', '.join([obstacle.reason, *whose])}"
@@ -83,7 +83,6 @@ def _planned(steps: Iterable[Step]) -> Iterable[PlannedStep]:
         target = step.args[0] if part in (Part.MIGRATE, Part.TAKE_DOWN) else -1
         if step.op in OPERATIONS and OPERATIONS[step.op].queues:
             slot = step.args[0]
-            waiting.discard(slot)  # of a killed program that waited there
         yield PlannedStep(step.context, step.cpu, step.op, step.site, part, target, slot, step.waits_for, step.ended)
 
 

@@ -131,6 +131,10 @@ def free_by_callback() -> Program[None]:
     yield rcu_barrier()
 
 
+def clear_slot() -> Program[int]:
+    return (yield xchg(per_cpu(SLOT, 1), 0))
+
+
 def chain(left: int) -> Program[None]:
     """A callback with interrupts off for a while, that queues another one."""
     flags = yield local_irq_save()
@@ -279,6 +283,46 @@ def allocate_much() -> Program[None]:
 def note_too_many() -> Program[None]:
     for _ in range(4):
         yield ledger_add(COUNTER, 1)
+
+
+def bump() -> Program[None]:
+    yield this_cpu_inc(SLOT)
+
+
+def wait_in_work() -> Program[None]:
+    yield synchronize_rcu()
+
+
+def wait_for_readers(_word: int) -> Program[None]:
+    yield synchronize_rcu()
+
+
+def queue_waiting() -> Program[None]:
+    yield this_cpu_inc(SLOT)
+    yield queue_work(wait_for_readers, 0)
+
+
+def fill_area() -> Program[None]:
+    area = yield alloc_percpu(4096, 8)
+    yield this_cpu_add(area + 511, 5)
+
+
+def unlock() -> Program[None]:
+    yield rcu_read_unlock()
+
+
+def lock() -> Program[None]:
+    yield rcu_read_lock()
+
+
+def sleep_in_section() -> Program[None]:
+    yield rcu_read_lock()
+    yield wait_until(FLAG, 7)
+    yield rcu_read_unlock()
+
+
+def synchronize_in_interrupt() -> Program[None]:
+    yield synchronize_rcu()
 
 
 def save_twice() -> Program[int]:
