@@ -290,7 +290,7 @@ def _process(arguments: list[str], environment: dict[str, str]) -> Command:
     done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
     seconds = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1, 4):
         raise RuntimeError(f"{' '.join(call)}: {done.stderr}")
     return Command(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 

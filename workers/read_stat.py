@@ -1,4 +1,4 @@
-"""Somebody reads memory.stat, of cgroups whose counters only grow: what was seen once is never more than later."""
+"""A reader of memory.stat, of cgroups whose counters only grow: what was seen once is never more than later."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Final
 import typer
 
 from percpu_emu.cli.errors import MissingExtra, Terminated
-from percpu_emu.report.result import Report, ReportedCheck
+from percpu_emu.report.result import Report, reported
 from percpu_emu.scenario.verdict import Check, verdict_of
 
 _SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
@@ -47,7 +47,7 @@ def _report(address: str, seed: int | None) -> str:
         subject=address,
         verdict=verdict_of([check], None),
         scope={"engine": "none"},
-        checks=[ReportedCheck(name=check.name, ok=check.ok, detail=check.detail)],
+        checks=reported([check]),
         figures={"address": address, "pid": os.getpid()},
         seed=seed,
     )

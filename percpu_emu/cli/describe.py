@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 
 from percpu_emu.bundled import bundled_files
+from percpu_emu.cli.errors import WrongArgument
 from percpu_emu.kernel.profile import KernelProfile, load_profile, profile_names
 from percpu_emu.kernel.protocols import PROTOCOLS, Protocol
 from percpu_emu.lang.ops import ProgramFunction
@@ -16,10 +17,11 @@ from percpu_emu.scenario.load import Loaded, load
 from percpu_emu.scenario.programs import find_program
 from percpu_emu.scenario.schema import Part
 from percpu_emu.scenario.torture import TORTURERS
+from percpu_emu.scenario.wording import did_you_mean
 
 
 def describe(name: str) -> str:
-    """The text. Raises LookupError where nothing has that name, and what loading the file raises."""
+    """The text. Raises WrongArgument where nothing has that name, and what loading the file raises."""
     if name == "glossary":
         return glossary_page().rstrip()
     if name in PROTOCOLS:
@@ -30,7 +32,9 @@ def describe(name: str) -> str:
         return _program(find_program(name, Path()))
     if name in bundled_files("scenarios", ".toml") or name.endswith(".toml"):
         return _scenario(load(name))
-    raise LookupError(f"nothing is named {name!r}; `percpu-emu list` shows what there is")
+    known = [*PROTOCOLS, *profile_names(), *bundled_files("workers", ".py"), *bundled_files("scenarios", ".toml")]
+    near = did_you_mean(name, known) or "give a name that ships"
+    raise WrongArgument(f"nothing is named {name!r}; {near} (`percpu-emu list` shows all)")
 
 
 def _scenario(loaded: Loaded) -> str:
@@ -110,7 +114,7 @@ def _kernel(profile: KernelProfile) -> str:
     lines = [f"{profile.name}: {profile.title}", "", "One memory cgroup takes, in the order of allocation:"]
     for line in (*profile.percpu_area, *profile.slab_object):
         where = "bytes on each CPU" if line in profile.percpu_area else "bytes of slab"
-        label = ", calibrated: nobody has traced it to a structure" if getattr(line, "calibrated", False) else ""
+        label = ", calibrated: not traced to a structure" if getattr(line, "calibrated", False) else ""
         times = f" x {line.count}" if line.count > 1 else ""
         lines.append(f"  {line.size:6d}{times} {where} per {line.per}: {line.name} ({line.source}{label})")
     return textwrap.dedent("\n".join(lines))

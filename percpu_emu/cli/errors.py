@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
 
 import typer
 
@@ -20,19 +22,38 @@ class MissingExtra(Exception):
     """A command needs packages that are not installed."""
 
 
+class WrongArgument(Exception):
+    """An argument of the command line names nothing that exists, or does not fit the others."""
+
+
+@dataclass
+class SoFar:
+    """What a command has done so far: reported where it is interrupted."""
+
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
 class Terminated(BaseException):
-    """SIGTERM arrived. Like KeyboardInterrupt it is no Exception: nobody but the command line catches it."""
+    """SIGTERM arrived. Like KeyboardInterrupt it is not an Exception: only the command line catches it."""
 
 
 @contextmanager
-def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[None]:
-    """Turn what the user or the environment got wrong into a message on stderr and an exit code."""
+def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[SoFar]:
+    """Turn what the user or the environment got wrong into a message on stderr and an exit code.
+
+    The command enters its figures in the object that this gives: an interrupt reports them.
+    """
+    start, so_far = time.monotonic(), SoFar()
+
+    def say(kind: Kind, message: str) -> None:
+        _say(command, subject, _Failure(kind, message, time.monotonic() - start, so_far.figures), as_json)
+
     try:
-        yield
+        yield so_far
     except (KeyboardInterrupt, Terminated) as error:
         terminated = isinstance(error, Terminated)
         message = f"{'terminated' if terminated else 'interrupted'}: every CPU process is ended, nothing is left behind"
-        _say(command, subject, "interrupted", message, as_json)
+        say("interrupted", message)
         raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from error
     except BrokenPipeError:
         sys.stderr.close()
@@ -44,12 +65,12 @@ def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[
         if found is None:
             raise
         kind, code = found
-        _say(command, subject, kind, _message(error), as_json)
+        say(kind, _message(error))
         raise typer.Exit(code) from error
 
 
 def _message(error: Exception) -> str:
-    """What the operating system refuses without our asking by name has an errno and no sentence."""
+    """The error's own sentence; one of the operating system's own has an errno instead."""
     if isinstance(error, OSError) and error.strerror:
         what = f" ({error.filename})" if error.filename else ""
         return f"the operating system refused what is needed{what}: {error.strerror}"
@@ -68,20 +89,49 @@ def _classify(error: Exception) -> tuple[Kind, int] | None:
 
     if isinstance(error, StartFailed | OutOfPages | NoMemory | OSError | MissingExtra):
         return "environment", ENVIRONMENT
-    if isinstance(error, ScenarioError | Refused | CgroupError | LookupError | BadToken | SetupFailed | BadFault):
+    if isinstance(error, ScenarioError | Refused | CgroupError | WrongArgument | BadToken | SetupFailed | BadFault):
         return "input", INPUT
     if isinstance(error, CpuDied | ReplayFailed | Trapped):
         return "failed", 1
     return None
 
 
-def _say(command: str, subject: str, kind: Kind, message: str, as_json: bool) -> None:
-    # an argument that is no UTF-8 comes with characters that JSON cannot hold
-    subject, message = (text.encode(errors="backslashreplace").decode() for text in (subject, message))
+@dataclass(frozen=True)
+class _Failure:
+    """Why there is no result, after so many seconds and with these figures."""
+
+    kind: Kind
+    message: str
+    seconds: float
+    figures: dict[str, Any]
+
+
+def _say(command: str, subject: str, failure: _Failure, as_json: bool) -> None:
+    # an argument that is not UTF-8 comes with characters that JSON cannot hold
+    subject, message = (text.encode(errors="backslashreplace").decode() for text in (subject, failure.message))
     if as_json:
         from percpu_emu.report.result import Report, ReportedError
 
-        failure = ReportedError(kind=kind, message=message)
-        report = Report(command=command, subject=subject, verdict="inconclusive", scope={}, checks=[], error=failure)
+        report = Report(
+            command=command,
+            subject=subject,
+            verdict="fail" if failure.kind == "failed" else "inconclusive",
+            scope={},
+            checks=[],
+            figures=failure.figures,
+            seconds=round(failure.seconds, 3),
+            error=ReportedError(kind=failure.kind, message=message),
+        )
         typer.echo(report.model_dump_json())
+    elif failure.figures and failure.kind == "interrupted":
+        typer.echo(f"percpu-emu: after {failure.seconds:.1f} s: {_listed(failure.figures)}", err=True)
     typer.echo(f"percpu-emu: {message}", err=True)
+
+
+def _listed(figures: Mapping[str, Any], prefix: str = "") -> str:
+    """The numbers among the figures, on a line."""
+    parts = [
+        _listed(value, f"{prefix}{key} ") if isinstance(value, Mapping) else f"{prefix}{key.replace('_', ' ')} {value}"
+        for key, value in figures.items()
+    ]
+    return ", ".join(part for part in parts if part)

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from percpu_emu.bundled import bundled_files
+from percpu_emu.cli.errors import SoFar
 from percpu_emu.cli.progress import search_progress
 from percpu_emu.explore.explorer import Explored, Options, explore
 from percpu_emu.explore.search import Budget
@@ -23,13 +24,13 @@ from percpu_emu.report.explored import (
     print_verdict,
     report_of,
 )
-from percpu_emu.report.result import Report, ReportedCheck
+from percpu_emu.report.result import Report, reported
 from percpu_emu.report.stepper import html
 from percpu_emu.report.tables import checks_table
 from percpu_emu.scenario.exploring import checks_of, verdict
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.settings import subject_of
-from percpu_emu.scenario.verdict import EXIT_CODES, Check, verdict_of
+from percpu_emu.scenario.verdict import Check, Foreseen, exit_code, verdict_of
 
 MUTANTS_FOLDER = "protocols"
 MUTANTS_WIDTH = 110
@@ -40,6 +41,7 @@ def explore_and_report(
     name: str,
     overrides: Mapping[str, Any],
     options: Options,
+    so_far: SoFar,
     *,
     turns: int | None,
     prefix: str | None,
@@ -54,7 +56,7 @@ def explore_and_report(
         token = Token.parse(prefix)
         subject = subject_of_token(token, name)
         options = Options(**{**vars(options), "prefix": schedule_in(token, subject).schedule})
-    with search_progress(Console(stderr=True), subject.name) as progress:
+    with search_progress(Console(stderr=True), subject.name, so_far.figures) as progress:
         explored = explore(subject, options, progress)
     report = report_of(explored)
     if html_file is not None:
@@ -63,7 +65,7 @@ def explore_and_report(
         sys.stdout.write(report.model_dump_json() + "\n")
     else:
         print_explored(Console(), report, subject.summary)
-    return EXIT_CODES[report.verdict]
+    return exit_code(report.verdict, report.as_expected)
 
 
 def _write_html(explored: Explored, path: Path, report: Report) -> None:
@@ -89,7 +91,7 @@ def mutants_and_report(*, as_json: bool) -> int:
         subject="",
         verdict=verdict_of(checks, None),
         scope={"engine": "virtual", "strategy": "exhaustive"},
-        checks=[ReportedCheck(name=check.name, ok=check.ok, detail=check.detail) for check in checks],
+        checks=reported(checks),
         figures={"protocols": rows},
         seconds=round(time.monotonic() - start, 3),
     )
@@ -99,7 +101,7 @@ def mutants_and_report(*, as_json: bool) -> int:
         console = Console(width=max(Console().width, MUTANTS_WIDTH))
         console.print(mutants_table(rows))
         print_verdict(console, report)
-    return EXIT_CODES[report.verdict]
+    return exit_code(report.verdict, report.as_expected)
 
 
 def _mutant(explored: Explored) -> dict[str, Any]:
@@ -121,10 +123,8 @@ def _mutant(explored: Explored) -> dict[str, Any]:
 
 def _as_expected(row: dict[str, Any]) -> Check:
     if row["broken"]:
-        ok = row["verdict"] == "fail" and row["check"] == row["expected"]
-        return Check(
-            row["name"], ok, f"caught by {row['check']}" if ok else f"expected {row['expected']}, got {row['check']}"
-        )
+        foreseen = Foreseen(row["expected"], row["check"] or "")
+        return Check(row["name"], foreseen.as_expected, str(foreseen))
     return Check(row["name"], row["verdict"] == "pass", f"{row['verdict']}, {row['states']} states")
 
 
@@ -145,7 +145,7 @@ def replay_and_report(token: str, scenario: str | None, *, debug: bool, html_fil
             "cpus": done.subject.setting.cpus,
             "controlled": "every step, granted one by one to real processes on one processor",
         },
-        checks=[ReportedCheck(name=check.name, ok=check.ok, detail=check.detail) for check in checks],
+        checks=reported(checks),
         figures={
             "steps": len(replayed.steps),
             "steps_per_s": round(len(replayed.steps) / max(replayed.seconds, 1e-9)),
@@ -164,4 +164,4 @@ def replay_and_report(token: str, scenario: str | None, *, debug: bool, html_fil
             print_counterexample(console, report.counterexample)
         console.print(checks_table(report))
         print_verdict(console, report)
-    return EXIT_CODES[report.verdict]
+    return exit_code(report.verdict, report.as_expected)

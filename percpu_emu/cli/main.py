@@ -90,7 +90,7 @@ def run(
         typer.Option(help="A fault at injection points: mod_memcg_state:4=sleep:1ms@25%; `show` lists the points."),
     ] = None,
     guard: Annotated[
-        bool, typer.Option("--guard", help="Freed per-CPU memory is gone: any access to it traps, and is told.")
+        bool, typer.Option("--guard", help="Freed per-CPU memory is gone: any access to it traps and is reported.")
     ] = False,
     chaos: Annotated[bool, typer.Option("--chaos", help="Starve CPUs at random, for short and for long.")] = False,
     seed: Seed = None,
@@ -110,10 +110,10 @@ def run(
     }
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("run", name, as_json=as_json):
+    with errors_for_people("run", name, as_json=as_json) as so_far:
         from percpu_emu.cli.running import run_and_report
 
-        raise typer.Exit(run_and_report(name, overrides, record=record, as_json=as_json, live=live))
+        raise typer.Exit(run_and_report(name, overrides, so_far, record=record, as_json=as_json, live=live))
 
 
 @app.command()
@@ -138,7 +138,7 @@ def explore(
     """Every interleaving of a small scenario; the smallest counterexample where there is one."""
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("explore", name, as_json=as_json):
+    with errors_for_people("explore", name, as_json=as_json) as so_far:
         from percpu_emu.cli.exploring import explore_and_report
         from percpu_emu.cli.options import search_options
 
@@ -146,7 +146,9 @@ def explore(
             strategy, preemptions, depth, max_schedules, max_seconds, max_megabytes, seed, reduce=not no_reduction
         )
         overrides = {"machine.cpus": cpus, "seed": seed}
-        code = explore_and_report(name, overrides, options, turns=turns, prefix=prefix, html_file=html, as_json=as_json)
+        code = explore_and_report(
+            name, overrides, options, so_far, turns=turns, prefix=prefix, html_file=html, as_json=as_json
+        )
         raise typer.Exit(code)
 
 
@@ -170,7 +172,7 @@ def replay(
 
 @app.command()
 def mutants(as_json: Json = False, seed: Seed = None) -> None:  # noqa: ARG001 - every command takes it
-    """Every shipped broken protocol and its fixed twin: proof that the checks are awake."""
+    """Every shipped broken protocol and its fixed twin: proof that the checks work."""
     from percpu_emu.cli.errors import errors_for_people
 
     with errors_for_people("mutants", "", as_json=as_json):
@@ -185,7 +187,7 @@ def quiz(
     as_json: Json = False,
     answers: Annotated[bool, typer.Option("--answers", help="Print what it was, too.")] = False,
     seed: Annotated[
-        int | None, typer.Option(help="A schedule by chance, instead of the smallest that goes wrong.")
+        int | None, typer.Option(help="A random schedule, instead of the smallest that goes wrong.")
     ] = None,
 ) -> None:
     """A run with question marks for what is read and written: predict, then look."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from percpu_emu.cli.errors import WrongArgument
 from percpu_emu.explore.explorer import Options, Strategy
 from percpu_emu.explore.search import Budget
 
@@ -19,12 +20,12 @@ def search_options(
     *,
     reduce: bool,
 ) -> Options:
-    """Options. Raises LookupError for a strategy that there is not."""
+    """Options. Raises WrongArgument for a strategy that there is not."""
     if strategy not in get_args(Strategy):
-        raise LookupError(f"--strategy {strategy}: there are {', '.join(get_args(Strategy))}")
+        raise WrongArgument(f"--strategy {strategy}: there are {', '.join(get_args(Strategy))}")
     for name, value in (("--max-schedules", schedules), ("--max-seconds", seconds), ("--max-megabytes", megabytes)):
         if value <= 0:
-            raise LookupError(f"{name} {value}: a limit is above 0")
+            raise WrongArgument(f"{name} {value}: a limit is above 0")
     chosen: Any = strategy
     return Options(
         strategy=chosen,

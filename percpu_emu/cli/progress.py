@@ -1,11 +1,11 @@
-"""A search on its way, on stderr: how many states, and how much of what is known is still to be expanded."""
+"""The progress of a search, on stderr: how many states, and the part of the known ones that is not expanded yet."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -18,14 +18,18 @@ REFRESH_SECONDS = 0.1
 
 
 @contextmanager
-def search_progress(console: Console, name: str) -> Iterator[Callable[[Search], None]]:
-    """Gives what a search calls as it goes."""
+def search_progress(
+    console: Console, name: str, figures: dict[str, Any] | None = None
+) -> Iterator[Callable[[Search], None]]:
+    """Gives what a search calls as it goes; `figures` gets what it has done so far."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[states]}"), TimeElapsedColumn())
     with Progress(*columns, console=console, auto_refresh=False, transient=True) as progress:
         task = progress.add_task(name, total=1.0, states="")
         shown = [0.0]
 
         def show(search: Search) -> None:
+            if figures is not None:
+                figures.update(states=search.states, steps=search.steps)
             now = time.monotonic()
             if now - shown[0] < REFRESH_SECONDS:
                 return

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from percpu_emu.report.result import Report, ReportedCheck
+from percpu_emu.report.result import Report, reported
 from percpu_emu.scenario.verdict import Check, verdict_of
 
 
@@ -18,7 +18,7 @@ def print_json(command: str, subject: str, figures: Mapping[str, Any], *, found:
         subject=subject,
         verdict=verdict_of([check], None),
         scope={"engine": "none"},
-        checks=[ReportedCheck(name=check.name, ok=check.ok, detail=check.detail)],
+        checks=reported([check]),
         figures=dict(figures),
         seed=seed,
     )

@@ -12,7 +12,8 @@ from typing import Any
 from loguru import logger
 from rich.console import Console
 
-from percpu_emu.machine import EventStream
+from percpu_emu.cli.errors import SoFar, WrongArgument
+from percpu_emu.machine import Event, EventStream
 from percpu_emu.report.explored import print_counterexample, print_verdict
 from percpu_emu.report.live import LiveMachine
 from percpu_emu.report.ran import report_of
@@ -23,10 +24,12 @@ from percpu_emu.report.torture import print_torture
 from percpu_emu.scenario.load import Loaded, ScenarioError, load
 from percpu_emu.scenario.running import run_loaded
 from percpu_emu.scenario.stress import StressResult
-from percpu_emu.scenario.verdict import EXIT_CODES
+from percpu_emu.scenario.verdict import exit_code
 
 
-def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_json: bool, live: bool = False) -> int:
+def run_and_report(
+    name: str, overrides: Mapping[str, Any], so_far: SoFar, *, record: bool, as_json: bool, live: bool = False
+) -> int:
     """Run a scenario; its report on stdout, progress and log on stderr. The exit code.
 
     One without steps is stressed: the contexts of its table `explore`, at native speed.
@@ -43,6 +46,7 @@ def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_
         lambda message: errors.print(message, end="", markup=False, highlight=False), format="{level}: {message}"
     )
     events = EventStream()
+    events.listen(partial(_note, so_far))
     with LiveProgress(errors, logger) if not live else nullcontext() as progress:
         if progress is not None:
             events.listen(progress)
@@ -58,15 +62,23 @@ def run_and_report(name: str, overrides: Mapping[str, Any], *, record: bool, as_
     elif isinstance(result, StressResult):
         _print_stress(Console(), report, loaded)
     else:
-        print_report(Console(), report, loaded.scenario)
-    return EXIT_CODES[report.verdict]
+        print_report(Console(), report, loaded)
+    return exit_code(report.verdict, report.as_expected)
+
+
+def _note(so_far: SoFar, event: Event) -> None:
+    """Keep the figures that a run has so far."""
+    if event.kind == "figures":
+        so_far.figures[event.fields["protocol"]] = event.fields["figures"]
+    elif event.kind == "progress" and event.fields.get("what"):
+        so_far.figures["progress"] = event.fields["what"]
 
 
 def _refuse_to_draw(loaded: Loaded, console: Console) -> None:
     if not loaded.scenario.steps:
         raise ScenarioError(loaded.source, ["it has no steps: --live is for scenarios that have"])
     if not console.is_terminal:
-        raise LookupError("--live draws on a terminal, and stderr is none")
+        raise WrongArgument("--live draws on a terminal, and stderr is none")
 
 
 def _print_stress(console: Console, report: Report, loaded: Loaded) -> None:

@@ -45,7 +45,7 @@ def smallest(subject: Subject, budget: Budget) -> Counterexample | None:
 
 
 def shrunk(subject: Subject, model: Model, found: Found, budget: Budget) -> Counterexample:
-    """The smallest counterexample for the check that was found to fail, as far as the budget allows."""
+    """The smallest counterexample of the scenario, whatever its check; the found one where the budget ends before."""
     if found.check == "livelock":
         schedule = with_cycle(model, list(found.schedule))
         return tell_of(subject, Stepper(model).run(schedule), schedule, Found(found.check, tuple(schedule)))
@@ -54,13 +54,13 @@ def shrunk(subject: Subject, model: Model, found: Found, budget: Budget) -> Coun
     judges = judges_of(subject, model)
     try:
         plain = Search(model, reduce=False, budget=replace(budget, seconds=seconds), judges=judges)
-        smaller = plain.fewest_steps(found.check, first.preemptions)
+        smaller = plain.fewest_steps(first.preemptions)
         if smaller is None:
             reduced = Search(model, subject.reducible, replace(budget, seconds=seconds), judges=judges)
             smaller = reduced.least_preempted()
     except OutOfRoom:
         return first
-    if smaller is None or smaller.check != found.check:
+    if smaller is None:
         return first
     other = tell(subject, model, list(smaller.schedule), smaller)
     return min(first, other, key=lambda example: (example.preemptions, len(example.schedule)))

@@ -49,7 +49,6 @@ FULL: Final = 3
 MAX_ROWS: Final = 4
 HASH_MASK: Final = 5
 BITS: Final = 6
-BLOCKS_INSIDE: Final = 7  # 1 if a program may block as a reader: entering a section late could hide a deadlock then
 # where its parts begin:
 NUMBERS: Final = 8  # for each row of code the operation's number, -1 for the rest
 NOW: Final = 9  # a set for each operation: what can be reached without passing a wait for RCU
@@ -61,6 +60,7 @@ BARRIERS: Final = 14  # one set
 KEYS: Final = 15  # words that were touched, and the keys above, in an open hash table ...
 KEY_ROWS: Final = 16  # ... and which row of TOUCHED each has
 TOUCHED: Final = 17  # KINDS sets for each row
+BLOCKS_INSIDE: Final = 18  # for each row of code, 1 if its program may wait or poll as a reader
 POR_HEADER: Final = 20
 
 
@@ -198,6 +198,31 @@ def _both(one: int, other: int) -> int:
     if one == VISIBLE or other == VISIBLE:
         return VISIBLE
     return GUARDED if one == GUARDED or other == GUARDED else SAFE
+
+
+@v.inner
+def is_seen_halfway(vm: Any, por: Any, state: Any, context: int) -> bool:
+    """Whether it makes a difference to do only the load of the next operation (`virtual.is_split`).
+
+    It does where a context that is not on the CPU can write the word before the store: not one that waits for this
+    context's section first.
+    """
+    if not v.is_split(vm, state, context) or not por[ENABLED]:
+        return v.is_split(vm, state, context)
+    row = _row_of(por, (v.address_of(vm, state, context) & ((1 << UNIT_SHIFT) - 1)) | PERCPU_KEY)
+    if row < 0:
+        return True
+    reader = v.is_reader(vm, state, context)
+    for other in range(v.contexts_of(vm)):
+        status = state[v.block_of(vm, other) + v.STATUS]
+        if other == context or status == v.UNUSED or status == v.OVER or _held_up(vm, state, context, other):
+            continue
+        for block in range(por[BITS]):
+            writes = por[_touched(por, row, v.ADDS - 1 + OTHERS) + block]
+            writes |= por[_touched(por, row, v.WRITES - 1 + OTHERS) + block]
+            if writes & _reaches(vm, por, state, other, reader, block):
+                return True
+    return False
 
 
 @v.inner
@@ -340,7 +365,7 @@ def class_of(vm: Any, por: Any, state: Any, context: int) -> int:
         found = EARLY
         for region in range(v.MAX_HELD):
             if state[base + v.HELD] >> region & 1:  # what it holds may be freed just before it lets go
-                if _disturbed(vm, por, state, context, REGION_KEY + region, 0, v.READS) != SAFE:
+                if _disturbed(vm, por, state, context, REGION_KEY + region, 0, v.READS) == VISIBLE:
                     found = VISIBLE
     elif opcode == i.CALL_RCU or opcode == i.QUEUE_WORK or opcode == i.SYNCHRONIZE_RCU:
         if opcode != i.SYNCHRONIZE_RCU or not state[base + v.WAIT] & v.REGISTERED:
@@ -359,9 +384,10 @@ def class_of(vm: Any, por: Any, state: Any, context: int) -> int:
     elif opcode == i.TAKE_DOWN:
         _disturbed(vm, por, state, context, vm[v.ONLINE_MASK], 0, v.WRITES)
         found = VISIBLE
-    if kill_pending(vm, state, context) or (por[BLOCKS_INSIDE] and found == PUT_OFF):
+    inside = por[por[BLOCKS_INSIDE] + pc]  # then entering a section late could hide that it never goes on
+    if kill_pending(vm, state, context) or (inside and found == PUT_OFF):
         return VISIBLE
-    if por[BLOCKS_INSIDE] and state[base + v.STATUS] == v.WAITING and v.at_interrupt_level(vm, state, context):
+    if inside and state[base + v.STATUS] == v.WAITING and v.at_interrupt_level(vm, state, context):
         return VISIBLE
     return found
 

@@ -18,7 +18,7 @@ from percpu_emu.explore.model import GROWS, Checks, Limits, Model, OutOfRoom, Wo
 from percpu_emu.explore.store import Store
 from percpu_emu.lang import flow, virtual
 from percpu_emu.lang import instructions as i
-from percpu_emu.lang.checks import LABELS, check_of
+from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.setting import MAX_NUMBERS, Setting
 from percpu_emu.lang.words import wrap
 
@@ -121,7 +121,9 @@ class Search:
             self._expand_all(s.MAX_VIOLATIONS if every else 1)
             if self.stopped or (self._violated() and not every) or not self._news():
                 break
-        if not self.stopped and (every or not self._violated()):
+        if (
+            not self.stopped and not self._violated()
+        ):  # a violation cuts ways off, and so may hide the only one to an end
             self._judge_progress()
         self.seconds += time.perf_counter() - start
         return self._found()
@@ -140,8 +142,8 @@ class Search:
         self.seconds += time.perf_counter() - start
         return best
 
-    def fewest_steps(self, check: str, preemptions: int) -> Found | None:
-        """A violation of a check with the fewest preemptions, at most so many, and of those with the fewest steps.
+    def fewest_steps(self, preemptions: int) -> Found | None:
+        """A violation with the fewest preemptions, at most so many, and of those one with the fewest steps.
 
         A step at a time, and states in the order of their distance from the start: so only without reduction.
         """
@@ -150,7 +152,7 @@ class Search:
             while not self.stopped:
                 self._forget_news()
                 self._begin()
-                self.store.numbers[s.LIMIT], self.store.numbers[s.WANTED] = limit, check_of(check)
+                self.store.numbers[s.LIMIT] = limit
                 at = 0
                 while at < self.states and not self.stopped and not self._violated():
                     at = self._expand(at, min(self.states, at + self._chunk), s.BOUNDED, turns=True, stop_at=1)
@@ -305,7 +307,6 @@ class Search:
         edges = int(self.store.numbers[s.EDGES])
         sources, targets = self.store.sources[:edges], self.store.targets[:edges]
         lost = livelock.lost_states(self.states, sources, targets, self.store.finals[: self.states] == 1)
-        lost = lost[~np.isin(lost, self.store.violations[: self.store.numbers[s.VIOLATIONS], 1])]
         if len(lost):
             self._judgements.append(Found("livelock", self.way_to(int(lost[0]))))
 
@@ -387,7 +388,6 @@ def _reduction(model: Model, enabled: bool) -> Words:
         r.MAX_ROWS: keys,
         r.HASH_MASK: table - 1,
         r.BITS: blocks,
-        r.BLOCKS_INSIDE: int(_blocks_inside(model)),
     }
     parts: dict[int, list[int]] = {
         r.NUMBERS: [numbers.get(at, -1) for at in range(len(code.rows))],
@@ -400,27 +400,32 @@ def _reduction(model: Model, enabled: bool) -> Words:
         r.KEYS: [virtual.EMPTY] * table,
         r.KEY_ROWS: [0] * table,
         r.TOUCHED: [0] * keys * r.KINDS * blocks,
+        r.BLOCKS_INSIDE: _blocks_inside(model),
     }
     return flat(header, parts, r.POR_HEADER)
 
 
-def _blocks_inside(model: Model) -> bool:
-    """Whether a program may wait or poll as a reader: in a section, or as an interrupt or a callback."""
-    waits = {i.SYNCHRONIZE_RCU, i.SPIN_UNTIL}
-    whole = [s for s, spec in zip(model.stretches, model.setting.contexts, strict=True) if spec.kind == "interrupt"]
-    for stretch in [*whole, *model.queued]:
+def _blocks_inside(model: Model) -> list[int]:
+    """For each row, whether its program may wait or poll as a reader: in a section, an interrupt or a callback."""
+    code, waits = model.code, {i.SYNCHRONIZE_RCU, i.SPIN_UNTIL}
+    readers = [s for s, spec in zip(model.stretches, model.setting.contexts, strict=True) if spec.kind == "interrupt"]
+    flags = [0] * len(code.rows)
+    for stretch in code.stretches:
         rows = range(stretch.start, stretch.end)
-        if any(model.code.rows[at][i.OPCODE] in waits or at in model.code.polling for at in rows):
-            return True
-    return flow.waits_as_reader(model.code, waits)
+        may_wait = any(code.rows[at][i.OPCODE] in waits or at in code.polling for at in rows)
+        always = any(stretch is reader for reader in [*readers, *model.queued])
+        if may_wait and (always or flow.waits_as_reader(code, stretch, waits)):
+            flags[stretch.start : stretch.end] = [1] * len(rows)
+    return flags
 
 
 def _may_interrupt(model: Model) -> bool:
     """Whether a callback may run on a CPU, where it is a reader as an interrupt is: a context there queues it."""
     contexts = zip(model.stretches, model.setting.contexts, strict=True)
-    queueing = [stretch for stretch, spec in contexts if spec.cpu is not None]
-    rows = {at for stretch in [*queueing, *model.queued] for at in range(stretch.start, stretch.end)}
-    return bool(queueing) and any(model.code.rows[at][i.OPCODE] == i.CALL_RCU for at in rows)
+    starts = [stretch.start for stretch, spec in contexts if spec.home is not None]
+    entries = [stretch.start for stretch in model.queued]
+    rows = flow.reachable(model.code, starts, entries, through_waits=True)
+    return any(model.code.rows[at][i.OPCODE] == i.CALL_RCU for at in rows)
 
 
 def with_room(setting: Setting, checks: Checks, search: Callable[[Model], Any], limits: Limits | None = None) -> Any:

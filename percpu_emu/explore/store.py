@@ -21,7 +21,6 @@ VIOLATIONS: Final = 2
 STEPS: Final = 3
 FINALS: Final = 4
 LIMIT: Final = 5
-WANTED: Final = 6  # the only check that is looked for; 0: all
 STORE_NUMBERS: Final = 8
 
 # --- which moves of a state are made
@@ -106,8 +105,6 @@ def refill(store: Store) -> None:
 @v.inner
 def _violate(store: Store, check: int, state: int, choice: int, depth: int) -> None:
     count = store.numbers[VIOLATIONS]
-    if store.numbers[WANTED] and store.numbers[WANTED] != check:
-        return
     if count < MAX_VIOLATIONS:
         store.violations[count, 0] = check
         store.violations[count, 1] = state
@@ -235,6 +232,8 @@ def expand(
             continue
         for index in range(count):
             choice = found[index]
+            if choice >= HALF and not r.is_seen_halfway(vm, por, here, choice - HALF):
+                continue
             preempts = which != ALL and _preempts(vm, here, choice)
             spent = here[v.SPENT] + (1 if preempts else 0)
             if (which == BOUNDED and spent > store.numbers[LIMIT]) or (

@@ -189,7 +189,7 @@ class Stepper:
         accesses: tuple[Access, ...] = ()
         if log[virtual.LOG_ADDRESS] >= 0:
             old, new = log[virtual.LOG_OLD], log[virtual.LOG_NEW]
-            failed = code.rows[pc][i.OPCODE] == i.CMPXCHG and log[virtual.LOG_RESULT] != args[1]
+            failed = code.rows[pc][i.OPCODE] == i.CMPXCHG and log[virtual.LOG_RESULT] != args[1] and half != "store"
             wrote = log[virtual.LOG_MODE] > virtual.READS and not failed
             accesses = (Access(log[virtual.LOG_ADDRESS], old, new, wrote),)
         return Step(

@@ -38,7 +38,7 @@ def move(vm: Any, por: Any, state: Any, context: int) -> tuple[int, int, bool]:
     while steps < MAX_STEPS:
         if steps > 0 and (r.between_turns(vm, state, context) or not v.is_enabled(vm, state, context)):
             break
-        if steps > 0 and (may_migrate(vm, state, context) or v.is_split(vm, state, context)):
+        if steps > 0 and (may_migrate(vm, state, context) or r.is_seen_halfway(vm, por, state, context)):
             break
         kind = r.class_of(vm, por, state, context)
         if committed and (kind == r.VISIBLE or kind == r.PUT_OFF):

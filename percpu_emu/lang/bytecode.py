@@ -62,7 +62,7 @@ class Code:
     sites: dict[int, Site] = field(default_factory=dict)
     """Of each operation the yield; of arithmetic that may have no result, the expression."""
     polling: set[int] = field(default_factory=set)
-    """Operations inside a `while`: a context may do them for ever."""
+    """Operations inside a `while` that may have no end."""
     names: dict[int, str] = field(default_factory=dict)
     """Of each operation: its name in `lang.ops`."""
     marks: list[str] = field(default_factory=list)
@@ -315,9 +315,23 @@ class _Inline:
         first = self._body.row
         self._jump_unless(node.test, over)
         self._loop(node.body, again, over)
-        self._body.poll(first)
+        if not self._is_over_cpus(node):
+            self._body.poll(first)
         self._body.jump(i.JUMP, again)
         self._body.place(over)
+
+    def _is_over_cpus(self, node: ast.While) -> bool:
+        """Whether each pass goes on to the next CPU of a mask, so that there are as many as there are CPUs."""
+        if any(isinstance(inner, ast.Continue) for inner in ast.walk(node)):
+            return False
+        for statement in node.body:
+            if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Yield):
+                operation, call = self._source.operation(statement.value)
+                target, start = ast.unparse(statement.targets[0]), ast.unparse(call.args[0]) if call.args else ""
+                stored = [n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+                if operation.opcode == i.CPUMASK_NEXT and target == start:
+                    return [name.id for name in stored].count(target) == 1
+        return False
 
     def _do_For(self, node: ast.For) -> None:
         assert isinstance(node.iter, ast.Call)

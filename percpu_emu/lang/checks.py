@@ -15,7 +15,7 @@ class Group:
 
     name: str
     sentence: str
-    """What holds where none of its checks fails."""
+    """What holds where none of its checks fails; "{left}" and "{bound}" are the scenario's."""
     when: When
 
 
@@ -24,11 +24,14 @@ PROGRAM: Final = Group("program", "no WARN_ON fires and no program fails", "ever
 SECTIONS: Final = Group("sections", "every section is closed, and no context sleeps in one", "every step")
 PROGRESS: Final = Group("progress", "no context waits for ever", "the whole graph of states")
 COUNTS: Final = Group("counts", "every counter is what its ledger says", "the end")
-LEAKS: Final = Group("leak", "everything that is to be freed is freed", "the end")
-BOUND: Final = Group("error bound", "a reader is never further off than the bound", "every state")
+LEAKS: Final = Group("leak", "at the end exactly {left} areas and objects are allocated", "the end")
+BOUND: Final = Group("error bound", "a reader is never more than {bound} off", "every state")
 OWNER: Final = Group("owner", "only a CPU itself writes its slots", "every step")
 FINAL: Final = Group("final", "the scenario's own check of the end holds", "the end")
 INVARIANT: Final = Group("invariant", "the scenario's own check of every state holds", "every state")
+
+GROUPS: Final = (MEMORY, PROGRAM, SECTIONS, PROGRESS, COUNTS, LEAKS, BOUND, OWNER, FINAL, INVARIANT)
+"""In the order of a report."""
 
 
 class Check(IntEnum):

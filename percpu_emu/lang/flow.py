@@ -178,9 +178,9 @@ def reachable(code: Code, starts: Iterable[int], entries: list[int], *, through_
     return found
 
 
-def waits_as_reader(code: Code, waits: set[int]) -> bool:
-    """Whether a context can wait or poll inside a section: at one of the operations `waits`, or in a loop."""
-    todo = [(stretch.start, (0, 0, 0)) for stretch in code.stretches]
+def waits_as_reader(code: Code, stretch: Stretch, waits: set[int]) -> bool:
+    """Whether a program can wait or poll inside a section: at one of the operations `waits`, or in a loop."""
+    todo = [(stretch.start, (0, 0, 0))]
     found: set[tuple[int, tuple[int, int, int]]] = set()
     while todo:
         at, depths = todo.pop()

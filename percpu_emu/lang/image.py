@@ -76,6 +76,8 @@ class Image:
     instrumented: bool = False
     """Whether every operation is preceded by a `reach` of its site, one of `sites`: for faults, records and traps."""
     sites: list[Site] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    """Arithmetic that may have no result: its line, and why; the message of the exception that it then raises."""
 
     def __post_init__(self) -> None:
         self._numbered: list[ProgramFunction] = []
@@ -148,6 +150,12 @@ class Image:
         if site not in self.warnings:
             self.warnings.append(site)
         return self.warnings.index(site)
+
+    def place_number(self, place: str) -> int:
+        """By which number a process says which arithmetic had no result."""
+        if place not in self.places:
+            self.places.append(place)
+        return self.places.index(place)
 
     def site_number(self, site: Site) -> int:
         """By which number an instrumented operation's site goes."""
@@ -236,9 +244,10 @@ class _Unit:
             number_of=self._image.number,
             mark_of=self._image.mark_number,
             site_of=self._image.warning_number,
+            place_of=self._image.place_number,
             site_number_of=self._image.site_number if self._image.instrumented else None,
         )
-        self.texts.append(f"# {source.name}\n@njit(no_cpython_wrapper=True)\n{rewriter.rewrite()}\n")
+        self.texts.append(f"{rewriter.rewrite()}\n")
         return self._names[function]
 
 

@@ -667,7 +667,10 @@ def _note_writer(vm: Any, state: Any, base: int, address: int, word: int) -> int
 
 @inner
 def _access(vm: Any, state: Any, context: int, pc: int, address: int) -> int:
-    """READ to CPUMASK_NEXT: the value given is left in the log."""
+    """READ to CPUMASK_NEXT: the value given is left in the log.
+
+    The store of a cmpxchg that fails is done as well: it writes back what was loaded, as x86 does.
+    """
     base, opcode = block_of(vm, context), code(vm, pc, i.OPCODE)
     if address == np.iinfo(np.int64).min:
         return OFF_CPU
@@ -686,7 +689,7 @@ def _access(vm: Any, state: Any, context: int, pc: int, address: int) -> int:
     b, c = operand(vm, state, base, code(vm, pc, i.B)), operand(vm, state, base, code(vm, pc, i.C))
     cpu = operand(vm, state, base, code(vm, pc, i.A))
     result = _next_cpu(vm, seen, cpu) if opcode == i.CPUMASK_NEXT else result_of(opcode, seen, b)
-    new = stands if mode == READS or (opcode == i.CMPXCHG and seen != b) else new_value(opcode, seen, b, c)
+    new = stands if mode == READS else new_value(opcode, seen, b, c)
     vm[vm[LOG] + LOG_OLD], vm[vm[LOG] + LOG_NEW], vm[vm[LOG] + LOG_RESULT] = stands, new, result
     if mode == READS:
         return DONE

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from percpu_emu.report.effects import effect, operation_text
 from percpu_emu.report.view import View
+from percpu_emu.scenario.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Effect: TypeAlias = "Callable[[View, int], str]"
 _LAST_COLUMN: Final = 46
-"""What the last column should have; a column's text may run on over those to its right, where nobody acts."""
+"""What the last column should have; a column's text may run on over those to its right, where no context acts."""
 _MARKS: Final = {"interrupt": "irq> ", "callback": "rcu: ", "work": "work: ", "offline": "hotplug: ", "kill": "kill: "}
 
 
@@ -33,17 +34,6 @@ def columns(trace: Trace, width: int = 100, effect: Effect = effect) -> str:
     if width < 60:
         raise ValueError(f"columns need a width of 60 or more, not {width}")
     return _Page(View(trace), width, effect).text()
-
-
-def folds(view: View, turn: Turn) -> list[range]:
-    """The turn's steps in order, quiet ones that follow each other in one range."""
-    found: list[range] = []
-    for index in turn.steps:
-        if found and view.is_quiet(index) and view.is_quiet(found[-1].start):
-            found[-1] = range(found[-1].start, index + 1)
-        else:
-            found.append(range(index, index + 1))
-    return found
 
 
 @dataclass(frozen=True)
@@ -71,9 +61,10 @@ class _Page:
     def _header(self) -> Iterator[str]:
         trace, view = self.view.trace, self.view
         yield from self._wrapped(f"{trace.scenario}: {trace.summary}")
-        folded = sum(len(fold) for turn in view.turns for fold in folds(view, turn) if len(fold) > 1)
-        counted = f"{_plural(len(trace.steps), 'step')} of {_plural(len(set(view.labels.actors)), 'context')}"
+        folded = sum(len(fold) for turn in view.turns for fold in view.folds(turn) if len(fold) > 1)
+        counted = f"{plural(len(trace.steps), 'step')} of {plural(len(set(view.labels.actors)), 'context')}"
         to_blame = " !! marks the steps to blame." if view.guilty else ""
+        to_blame += " -> marks the steps that suffer from them." if view.victims else ""
         in_lines = f'; {folded} of them folded into lines that begin with "..."' if folded else ""
         yield from self._wrapped(f"{counted}{in_lines}.{to_blame}")
 
@@ -87,7 +78,7 @@ class _Page:
     def _turn(self, turn: Turn) -> Iterator[str]:
         context = self.view.trace.contexts[turn.actor]
         mark = _MARKS.get(context.kind, self._name_mark(turn.actor))
-        for fold in folds(self.view, turn):
+        for fold in self.view.folds(turn):
             yield from self._lines(fold, mark)
 
     def _name_mark(self, actor: int) -> str:
@@ -98,8 +89,8 @@ class _Page:
     def _lines(self, fold: range, mark: str) -> Iterator[str]:
         index = fold.start
         lane = self.view.lanes.index(self.view.trace.steps[index].cpu)
-        blame = "!!" if index in self.view.guilty else "  "
-        begin = f"{blame} {index + 1}".ljust(self._gutter) if index in self.view.guilty else f"   {index + 1}"
+        mark_of_violation = "!!" if index in self.view.guilty else "->" if index in self.view.victims else "  "
+        begin = f"{mark_of_violation} {index + 1}"
         room = self.width - self._gutter - lane * self._stride
         for number, text in enumerate(self._cell(fold, mark, room)):
             gutter = begin if number == 0 else ""
@@ -114,7 +105,7 @@ class _Page:
 
     def _cell(self, fold: range, mark: str, room: int) -> list[str]:
         if len(fold) > 1:
-            text = f"{mark}... {len(fold)} steps: {self._names(fold)}"
+            text = f"{mark}... {plural(len(fold), 'step')}{self._call(fold)}"
             return textwrap.wrap(text, room, subsequent_indent=" " * 4, max_lines=2, placeholder=" ...")
         done, what = mark + operation_text(self.view, fold.start), self.effect(self.view, fold.start)
         own = min(room, self._stride - 2) if self.view.lanes[-1] != self.view.trace.steps[fold.start].cpu else room
@@ -127,6 +118,14 @@ class _Page:
             *textwrap.wrap(done, room, subsequent_indent=indent),
             *textwrap.wrap(what, room, initial_indent=indent, subsequent_indent=indent),
         ]
+
+    def _call(self, fold: range) -> str:
+        """What is folded; of a call of a helper its name, and what its last access did."""
+        if all(map(self.view.is_quiet, fold)):
+            return f": {self._names(fold)}"
+        program = getattr(self.view.trace.steps[fold.start].site, "program", "")
+        last = max(index for index in fold if self.view.trace.steps[index].accesses)
+        return f" of {program}: {self._names(fold)}   {self.effect(self.view, last)}"
 
     def _names(self, fold: range) -> str:
         counted = Counter(self.view.trace.steps[index].op for index in fold)
@@ -143,7 +142,3 @@ class _Page:
 
     def _wrapped(self, text: str, indent: str = "  ") -> list[str]:
         return textwrap.wrap(text, self.width, subsequent_indent=indent)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING
 
-from percpu_emu.report.labels import operation
-from percpu_emu.report.moments import BLOCKING, cpu_of_event
-from percpu_emu.report.view import SMALL
+from percpu_emu.lang import instructions as i
+from percpu_emu.report.labels import ALLOCATES, FREES, definition, opcode
+from percpu_emu.report.listing import parameters
+from percpu_emu.report.moments import cpu_of_event, is_two_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,26 +18,43 @@ if TYPE_CHECKING:
 
 
 def operation_text(view: View, index: int) -> str:
-    """The operation as it stands in the source; an event of the machine in words."""
+    """The operation as in the source, a helper's with the caller's word; an event of the machine in words."""
     step = view.trace.steps[index]
     if step.site is not None:
-        return step.site.text
+        return _with_the_callers_word(view, index, step.site.text) if view.is_helper(index) else step.site.text
     cpu = cpu_of_event(view.trace, step, view.labels.actors[index])
     events = {"offline": f"CPU {cpu} goes offline", "kill": f"CPU {cpu} is killed", "migrate": f"moves to CPU {cpu}"}
     return events.get(step.op, step.op)
 
 
+def _with_the_callers_word(view: View, index: int, text: str) -> str:
+    """The text of a helper's operation, in which a parameter stands for the word that the caller named."""
+    step = view.trace.steps[index]
+    operation = definition(step)
+    if operation is None or not step.accesses or not view.labels.is_named(step.accesses[0].address):
+        return text
+    call = ast.parse(text, mode="eval").body
+    if not isinstance(call, ast.Call) or len(call.args) <= operation.address_at:
+        return text
+    at = call.args[operation.address_at]
+    if not (step.site and isinstance(at, ast.Name) and at.id in parameters(step.site)):
+        return text
+    return f"{text[: at.col_offset]}{view.labels.word(step.accesses[0].address)}{text[at.end_col_offset :]}"
+
+
 def effect(view: View, index: int, access: Callable[[View, Access, int], str] | None = None) -> str:
     """What it read, wrote or waits for; empty if that is nothing. `access` tells of a word that was touched."""
     step = view.trace.steps[index]
-    if operation(step) in SMALL - {"ledger_add"} and view.is_quiet(index):
+    if view.is_quiet(index) and not step.accesses and opcode(step) != i.LEDGER_ADD:
         return ""
     parts = [(access or _access)(view, touched, index) for touched in step.accesses]
     parts += _of_memory(view, index) + _of_rcu(view, index)
-    if step.op == "ledger_add":
+    if opcode(step) == i.LEDGER_ADD:
         parts.append(f"{view.labels.word(step.args[0])} {step.args[1]:+d}")
-    if step.op == "warn_on" and step.args and step.args[0]:
+    if opcode(step) == i.WARN_ON and step.args and step.args[0]:
         parts.append("WARN_ON")
+    if opcode(step) == i.PROCESSOR_ID:
+        parts.append(f"= {step.result}")
     return ", ".join(parts)
 
 
@@ -53,9 +72,9 @@ def _access(view: View, access: Access, index: int) -> str:
 
 def _of_memory(view: View, index: int) -> list[str]:
     step = view.trace.steps[index]
-    if step.op in ("alloc_percpu", "kzalloc"):
+    if opcode(step) in ALLOCATES:
         return [f"= {view.labels.pointer(step.result)}"]
-    if step.op in ("free_percpu", "kfree") and step.args[0]:
+    if opcode(step) in FREES and step.args[0]:
         again = " AGAIN" if step.args[0] in view.moments[index].freed else ""
         return [f"{view.labels.allocation(step.args[0])} is freed{again}"]
     return []
@@ -63,11 +82,11 @@ def _of_memory(view: View, index: int) -> list[str]:
 
 def _of_rcu(view: View, index: int) -> list[str]:
     step = view.trace.steps[index]
-    if step.op in BLOCKING and view.ends_wait(index):
+    if is_two_steps(step) and view.ends_wait(index):
         return ["the wait is over"]
     parts = []
-    if step.op in {*BLOCKING, "call_rcu"}:
-        parts.append(f"waits for {people(view, index) or 'nobody'}")
+    if is_two_steps(step) or opcode(step) == i.CALL_RCU:
+        parts.append(f"waits for {people(view, index) or 'no reader'}")
     parts += [f"the wait of step {wait.step + 1} is over" for wait in view.moments[index + 1].over]
     return parts
 

@@ -10,11 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from percpu_emu.report.columns import columns
-from percpu_emu.report.result import Report, ReportedCheck, ReportedCounterexample
+from percpu_emu.report.result import Report, ReportedCounterexample, reported
 from percpu_emu.report.story import story
 from percpu_emu.report.tables import checks_table
 from percpu_emu.report.trace_json import trace_dict
-from percpu_emu.scenario.exploring import checks_of, scope_of, verdict
+from percpu_emu.scenario.exploring import checks_of, foreseen, scope_of, verdict
+from percpu_emu.scenario.judging import ledger_notes
 
 if TYPE_CHECKING:
     from percpu_emu.explore.counterexample import Counterexample
@@ -24,16 +25,20 @@ if TYPE_CHECKING:
 def report_of(explored: Explored) -> Report:
     """The report of an exploration."""
     checks = checks_of(explored)
+    expected = foreseen(explored)
     notes = [] if explored.complete or explored.counterexample else [f"not everything was covered: {explored.stopped}"]
+    notes += ledger_notes(explored.subject)
     return Report(
         command="explore",
         subject=explored.subject.name,
         verdict=verdict(explored, checks),
         scope=scope_of(explored),
-        checks=[ReportedCheck(name=check.name, ok=check.ok, detail=check.detail) for check in checks],
+        checks=reported(checks),
         figures=explored.figures,
         reduction=explored.reduction,
         counterexample=counterexample_of(explored.counterexample) if explored.counterexample else None,
+        as_expected=expected.as_expected if expected else None,
+        expectation=str(expected or ""),
         notes=notes,
         seed=explored.options.seed,
         seconds=explored.figures["seconds"],
@@ -81,13 +86,15 @@ def print_counterexample(console: Console, example: ReportedCounterexample) -> N
 
 
 def print_verdict(console: Console, report: Report) -> None:
-    """The last line."""
+    """The last lines: where a failure is expected, whether that one was found; the verdict."""
+    if report.expectation:
+        console.print(report.expectation, style="green" if report.as_expected else "red", highlight=False)
     style = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}[report.verdict]
     console.print(f"[{style}]{report.verdict}[/] in {report.seconds:.2f} s", highlight=False)
 
 
 def mutants_table(protocols: Sequence[dict[str, Any]]) -> Table:
-    """Every protocol: what is expected, what came out."""
+    """Every protocol: the result that is expected, and the one that was found."""
     table = Table(show_edge=False, pad_edge=False)
     for column, justify in (("scenario", "left"), ("expected", "left"), ("found", "left")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]

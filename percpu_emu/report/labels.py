@@ -5,13 +5,26 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from percpu_emu.kernel.layout import BOOT, CPU_ONLINE_MASK, CPU_POSSIBLE_MASK, MEMCG_LIST
+from percpu_emu.kernel.layout import (
+    BOOT,
+    CPU_ONLINE_MASK,
+    CPU_POSSIBLE_MASK,
+    MEMCG_LIST,
+    STATIC,
+    STATIC_WORDS,
+)
+from percpu_emu.lang import instructions as i
+from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS, UNIT_SHIFT
 
 if TYPE_CHECKING:
+    from percpu_emu.lang.operation import Operation
     from percpu_emu.lang.trace import Step, Trace
 
-POINTER_OPERATIONS: Final = frozenset({"rcu_dereference", "rcu_assign_pointer"})
+EVENTS: Final = frozenset({"offline", "kill", "migrate"})
+"""Steps of the machine, which are no operation of a program."""
+ALLOCATES: Final = frozenset({i.ALLOC_PERCPU, i.KZALLOC})
+FREES: Final = frozenset({i.FREE_PERCPU, i.KFREE})
 _KNOWN: Final = {
     CPU_POSSIBLE_MASK: "cpu_possible_mask",
     CPU_ONLINE_MASK: "cpu_online_mask",
@@ -21,9 +34,15 @@ _DECIMAL: Final = 1 << 40
 """Numbers from here on are shown in hexadecimal: no count is that large, a poison is."""
 
 
-def operation(step: Step) -> str:
-    """Its name without the underscores that say who keeps interrupts away."""
-    return step.op.lstrip("_")
+def definition(step: Step) -> Operation | None:
+    """The definition of a step's operation, None for an event of the machine. Raises KeyError for an unknown one."""
+    return None if step.op in EVENTS else OPERATIONS[step.op]
+
+
+def opcode(step: Step) -> int | None:
+    """The effect of a step's operation, None for an event of the machine."""
+    operation = definition(step)
+    return operation.opcode if operation else None
 
 
 def split_address(address: int) -> tuple[int | None, int]:
@@ -44,6 +63,11 @@ def allocation_of(address: int) -> int | None:
 def is_percpu(pointer: int) -> bool:
     """Whether a pointer, not an address, is a per-CPU one: the kernel's memory begins above them."""
     return 0 <= pointer < BOOT
+
+
+def is_static(value: int) -> bool:
+    """Whether it is the address of a static word of the kernel."""
+    return STATIC <= value < STATIC + STATIC_WORDS
 
 
 class Labels:
@@ -126,7 +150,18 @@ class Labels:
         """A pointer: `NULL`, `&slot`, `&object 2`; a number where it leads to nothing that is known."""
         if value == 0:
             return "NULL"
-        return f"&{self.allocation(value)}" if value in self._bases else number(value)
+        if value in self._bases:
+            return f"&{self.allocation(value)}"
+        return f"&{self.word(value)}" if is_static(value) else number(value)
+
+    def target(self, pointer: int) -> str:
+        """What a pointer leads to, inside a sentence: `the slots`, `object 2`."""
+        if pointer not in self._bases:
+            return self.pointer(pointer).removeprefix("&")
+        name = self.allocation(pointer)
+        if not self.is_named(pointer) or name.startswith(("the ", "object ", "per-CPU region ")):
+            return name
+        return f"the {name}s" if is_percpu(pointer) and not name.endswith("s") else f"the {name}"
 
     @property
     def bases(self) -> list[int]:
@@ -163,7 +198,7 @@ class Labels:
         return f"CPU {context.cpu}" if beside == 1 else f"{self.name(actor)} on CPU {context.cpu}"
 
     def actor_of(self, number: int, step: int) -> int | None:
-        """Who a context's number means at a step: whoever acts under it next, else did last; None: nobody ever."""
+        """Who a context's number means at a step: whoever acts under it next, else did last; None: no context ever."""
         steps = self._trace.steps
         for index in chain(range(step, len(steps)), range(step - 1, -1, -1)):
             if steps[index].context == number:
@@ -202,9 +237,9 @@ def _bases(trace: Trace) -> set[int]:
     addresses = [*trace.initial, *(access.address for step in trace.steps for access in step.accesses)]
     bases.update(base for address in addresses if (base := allocation_of(address)) is not None)
     for step in trace.steps:
-        if step.op in ("alloc_percpu", "kzalloc"):
+        if opcode(step) in ALLOCATES:
             bases.add(step.result)
-        elif step.op in ("free_percpu", "kfree"):
+        elif opcode(step) in FREES:
             bases.add(step.args[0])
     return bases - {0}
 
@@ -216,6 +251,11 @@ def _pointer_words(trace: Trace, bases: set[int]) -> set[int]:
     for step in trace.steps:
         for access in step.accesses:
             values.setdefault(access.address, set()).update((access.old, access.new))
-            if step.op in POINTER_OPERATIONS:
+            operation = definition(step)
+            if operation and (operation.dereference or operation.publishes):
                 pointers.add(access.address)
-    return pointers | {address for address, held in values.items() if held - {0} and held - {0} <= bases}
+    return pointers | {address for address, held in values.items() if held - {0} and _are_pointers(held - {0}, bases)}
+
+
+def _are_pointers(held: set[int], bases: set[int]) -> bool:
+    return all(value in bases or is_static(value) for value in held)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import linecache
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ class Listing:
 
     @property
     def file(self) -> str:
-        """The file's name: where its folder lies is nobody's business but this machine's."""
+        """The file's name, without the folder, which is of no use on another machine."""
         return Path(self.path).name
 
 
@@ -53,8 +54,20 @@ def _listing(file: str, program: str, sites: list[Site]) -> Listing:
     return Listing(program, file, first, tuple(line.rstrip() for line in lines[first - 1 : last]))
 
 
+@cache
+def parameters(site: Site) -> frozenset[str]:
+    """The names of the parameters of the program that a yield stands in; none where its file cannot be read."""
+    found = _function("".join(linecache.getlines(site.file)), site.program, site.line)
+    return frozenset(parameter.arg for parameter in found.args.args) if found else frozenset()
+
+
 def _extent(text: str, program: str, line: int) -> tuple[int, int] | None:
     """First and last line of the function of that name around that line; None where the text has none."""
+    found = _function(text, program, line)
+    return (found.lineno, found.end_lineno or found.lineno) if found else None
+
+
+def _function(text: str, program: str, line: int) -> ast.FunctionDef | None:
     try:
         tree = ast.parse(text)
     except SyntaxError:
@@ -62,5 +75,5 @@ def _extent(text: str, program: str, line: int) -> tuple[int, int] | None:
     for node in ast.walk(tree):
         last = getattr(node, "end_lineno", None) or 0
         if isinstance(node, ast.FunctionDef) and node.name == program and node.lineno <= line <= last:
-            return node.lineno, last
+            return node
     return None

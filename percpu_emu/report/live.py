@@ -20,7 +20,7 @@ _BAR: Final = 40
 
 
 class LiveMachine:
-    """Draws a machine ten times a second; the coordinator calls `attend` whenever it looks round."""
+    """Draws a machine ten times a second; the coordinator calls `attend` whenever it polls."""
 
     def __init__(self, console: Console, machine: Machine, tree: CgroupTree) -> None:
         self._observer = Observer(machine, tree)

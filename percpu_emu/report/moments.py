@@ -1,11 +1,17 @@
-"""What stands beside the words after each step of a trace: contexts, waits for RCU, allocations, ledgers."""
+"""What stands beside the words after each step of a trace: contexts, waits for RCU, allocations, ledgers.
+
+States of contexts and the ends of waits are followed here from the steps alone (`_Replay._state`, `_Replay._pass`):
+the two places that read the engine's own states as soon as a trace has them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from percpu_emu.report.labels import operation
+from percpu_emu.lang import instructions as i
+from percpu_emu.lang.operation import OPERATIONS
+from percpu_emu.report.labels import ALLOCATES, FREES, definition, opcode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +21,6 @@ if TYPE_CHECKING:
 
 State: TypeAlias = Literal["not started", "queued", "ready", "waiting", "interrupted", "ended", "offline", "killed"]
 OVER: Final = frozenset({"ended", "offline", "killed"})
-BLOCKING: Final = frozenset({"synchronize_rcu", "rcu_barrier"})
-"""Waits that begin with a step of their own and end with another."""
 _ON_A_CPU: Final = frozenset({"interrupt", "callback", "work"})
 
 
@@ -74,7 +78,8 @@ class _Actor:
     def reader(self) -> bool:
         if self.state in OVER or self.state in ("not started", "queued"):
             return False
-        return self.sections > 0 or self.irqs_off or self.kind == "interrupt"
+        on_a_cpu = self.kind == "interrupt" or (self.kind == "callback" and self.cpu is not None)
+        return self.sections > 0 or self.irqs_off or on_a_cpu
 
 
 def moments(trace: Trace, labels: Labels) -> list[Moment]:
@@ -91,10 +96,10 @@ class _Replay:
         self._labels = labels
         self._actors = [_Actor(context.kind, context.cpu) for context in trace.contexts]
         self._waits: list[Wait] = []
-        allocated = {step.result for step in trace.steps if step.op in ("alloc_percpu", "kzalloc")}
+        allocated = {step.result for step in trace.steps if opcode(step) in ALLOCATES}
         self._live = set(labels.bases) - allocated
         self._freed: set[int] = set()
-        self._ledgers = dict.fromkeys(trace.ledgers, 0)
+        self._ledgers = _before(trace, labels)
 
     def follow(self, index: int) -> Moment:
         step, number = self._trace.steps[index], self._labels.actors[index]
@@ -131,28 +136,30 @@ class _Replay:
         self._waits = [replace(wait, taken=True) if wait.runs == number else wait for wait in self._waits]
 
     def _memory(self, step: Step) -> None:
-        if step.op in ("alloc_percpu", "kzalloc") and step.result:
+        if opcode(step) in ALLOCATES and step.result:
             self._live.add(step.result)
-        elif step.op in ("free_percpu", "kfree") and step.args[0]:
+        elif opcode(step) in FREES and step.args[0]:
             self._live.discard(step.args[0])
             self._freed.add(step.args[0])
 
     def _ledger(self, step: Step, actor: _Actor) -> None:
-        if step.op == "ledger_add":
+        if opcode(step) == i.LEDGER_ADD:
             actor.noted.append((step.args[0], step.args[1]))
-        elif step.op == "ledger_commit":
+        elif opcode(step) == i.LEDGER_COMMIT:
             for counter, delta in actor.noted:
                 self._ledgers[counter] = self._ledgers.get(counter, 0) + delta
             actor.noted = []
 
     def _section(self, step: Step, actor: _Actor) -> None:
-        name = operation(step)
-        actor.sections += name in ("rcu_read_lock", "preempt_disable")
-        actor.sections -= name in ("rcu_read_unlock", "preempt_enable")
-        if name == "local_irq_save":
+        operation = definition(step)
+        if operation is None:
+            return
+        if operation.enters == "irq":
             actor.irqs_off = True
-        elif name == "local_irq_restore":
+        elif operation.leaves == "irq":
             actor.irqs_off = bool(step.args and step.args[0])
+        else:
+            actor.sections += operation.nesting
 
     def _machine(self, step: Step, number: int) -> None:
         if step.op == "migrate":
@@ -166,18 +173,19 @@ class _Replay:
                 actor.state = "offline" if step.op == "offline" else "killed"
 
     def _rcu(self, index: int, step: Step, number: int) -> None:
-        if step.op not in {*BLOCKING, "call_rcu", "queue_work"}:
+        operation = definition(step)
+        if operation is None or not (is_two_steps(step) or operation.queues):
             return
         for place, wait in enumerate(self._waits):
-            if wait.by == number and wait.op in BLOCKING and not wait.taken:
+            if wait.by == number and wait.op == step.op and is_two_steps(step) and not wait.taken:
                 self._waits[place] = replace(wait, pending=(), taken=True)
                 return
         of = (self._labels.actor_of(context, index) for context in step.waits_for)
         actors = tuple(actor for actor in of if actor is not None)
-        runs = self._queue(index, step) if step.op in ("call_rcu", "queue_work") else None
-        if step.op in BLOCKING:
+        runs = self._queue(index, step) if operation.queues else None
+        if is_two_steps(step):
             self._actors[number].state = "waiting"
-        if step.op != "queue_work":
+        if operation.opcode != i.QUEUE_WORK:
             self._waits.append(Wait(index, number, step.op, actors, actors, runs))
 
     def _queue(self, index: int, step: Step) -> int | None:
@@ -207,7 +215,26 @@ class _Replay:
         state = self._actors[actor]
         if state.state in OVER:
             return False
-        return actor != number or wait.op == "rcu_barrier" or state.reader
+        return actor != number or OPERATIONS[wait.op].opcode == i.RCU_BARRIER or state.reader
+
+
+def _before(trace: Trace, labels: Labels) -> dict[int, int]:
+    """What the ledgers say before the first step: what they say at the end, without what the steps enter."""
+    noted: dict[int, list[tuple[int, int]]] = {}
+    ledgers = dict(trace.ledgers)
+    for step, actor in zip(trace.steps, labels.actors, strict=True):
+        if opcode(step) == i.LEDGER_ADD:
+            noted.setdefault(actor, []).append((step.args[0], step.args[1]))
+        elif opcode(step) == i.LEDGER_COMMIT:
+            for counter, delta in noted.pop(actor, []):
+                ledgers[counter] = ledgers.get(counter, 0) - delta
+    return ledgers
+
+
+def is_two_steps(step: Step) -> bool:
+    """Whether the operation is a wait that begins with one step and ends with another."""
+    operation = definition(step)
+    return operation is not None and operation.asks and operation.wait == "sleeps"
 
 
 def cpu_of_event(trace: Trace, step: Step, actor: int) -> int | None:

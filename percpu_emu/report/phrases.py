@@ -1,39 +1,33 @@
-"""One step as a clause of a sentence: `reads 7 from its slot`, `frees slot`."""
+"""One step as a clause of a sentence: `reads 7 from its slot`, `frees the slots`.
+
+The verbs are those of the operations' definitions (`lang.operation`); here is what a trace adds to them.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from percpu_emu.lang import instructions as i
+from percpu_emu.lang.operation import OPERATIONS
+from percpu_emu.lang.setting import unit_word
 from percpu_emu.report.effects import people
-from percpu_emu.report.labels import number, operation
+from percpu_emu.report.labels import ALLOCATES, FREES, definition, number, split_address
 from percpu_emu.report.moments import cpu_of_event
-from percpu_emu.report.view import PLAIN_READS
 
 if TYPE_CHECKING:
-    from percpu_emu.lang.trace import Access, Step
-    from percpu_emu.report.moments import cpu_of_event
-from percpu_emu.report.view import View
+    from collections.abc import Callable
 
-_STORES: Final = frozenset({"write_once", "smp_store_release", "this_cpu_write", "rcu_assign_pointer"})
-_ADDS: Final = frozenset(
-    {
-        *("atomic_long_add", "atomic_long_add_return", "atomic_long_fetch_add"),
-        *("this_cpu_add", "this_cpu_sub", "this_cpu_inc", "this_cpu_dec", "this_cpu_add_return"),
-    }
-)
-_PLAIN: Final = {
-    "rcu_read_lock": "enters a read-side section",
-    "rcu_read_unlock": "leaves its read-side section",
-    "preempt_disable": "turns preemption off",
-    "preempt_enable": "turns preemption on",
-    "local_irq_save": "turns interrupts off",
-    "local_irq_restore": "turns interrupts on again",
-    "ledger_add": "begins the next update",
-    "ledger_commit": "enters the update in the ledger",
-    "smp_mb": "passes a memory barrier",
-    "warn_on": "passes a WARN_ON",
-}
+    from percpu_emu.lang.operation import Operation
+    from percpu_emu.lang.trace import Access, Step
+    from percpu_emu.report.view import View
+
+Tell: TypeAlias = "Callable[[View, int, Operation], str]"
+_ADDS: Final = OPERATIONS["this_cpu_add"].verb
+_SUBTRACTS: Final = OPERATIONS["this_cpu_sub"].verb
+_SWAPS: Final = OPERATIONS["xchg"].verb
+_AT_THERE: Final = re.compile(r" (?:into|in|to|from|of) there\b")
 
 
 @dataclass(frozen=True)
@@ -54,146 +48,193 @@ def clause(view: View, index: int, *, before: int | None = None, pending: bool =
     `before` is the address that was spoken of last.
     """
     step = view.trace.steps[index]
-    name = operation(step)
-    if step.accesses and (name in PLAIN_READS or name in _STORES or name in _ADDS or "xchg" in name):
-        return _of_access(view, index, before, pending)
-    if name == "rcu_dereference" and step.accesses:
-        return _of_access(view, index, before, pending)
-    if name == "migrate":
-        return Clause(f"moves to CPU {cpu_of_event(view.trace, step, view.labels.actors[index])}", closes=True)
-    if name == "wait_until" and step.args:
-        return Clause(
-            f"waits until {view.labels.place(step.args[0], step.cpu)} is {number(step.args[1])}", step.args[0]
-        )
-    waits = _of_rcu(view, index, pending)
-    return Clause(_of_memory(view, step) or waits or _other(step, name), closes=bool(waits))
+    operation = definition(step)
+    if operation is None:
+        return Clause(_event(view, index), closes=True)
+    if operation.is_access:
+        return _of_word(view, index, operation, before, pending)
+    if operation.opcode in _WAITS:
+        return Clause(_verb(operation) if pending else _WAITS[operation.opcode](view, index, operation), closes=True)
+    return Clause(_OTHERS.get(operation.opcode, _plain)(view, index, operation))
 
 
-def _of_access(view: View, index: int, before: int | None, pending: bool) -> Clause:
+def _verb(operation: Operation, word: str = "", arg: str = "", verb: str = "") -> str:
+    """An operation's verb with its word and its argument."""
+    return _AT_THERE.sub(" there", (verb or operation.verb).format(word=word, arg=arg))
+
+
+def _plain(_view: View, _index: int, operation: Operation) -> str:
+    return _verb(operation)
+
+
+def _event(view: View, index: int) -> str:
     step = view.trace.steps[index]
-    access, name = step.accesses[0], operation(step)
-    if access.address == before:
-        read, write = "there", "there"
+    cpu = cpu_of_event(view.trace, step, view.labels.actors[index])
+    said = {"migrate": f"moves to CPU {cpu}", "offline": f"takes CPU {cpu} offline", "kill": f"kills CPU {cpu}"}
+    return said[step.op]
+
+
+# --- words
+
+
+def _of_word(view: View, index: int, operation: Operation, before: int | None, pending: bool) -> Clause:
+    step = view.trace.steps[index]
+    access = step.accesses[0] if step.accesses else None
+    address = _address(step, operation)
+    word = "there" if address == before else view.labels.place(address, step.cpu)
+    seen = access if access is not None and not pending and view.took_place(access, index) else None
+    told = _TOLD.get(operation.opcode, _with_argument)(view, index, operation, word, seen)
+    if not pending and view.is_freed(address, index):
+        return Clause(f"{told}: that memory has been freed", address, closes=True)
+    return Clause(told, address, closes=":" in told)
+
+
+def _address(step: Step, operation: Operation) -> int:
+    """The word that a step goes to: by its access, by its arguments where it made none."""
+    if step.accesses:
+        return step.accesses[0].address
+    at = step.args[operation.address_at] if len(step.args) > operation.address_at else 0
+    return unit_word(step.cpu, at) if operation.own and step.cpu is not None else at
+
+
+def _argument(step: Step, at: int = 1) -> int:
+    """An argument; of a step that has none written down, the value that it leaves."""
+    if len(step.args) > at:
+        return step.args[at]
+    return step.accesses[0].new if step.accesses else 0
+
+
+def _with_argument(view: View, index: int, operation: Operation, word: str, seen: Access | None) -> str:
+    """Verb, word and argument; for a step that changes the word, what stands there now."""
+    told = _verb(operation, word, number(_argument(view.trace.steps[index])))
+    return f"{told} (now {view.labels.value(seen.address, seen.new)})" if seen and not operation.reads_only else told
+
+
+def _wait(view: View, index: int, operation: Operation, word: str, _seen: Access | None) -> str:
+    return _verb(operation, word, number(_argument(view.trace.steps[index])))
+
+
+def _read(view: View, index: int, operation: Operation, word: str, seen: Access | None) -> str:
+    address = _address(view.trace.steps[index], operation)
+    if not view.labels.is_pointer(address):
+        return _verb(operation, word, verb=_from(operation, view, seen) if seen else "")
+    told = _verb(operation, "it again" if word == "there" else f"the pointer {view.labels.word(address)}")
+    return f"{told}: it {_leads(view, seen.old)}" if seen else told
+
+
+def _from(operation: Operation, view: View, seen: Access) -> str:
+    return operation.verb.replace("{word}", f"{view.labels.value(seen.address, seen.old)} from {{word}}")
+
+
+def _leads(view: View, pointer: int) -> str:
+    return "is NULL" if pointer == 0 else f"points to {view.labels.target(pointer)}"
+
+
+def _store(view: View, index: int, operation: Operation, word: str, seen: Access | None) -> str:
+    step = view.trace.steps[index]
+    value = _argument(step)
+    address = _address(step, operation)
+    if view.labels.is_pointer(address):
+        shown = "NULL" if value == 0 else f"a pointer to {view.labels.target(value)}"
     else:
-        place = view.labels.place(access.address, step.cpu)
-        read, write = f"from {place}", f"into {place}"
-    if name in PLAIN_READS or name == "rcu_dereference":
-        told = _read(view, access, step, read, pending or not view.took_place(access, index))
-    elif name in _ADDS:
-        told = _add(view, access, step, write.replace("into", "to", 1), pending or not view.took_place(access, index))
-    elif name in _STORES:
-        known = not pending and view.took_place(access, index)
-        told = _store(view, access, step, write) + (_over_what(view, access, index) if known else "")
-    else:
-        told = _exchange(view, access, name, write, pending or not view.took_place(access, index))
-    if not pending and view.is_freed(access.address, index):
-        return Clause(f"{told}: that memory has been freed", access.address, closes=True)
-    return Clause(told, access.address, closes=":" in told)
-
-
-def _read(view: View, access: Access, step: Step, place: str, pending: bool) -> str:
-    """`pending`: or if what stood there is not known."""
-    if view.labels.is_pointer(access.address):
-        word = "it again" if place == "there" else f"the pointer {view.labels.place(access.address, step.cpu)}"
-        if pending:
-            return f"reads {word}"
-        value = view.labels.pointer(access.old)
-        return f"reads {word}: it is NULL" if access.old == 0 else f"reads {word}: it points to {value.lstrip('&')}"
-    if pending:
-        return "reads there again" if place == "there" else f"reads {place.removeprefix('from ')}"
-    return f"reads {view.labels.value(access.address, access.old)} {place}"
-
-
-def _add(view: View, access: Access, step: Step, place: str, pending: bool) -> str:
-    delta = _delta(step, access)
-    done = (
-        f"adds {number(delta)} {place}" if delta >= 0 else f"takes {number(-delta)} {place.replace('to ', 'from ', 1)}"
-    )
-    return done if pending else f"{done} (now {view.labels.value(access.address, access.new)})"
-
-
-def _delta(step: Step, access: Access) -> int:
-    """What is added: for an access that did not take place, as its arguments say."""
-    if access.old != access.new:
-        return access.new - access.old
-    size = step.args[1] if len(step.args) > 1 else 1
-    return -size if operation(step) in ("this_cpu_sub", "this_cpu_dec") else size
-
-
-def _store(view: View, access: Access, step: Step, place: str) -> str:
-    value = view.labels.value(access.address, step.args[1] if len(step.args) > 1 else access.new)
-    if view.labels.is_pointer(access.address):
-        pointer = f"a pointer to {value[1:]}" if value.startswith("&") else value
-        verb = "stores" if operation(step) in ("write_once", "this_cpu_write") else "publishes"
-        return f"{verb} {pointer} {place.replace('into', 'in', 1)}"
-    return f"writes {value} {place}"
+        shown = view.labels.value(address, value)
+    return _verb(operation, word, shown) + (_over_what(view, seen, index) if seen else "")
 
 
 def _over_what(view: View, access: Access, index: int) -> str:
-    """What the store goes over, if that is not what this context saw there last."""
+    """What the store goes over, if another context wrote that since this one last saw the word."""
     for earlier in range(index - 1, -1, -1):
-        if view.labels.actors[earlier] != view.labels.actors[index]:
-            continue
         for seen in view.trace.steps[earlier].accesses:
-            if seen.address == access.address:
-                changed = seen.new != access.old
-                return f", where {view.labels.value(access.address, access.old)} stands by now" if changed else ""
+            if seen.address != access.address:
+                continue
+            if view.labels.actors[earlier] == view.labels.actors[index]:
+                return ""
+            if seen.write and _has_seen(view, access.address, index, earlier):
+                who = view.labels.who(view.labels.actors[earlier])
+                return f", over the {view.labels.value(access.address, access.old)} that {who} wrote"
     return ""
 
 
-def _exchange(view: View, access: Access, name: str, place: str, pending: bool) -> str:
-    old, new = (view.labels.value(access.address, value) for value in (access.old, access.new))
-    if pending:
-        return f"exchanges a value {place.replace('into', 'in', 1)}"
-    if "cmpxchg" in name and access.old == access.new:
-        return f"finds {old} {place.replace('into', 'in', 1)} and leaves it"
-    return f"swaps {new} {place} ({old} stood there)"
+def _has_seen(view: View, address: int, index: int, before: int) -> bool:
+    """Whether the actor of a step touched the word before another step, or another CPU's copy of it."""
+    return any(
+        split_address(access.address)[1] == split_address(address)[1]
+        for earlier in range(before)
+        if view.labels.actors[earlier] == view.labels.actors[index]
+        for access in view.trace.steps[earlier].accesses
+    )
 
 
-def _of_memory(view: View, step: Step) -> str:
-    if step.op in ("alloc_percpu", "kzalloc"):
-        return f"allocates {view.labels.allocation(step.result)}" if step.result else "gets no memory"
-    if step.op in ("free_percpu", "kfree"):
-        return f"frees {view.labels.allocation(step.args[0])}" if step.args[0] else "frees NULL, which does nothing"
-    return ""
+def _add(view: View, index: int, operation: Operation, word: str, seen: Access | None) -> str:
+    delta = _delta(view.trace.steps[index], operation, seen)
+    told = _verb(operation, word, number(abs(delta)), _ADDS if delta >= 0 else _SUBTRACTS)
+    return f"{told} (now {view.labels.value(seen.address, seen.new)})" if seen else told
 
 
-def _of_rcu(view: View, index: int, pending: bool) -> str:
-    match view.trace.steps[index].op:
-        case "synchronize_rcu":
-            return _synchronize(view, index, pending)
-        case "rcu_barrier":
-            return _barrier(view, index)
-        case "call_rcu":
-            return _call_rcu(view, index, pending)
-        case "queue_work":
-            return f"queues {_queued(view, index)} as work"
-    return ""
+def _delta(step: Step, operation: Operation, seen: Access | None) -> int:
+    """What is added."""
+    if isinstance(operation.operand, int):
+        return operation.operand
+    if len(step.args) > 1:
+        return -step.args[1] if operation.operand == "negated" else step.args[1]
+    return seen.new - seen.old if seen else 0
 
 
-def _synchronize(view: View, index: int, pending: bool) -> str:
+def _swap(view: View, index: int, operation: Operation, word: str, seen: Access | None) -> str:
+    if seen is None:
+        return _verb(operation, word, number(_argument(view.trace.steps[index])))
+    old, new = (view.labels.value(seen.address, value) for value in (seen.old, seen.new))
+    return f"{_verb(operation, word, new, _SWAPS)} ({old} stood there)"
+
+
+def _compare_and_swap(view: View, index: int, operation: Operation, word: str, seen: Access | None) -> str:
+    if seen is None or seen.write:
+        return _swap(view, index, operation, word, seen)
+    place = "there" if word == "there" else f"in {word}"
+    expected = view.labels.value(seen.address, _argument(view.trace.steps[index]))
+    return f"finds {view.labels.value(seen.address, seen.old)} {place}, not {expected}, and leaves it"
+
+
+_TOLD: Final = {
+    i.READ: _read,
+    i.WRITE: _store,
+    i.ADD_TO: _add,
+    i.ADD_RETURN: _add,
+    i.FETCH_ADD: _add,
+    i.XCHG: _swap,
+    i.CMPXCHG: _compare_and_swap,
+    i.WAIT_UNTIL: _wait,
+    i.SPIN_UNTIL: _wait,
+    i.CPUMASK_NEXT: _wait,
+}
+
+
+# --- RCU
+
+
+def _synchronize(view: View, index: int, operation: Operation) -> str:
     if view.ends_wait(index):
         return "goes on: its wait for a grace period is over"
-    if pending:
-        return "waits for a grace period"
     who = people(view, index)
     if not who:
-        return "waits for a grace period, but nobody is inside a read-side section"
+        return f"{_verb(operation)}; no reader is active"
     return f"waits for {who}, which {'are' if ' and ' in who else 'is'} inside a read-side section"
 
 
-def _barrier(view: View, index: int) -> str:
-    return "goes on: the callbacks have run" if view.ends_wait(index) else "waits for all queued callbacks"
+def _barrier(view: View, index: int, operation: Operation) -> str:
+    return "goes on: the callbacks have run" if view.ends_wait(index) else _verb(operation)
 
 
-def _call_rcu(view: View, index: int, pending: bool) -> str:
+def _call_rcu(view: View, index: int, _operation: Operation) -> str:
     queued, who = f"queues {_queued(view, index)}", people(view, index)
-    if pending:
-        return queued
     if not who:
-        return f"{queued}, which has to wait for nobody"
+        return f"{queued}; no reader is active"
     left = "have left their read-side sections" if " and " in who else "has left its read-side section"
     return f"{queued}, to run when {who} {left}"
+
+
+def _queue_work(view: View, index: int, _operation: Operation) -> str:
+    return f"queues {_queued(view, index)} as work"
 
 
 def _queued(view: View, index: int) -> str:
@@ -202,7 +243,41 @@ def _queued(view: View, index: int) -> str:
     return site.text.partition("(")[2].partition(",")[0] if site else "a callback"
 
 
-def _other(step: Step, name: str) -> str:
-    if name == "warn_on" and step.args and step.args[0]:
-        return "runs into a WARN_ON whose condition is true"
-    return _PLAIN.get(name) or (f"does {step.site.text}" if step.site else step.op)
+_WAITS: Final[dict[int, Tell]] = {
+    i.SYNCHRONIZE_RCU: _synchronize,
+    i.RCU_BARRIER: _barrier,
+    i.CALL_RCU: _call_rcu,
+    i.QUEUE_WORK: _queue_work,
+}
+
+
+# --- the rest
+
+
+def _allocate(view: View, index: int, _operation: Operation) -> str:
+    result = view.trace.steps[index].result
+    return f"allocates {view.labels.target(result)}" if result else "gets no memory"
+
+
+def _free(view: View, index: int, _operation: Operation) -> str:
+    pointer = _argument(view.trace.steps[index], 0)
+    return f"frees {view.labels.target(pointer)}" if pointer else "frees NULL, which does nothing"
+
+
+def _warn(view: View, index: int, operation: Operation) -> str:
+    fires = _argument(view.trace.steps[index], 0)
+    return f"{_verb(operation)} whose condition is true" if fires else _verb(operation)
+
+
+def _number(view: View, index: int, operation: Operation) -> str:
+    return f"{_verb(operation)}, which is {view.trace.steps[index].result}"
+
+
+_OTHERS: Final[dict[int, Tell]] = {
+    **dict.fromkeys(ALLOCATES, _allocate),
+    **dict.fromkeys(FREES, _free),
+    i.WARN_ON: _warn,
+    i.PROCESSOR_ID: _number,
+    i.NR_CPU_IDS: _number,
+    i.NR_NODE_IDS: _number,
+}

@@ -57,7 +57,7 @@ def _event(played: Played, option: Option, actor: int) -> str:
 def why_not(labels: Labels, obstacle: Obstacle, step: int) -> str:
     """In words, after the context's name."""
     actors = (labels.actor_of(context, step) for context in obstacle.contexts)
-    who = enumeration([labels.who(actor) for actor in actors if actor is not None]) or "somebody"
+    who = enumeration([labels.who(actor) for actor in actors if actor is not None]) or "another context"
     many = len(obstacle.contexts) > 1
     return {
         "over": "is over",

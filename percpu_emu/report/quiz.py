@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from percpu_emu.report.columns import columns, folds
+from percpu_emu.report.columns import columns
 from percpu_emu.report.effects import effect
 from percpu_emu.report.view import View
 
@@ -40,7 +40,7 @@ def quiz_page(trace: Trace, width: int = 100) -> str:
 def questions(trace: Trace) -> list[Question]:
     """What is asked, in the order of the steps; what goes wrong comes last."""
     asked, view = View(replace(trace, violation=None)), View(trace)
-    shown = [fold.start for turn in asked.turns for fold in folds(asked, turn) if len(fold) == 1]
+    shown = [fold.start for turn in asked.turns for fold in asked.folds(turn) if len(fold) == 1]
     found = [
         Question(index + 1, _hidden(view, index), effect(view, index), _values(view, index))
         for index in shown

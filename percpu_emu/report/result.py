@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+if TYPE_CHECKING:
+    from percpu_emu.scenario.verdict import Check
+
 
 class ReportedCheck(BaseModel):
-    """One thing that was looked at."""
+    """One property and its result."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str
-    ok: bool
+    ok: bool | None = Field(description="null: not judged, for the reason in detail")
     detail: str
 
 
@@ -41,7 +45,7 @@ class ReportedCounterexample(BaseModel):
 
 
 class Report(BaseModel):
-    """What a command found."""
+    """The result of a command."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -53,10 +57,19 @@ class Report(BaseModel):
     figures: dict[str, Any] = {}
     reduction: dict[str, Any] | None = Field(default=None, description="of `explore`: what did not need to be tried")
     counterexample: ReportedCounterexample | None = None
+    as_expected: bool | None = Field(
+        default=None, description="whether the check that failed is the one that the scenario expects; null: none is"
+    )
+    expectation: str = Field(default="", description="the same in words; empty where as_expected is null")
     notes: list[str] = []
     seed: int | None = None
     seconds: float = 0.0
     error: ReportedError | None = None
+
+
+def reported(checks: Sequence[Check]) -> list[ReportedCheck]:
+    """Checks as a report has them."""
+    return [ReportedCheck(name=check.name, ok=check.ok, detail=check.detail) for check in checks]
 
 
 def report_schema() -> dict[str, Any]:

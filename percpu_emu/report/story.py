@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from percpu_emu.report.effects import enumeration
-from percpu_emu.report.labels import operation, sentence
+from percpu_emu.report.labels import EVENTS, definition, sentence
 from percpu_emu.report.moments import OVER, cpu_of_event
 from percpu_emu.report.phrases import Clause, clause
-from percpu_emu.report.view import PLAIN_READS, View
+from percpu_emu.report.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,6 +34,20 @@ def turn_texts(view: View) -> list[str]:
     return [_Told(view, turn).text() for turn in view.turns]
 
 
+def step_texts(view: View) -> list[str]:
+    """A sentence for each step: what it does, and nothing that comes later."""
+    return [_step_text(view, turn, index) for turn in view.turns for index in turn.steps]
+
+
+def _step_text(view: View, turn: Turn, index: int) -> str:
+    step = view.trace.steps[index]
+    subject = view.labels.who(turn.actor)
+    if step.op in ("offline", "kill"):
+        cpu = cpu_of_event(view.trace, step, turn.actor)
+        return f"CPU {cpu} {'goes offline' if step.op == 'offline' else 'is killed'}."
+    return sentence(f"{subject} {_Told(view, turn).step(index)}")
+
+
 def closing(trace: Trace) -> list[str]:
     """What was lost, and which step of the protocol is missing."""
     found = [sentence(trace.violation.detail)] if trace.violation else []
@@ -54,16 +68,20 @@ class _Told:
         sentences = [opening] if opening else []
         for clauses in _sentences(_merged(self._clauses())):
             if clauses[0].anew:
-                subject = f"the next time round {'it' if sentences else subject}"
+                subject = f"in the next iteration {'it' if sentences else subject}"
             sentences.append(f"{subject} {enumeration([part.text for part in clauses])}")
             subject = "it"
         return " ".join(sentence(text) for text in [*sentences, *self._ending(subject, bool(sentences))])
+
+    def step(self, index: int) -> str:
+        """What one of the turn's steps does."""
+        return self._with_wait(clause(self._view, index), index).text
 
     def _opening(self) -> tuple[str, str]:
         """A sentence to begin with, if any, and the subject of the next one."""
         begins = self._turn.first == 0 or self._turn.actor not in self._view.labels.actors[: self._turn.first]
         step = self._view.trace.steps[self._turn.first]
-        if step.op in ("offline", "kill", "migrate"):
+        if step.op in EVENTS:
             return self._event(), self._who if self._context.kind == "offline" else "it"
         if not begins:
             return "", self._who
@@ -107,20 +125,34 @@ class _Told:
 
     def _clauses(self) -> Iterator[Clause]:
         before: int | None = None
-        skipped, seen = 0, self._turn.first
-        for index in self._turn.steps:
-            if not self._is_told(index):
-                skipped += operation(self._view.trace.steps[index]) in PLAIN_READS
+        skipped: list[int] = []
+        seen = self._turn.first
+        for fold in self._view.folds(self._turn):
+            told = [index for index in fold if self._is_told(index)]
+            if not told:
+                skipped += filter(self._view.is_plain_read, fold)
                 continue
-            if skipped:
-                yield Clause(f"reads {skipped} other word{'s' if skipped > 1 else ''}")
-            skipped = 0
-            told = clause(self._view, index, before=before)
-            before = told.address
+            yield from self._skipped(skipped)
+            skipped = []
+            index = told[-1]
+            made = clause(self._view, index, before=before)
+            before = made.address
             anew, seen = self._anew_between(seen, index), index
-            yield replace(self._with_wait(told, index), anew=anew)
-        if skipped:
-            yield Clause(f"reads {skipped} other word{'s' if skipped > 1 else ''}")
+            yield replace(self._with_wait(self._after_tries(made, told), index), anew=anew)
+        yield from self._skipped(skipped)
+
+    def _skipped(self, reads: list[int]) -> Iterator[Clause]:
+        """Reads that are folded: a single one in words, several as their number."""
+        if len(reads) == 1:
+            yield clause(self._view, reads[0])
+        elif reads:
+            yield Clause(f"reads {len(reads)} other words")
+
+    def _after_tries(self, told: Clause, steps: list[int]) -> Clause:
+        """The last step of a helper's call, with the number of the attempt."""
+        sites = [self._view.trace.steps[index].site for index in steps]
+        tries = sites[:-1].count(sites[-1])
+        return replace(told, text=f"{told.text} at attempt {tries + 1}") if tries else told
 
     def _anew_between(self, first: int, last: int) -> bool:
         """Whether the program begins again after step `first`, up to step `last`."""
@@ -128,12 +160,16 @@ class _Told:
 
     def _is_told(self, index: int) -> bool:
         step = self._view.trace.steps[index]
-        if step.op in ("offline", "kill", "migrate"):
+        operation = definition(step)
+        if operation is None:
             return index != self._turn.first
-        if step.op == "rcu_read_lock":  # of note only where somebody may act before it is left
-            sections = range(index, self._turn.last + 1)
-            return not any(self._view.trace.steps[later].op == "rcu_read_unlock" for later in sections)
+        if operation.enters == "rcu":  # of note only where another context may act before it is left
+            return not any(self._leaves_rcu(later) for later in range(index, self._turn.last + 1))
         return not self._view.is_quiet(index)
+
+    def _leaves_rcu(self, index: int) -> bool:
+        operation = definition(self._view.trace.steps[index])
+        return operation is not None and operation.leaves == "rcu"
 
     def _with_wait(self, told: Clause, index: int) -> Clause:
         over = self._view.moments[index + 1].over
@@ -153,10 +189,10 @@ class _Told:
         if following is not None:
             told = clause(self._view, following, before=self._last_address(), pending=True)
             begins = "" if acted else "begins and " if self._is_first() else "goes on and "
-            return [f"{subject} {begins}is stopped just before it {told.text.partition(':')[0]}"]
+            return [f"{subject} {begins}is stopped just before it {re.split('[:;]', told.text)[0]}"]
         if acted:
             return []
-        return [f"{subject} comes to its end" if ended else f"{subject} does nothing that matters here"]
+        return [f"{subject} ends" if ended else f"{subject} does nothing that matters here"]
 
     def _is_first(self) -> bool:
         return self._view.labels.actors.index(self._turn.actor) == self._turn.first
@@ -174,7 +210,7 @@ class _Told:
             return None
         unlock = None
         while view.is_quiet(following) or view.trace.steps[following].op == "migrate":
-            if unlock is None and view.trace.steps[following].op == "rcu_read_unlock":
+            if unlock is None and self._leaves_rcu(following):
                 unlock = following
             later = view.next_step(following)
             if later is None or self._begins_anew(actor, later):
@@ -186,7 +222,8 @@ class _Told:
         """Whether the step is the first of the program again: the one before was the last of a turn of it."""
         steps = self._view.trace.steps
         first = self._view.labels.actors.index(actor)
-        return steps[index].site is not None and steps[index].site == steps[first].site
+        again = steps[index].site is not None and steps[index].site == steps[first].site
+        return again and index not in self._view.in_small_calls
 
 
 def _merged(clauses: Iterable[Clause]) -> Iterator[Clause]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from percpu_emu.report.result import Report
+    from percpu_emu.report.result import Report, ReportedCheck
     from percpu_emu.scenario.schema import Letter
 
+_RESULTS: Final = {True: "[green]ok[/]", False: "[bold red]FAILED[/]", None: "[yellow]not judged[/]"}
 READINGS = ("before", "after", "end")
 _LABELS = {
     "nr_dying_descendants": "nr_dying_descendants",
@@ -84,7 +85,7 @@ def counts_table(figures: Mapping[str, Any]) -> Table:
 
 
 def outcomes_table(outcomes: list[dict[str, Any]]) -> Table:
-    """What rounds came to, how often, whether they may, and why."""
+    """The outcomes of rounds: how often, whether they are allowed, and why."""
     table = Table(show_edge=False, pad_edge=False)
     for name in ("result", "samples", "share"):
         table.add_column(name, justify="right")
@@ -99,13 +100,17 @@ def outcomes_table(outcomes: list[dict[str, Any]]) -> Table:
 
 
 def checks_table(report: Report) -> Table:
-    """Every check, and what was seen."""
+    """Every check with its result and the reason; checks that are not judged for the same reason share a line."""
     table = Table(show_edge=False, pad_edge=False, show_header=False)
     table.add_column("")
     table.add_column("")
     table.add_column("", overflow="fold")
-    for check in report.checks:
-        table.add_row("[green]ok[/]" if check.ok else "[bold red]FAILED[/]", escape(check.name), escape(check.detail))
+    rows: dict[str | int, list[ReportedCheck]] = {}
+    for number, check in enumerate(report.checks):
+        rows.setdefault(check.detail if check.ok is None else number, []).append(check)
+    for checks in rows.values():
+        names = ", ".join(check.name for check in checks)
+        table.add_row(_RESULTS[checks[0].ok], escape(names), escape(checks[0].detail))
     return table
 
 

@@ -9,13 +9,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from percpu_emu.report.explored import print_verdict
 from percpu_emu.report.tables import checks_table, comparison_table, counts_table, readings_table
+from percpu_emu.scenario.wording import plural
 
 if TYPE_CHECKING:
     from loguru import Logger
 
     from percpu_emu.machine import Event
     from percpu_emu.report.result import Report
+    from percpu_emu.scenario.load import Loaded
     from percpu_emu.scenario.schema import Scenario
 
 REFRESH_SECONDS = 0.1
@@ -80,17 +83,19 @@ class LiveProgress:
         self._log.error(f"CPU {cpu}: {reason}")
 
 
-def print_report(console: Console, report: Report, scenario: Scenario) -> None:
+def print_report(console: Console, report: Report, loaded: Loaded) -> None:
     """The end of a run: figures, checks, notes, verdict."""
+    scenario = loaded.scenario
     console.print(f"[bold]{scenario.name}[/]: {escape(scenario.summary)}", highlight=False)
     console.print(_machine_line(scenario), style="dim", markup=False, highlight=False)
     console.print()
     if len(scenario.protocols) > 1:
-        console.print(comparison_table(report.figures, scenario.letter))
+        console.print(comparison_table(report.figures, {} if loaded.is_resized else scenario.letter))
         for name, figures in report.figures.items():
             console.print(f"[bold]{name}[/]: {_work_line(figures)}", highlight=False)
     else:
-        for table in (readings_table(report.figures), counts_table(report.figures)):
+        [figures] = report.figures.values()
+        for table in (readings_table(figures), counts_table(figures)):
             if table is not None:
                 console.print(table)
                 console.print()
@@ -98,14 +103,15 @@ def print_report(console: Console, report: Report, scenario: Scenario) -> None:
     console.print(checks_table(report))
     for note in report.notes:
         console.print(f"note: {note}", markup=False, highlight=False)
-    style = "bold green" if report.verdict == "pass" else "bold red"
-    console.print(f"[{style}]{report.verdict}[/] in {report.seconds:.1f} s", highlight=False)
+    print_verdict(console, report)
 
 
 def _machine_line(scenario: Scenario) -> str:
     machine = scenario.machine
-    nodes = f"{machine.nodes} NUMA node{'s' if machine.nodes > 1 else ''}"
-    return f"{machine.cpus} CPU processes, {nodes}, kernel {machine.kernel}"
+    nodes = plural(machine.nodes, "NUMA node")
+    cgroups = f", {plural(scenario.cgroups, 'cgroup')}" if scenario.cgroups > 1 else ""
+    cpus = "1 CPU process" if machine.cpus == 1 else f"{machine.cpus} CPU processes"
+    return f"{cpus}, {nodes}, kernel {machine.kernel}{cgroups}"
 
 
 def _work_line(figures: dict[str, Any]) -> str:

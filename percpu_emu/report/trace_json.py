@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from percpu_emu.report.effects import effect, operation_text
 from percpu_emu.report.labels import allocation_of, is_percpu, split_address
 from percpu_emu.report.listing import listings
-from percpu_emu.report.story import closing, turn_texts
+from percpu_emu.report.story import closing, step_texts, turn_texts
 from percpu_emu.report.view import View
 
 if TYPE_CHECKING:
@@ -36,7 +36,12 @@ def trace_dict(trace: Trace, ahead: Sequence[Site] = ()) -> dict[str, Any]:
         "token": trace.token,
         "missing": trace.missing,
         "violation": violation
-        and {"check": violation.check, "detail": violation.detail, "guilty": sorted(violation.guilty)},
+        and {
+            "check": violation.check,
+            "detail": violation.detail,
+            "guilty": sorted(view.guilty),
+            "victims": sorted(view.victims),
+        },
         "lanes": ["coordinator" if lane is None else f"CPU {lane}" for lane in view.lanes],
         "contexts": [_context(view, actor) for actor in range(len(trace.contexts))],
         "words": _words(view),
@@ -46,7 +51,7 @@ def trace_dict(trace: Trace, ahead: Sequence[Site] = ()) -> dict[str, Any]:
             for counter, total in trace.ledgers.items()
         ],
         "start": _beside(view, view.moments[0]),
-        "steps": [_step(view, index, numbers) for index in range(len(trace.steps))],
+        "steps": [_step(view, index, numbers) | {"told": told} for index, told in enumerate(step_texts(view))],
         "turns": [
             {"first": turn.first, "last": turn.last, "context": turn.actor, "text": text}
             for turn, text in zip(view.turns, turn_texts(view), strict=True)
@@ -135,6 +140,7 @@ def _step(view: View, index: int, sources: Mapping[tuple[str, str], int]) -> dic
         "waits_for": list(step.waits_for),
         "ended": step.ended,
         "guilty": index in view.guilty,
+        "victim": index in view.victims,
         "quiet": view.is_quiet(index),
         "changes": _changes(_beside(view, view.moments[index]), _beside(view, view.moments[index + 1])),
     }

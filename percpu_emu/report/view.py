@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from percpu_emu.report.labels import Labels, allocation_of, operation
+from percpu_emu.lang import instructions as i
+from percpu_emu.report.labels import Labels, allocation_of, definition
 from percpu_emu.report.moments import Moment, moments
 
 if TYPE_CHECKING:
     from percpu_emu.lang.trace import Access, Trace
-
-SMALL: Final = frozenset(
-    {
-        *("rcu_read_lock", "rcu_read_unlock", "preempt_disable", "preempt_enable"),
-        *("local_irq_save", "local_irq_restore", "ledger_add", "ledger_commit", "mark", "cpu_relax", "quiescent_state"),
-        *("smp_mb", "smp_processor_id", "nr_cpu_ids", "nr_node_ids", "cpumask_next"),
-    }
-)
-"""Operations that tell a reader nothing by themselves."""
-PLAIN_READS: Final = frozenset({"read_once", "smp_load_acquire", "this_cpu_read"})
 
 
 @dataclass(frozen=True)
@@ -46,6 +37,7 @@ class View:
         self.moments: list[Moment] = moments(trace, self.labels)
         """After 0, 1, 2 … steps."""
         self.guilty: frozenset[int] = frozenset(trace.violation.guilty if trace.violation else ())
+        self.victims: frozenset[int] = frozenset(trace.violation.victims if trace.violation else ()) - self.guilty
 
     @cached_property
     def turns(self) -> list[Turn]:
@@ -57,6 +49,54 @@ class View:
             else:
                 found.append(Turn(actor, index, index))
         return found
+
+    def folds(self, turn: Turn) -> list[range]:
+        """The turn's steps in order; in one range quiet steps that follow each other, and a call of a helper."""
+        found: list[range] = []
+        for part in self._calls(turn):
+            if self._is_small_call(part):
+                found.append(part)
+                continue
+            for index in part:
+                if found and self.is_quiet(index) and all(map(self.is_quiet, found[-1])):
+                    found[-1] = range(found[-1].start, index + 1)
+                else:
+                    found.append(range(index, index + 1))
+        return found
+
+    def _calls(self, turn: Turn) -> list[range]:
+        """The turn's steps, cut where a helper is called or left."""
+        found: list[range] = []
+        for index in turn.steps:
+            if found and self._goes_on(found[-1], index):
+                found[-1] = range(found[-1].start, index + 1)
+            else:
+                found.append(range(index, index + 1))
+        return found
+
+    def _goes_on(self, part: range, index: int) -> bool:
+        """Whether a step is in the same call as those before it: another call begins at the first yield again."""
+        first, step = self.trace.steps[part.start], self.trace.steps[index]
+        if step.site is None or first.site is None or step.site.program != first.site.program:
+            return False
+        again = step.site == first.site and step.accesses and first.accesses
+        return not again or step.accesses[0].address == first.accesses[0].address
+
+    def is_helper(self, index: int) -> bool:
+        """Whether the step is one of a program that the context's own program calls."""
+        site = self.trace.steps[index].site
+        return site is not None and site.program != self.trace.contexts[self.labels.actors[index]].program
+
+    @cached_property
+    def in_small_calls(self) -> frozenset[int]:
+        """Steps that are folded as a call of a helper."""
+        calls = [part for turn in self.turns for part in self._calls(turn) if self._is_small_call(part)]
+        return frozenset(index for part in calls for index in part)
+
+    def _is_small_call(self, part: range) -> bool:
+        """Whether it is a call of a helper that touches one word, as a lock does, and nothing in it is marked."""
+        words = {access.address for index in part for access in self.trace.steps[index].accesses}
+        return len(part) > 1 and self.is_helper(part.start) and len(words) == 1 and not any(map(self.is_marked, part))
 
     @cached_property
     def lanes(self) -> list[int | None]:
@@ -73,21 +113,38 @@ class View:
                     writers.setdefault(access.address, set()).add(actor)
         return writers
 
+    def is_marked(self, index: int) -> bool:
+        """Whether the step is to blame, suffers from one that is, ends a wait, or touches freed memory."""
+        of_violation = index in self.guilty or index in self.victims
+        return of_violation or bool(self.moments[index + 1].over) or self.in_freed(index)
+
     def is_quiet(self, index: int) -> bool:
-        """Whether the step may be folded: a small operation, or a read of an unnamed word that nobody else writes."""
+        """Whether the step may be folded: a quiet operation, or a read of an unnamed word that no other writes."""
         step = self.trace.steps[index]
-        if index in self.guilty or self.moments[index + 1].over or self.in_freed(index):
+        operation = definition(step)
+        if operation is None or self.is_marked(index):
             return False
-        name = operation(step)
-        if name == "warn_on":
+        if operation.opcode == i.WARN_ON:
             return not (step.args and step.args[0])
-        if name in PLAIN_READS:
+        if operation.opcode == i.PROCESSOR_ID:
+            return not self._moves_after(index)
+        if self.is_plain_read(index):
             actor = self.labels.actors[index]
             addresses = [access.address for access in step.accesses]
             return not any(
                 self.labels.is_named(address) or self._writers.get(address, set()) - {actor} for address in addresses
             )
-        return name in SMALL
+        return operation.quiet
+
+    def is_plain_read(self, index: int) -> bool:
+        """Whether it reads a word, and holds on to nothing by that."""
+        operation = definition(self.trace.steps[index])
+        return operation is not None and operation.opcode == i.READ and not operation.dereference
+
+    def _moves_after(self, index: int) -> bool:
+        """Whether the step's task migrates later: the number of its CPU is then another's."""
+        actor, later = self.labels.actors[index], range(index + 1, len(self.trace.steps))
+        return any(self.trace.steps[at].op == "migrate" and self.labels.actors[at] == actor for at in later)
 
     def in_freed(self, index: int) -> bool:
         """Whether the step touched memory that had been freed."""

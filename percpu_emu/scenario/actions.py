@@ -24,7 +24,7 @@ class Shell:
     def __init__(
         self, scenario: Scenario, machine: Machine, tree: CgroupTree, meter: Meter, orders: Orders | None = None
     ) -> None:
-        """`orders` gives further steps that somebody wants done, while the scenario does others for a time."""
+        """`orders` gives further steps to do, while the scenario does others for a time."""
         self._scenario = scenario
         self._orders: Orders = orders or list
         self._machine = machine
@@ -85,7 +85,7 @@ class Shell:
             self._revive()
 
     def _obey(self) -> None:
-        """What is ordered by hand may not be possible; that is told, and all goes on."""
+        """An order by hand may be impossible: it is reported, and the run goes on."""
         for order in self._orders():
             try:
                 self._do_all([order], self._serial)

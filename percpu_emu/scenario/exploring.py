@@ -1,4 +1,4 @@
-"""What an exploration comes to: checks, a verdict, and the scope that it is for."""
+"""The result of an exploration: checks, a verdict, and the scope that it is for."""
 
 from __future__ import annotations
 
@@ -6,47 +6,42 @@ from typing import Any
 
 from percpu_emu.explore.explorer import Explored
 from percpu_emu.explore.subject import Subject
-from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
-
-_MEMORY = {"use-after-free", "wild-access", "double-free", "wild-free", "early-free", "off-cpu"}
-_COUNTS = {"lost-count", "doubled-count", "negative-counter", "wrapped-counter"}
+from percpu_emu.scenario.judging import STOPPED, judged, marks
+from percpu_emu.scenario.verdict import Check, Foreseen, Verdict, verdict_of
+from percpu_emu.scenario.wording import plural
 
 
 def checks_of(explored: Explored) -> list[Check]:
-    """Every check that was made, the one that failed with what is wrong."""
+    """Every check, with its result: the one that failed with what is wrong, one that is not judged with the reason."""
     subject, example = explored.subject, explored.counterexample
-    made = [
-        ("memory", _MEMORY, "nothing is touched or freed that is not allocated, nor while a reader holds it"),
-        ("progress", {"deadlock"}, "nobody waits for ever"),
-        ("program", {"fault", "warning"}, "no WARN_ON fires, no program fails"),
-    ]
-    if subject.checks.total:
-        made.append(("counts", _COUNTS, "every counter is what its ledger says, at the end and after every callback"))
-    if subject.checks.left is not None:
-        made.append(("leak", {"leak"}, f"at the end {subject.checks.left} areas and objects are left"))
-    if subject.checks.bound is not None:
-        made.append(("error bound", {"error-bound"}, f"a reader is never more than {subject.checks.bound} off"))
-    if subject.checks.exclusive:
-        made.append(("owner", {"remote-write"}, "only a CPU itself writes its slots"))
-    if subject.final:
-        made.append(("final", {"final"}, "the scenario's own check of the end"))
-    if subject.invariant:
-        made.append(("invariant", {"invariant"}, "the scenario's own check of every state"))
-    found = example.check if example else None
+    label = example.check if example else ""
     detail = example.trace.violation.detail if example and example.trace.violation else ""
-    checks = [
-        Check(name, found not in names, f"{found}: {detail}" if found in names else fine) for name, names, fine in made
-    ]
-    if subject.sometimes:
-        missed = ", ".join(explored.unreached)
-        fine = f"reached: {', '.join(subject.sometimes)}"
-        checks.append(Check("marks", True, f"never reached, which leaves it open: {missed}" if missed else fine))
-    return checks
+    unreached = explored.unreached if explored.figures["steps"] else subject.sometimes
+    lines = judged(subject, label, detail, _stopped(explored))
+    return [*lines, *marks(subject.sometimes, unreached)]
+
+
+def _stopped(explored: Explored) -> str | None:
+    """Why a check that did not fail is not judged, None where it holds."""
+    if explored.counterexample is not None:
+        return STOPPED
+    if explored.complete:
+        return None
+    figures = explored.figures
+    if explored.options.strategy in ("pct", "random"):
+        return f"{plural(figures['executions'] or 0, 'random schedule')} without a violation, not all"
+    return f"{plural(figures['states'], 'state')} without a violation, not all"
 
 
 def verdict(explored: Explored, checks: list[Check]) -> Verdict:
     """Pass only where everything was covered and every mark was reached."""
     return verdict_of(checks, cut_short(explored))
+
+
+def foreseen(explored: Explored) -> Foreseen | None:
+    """The failure that the scenario expects beside the one that was found; None where it expects none."""
+    expected, example = explored.subject.expect, explored.counterexample
+    return None if expected is None else Foreseen(expected, example.check if example else "")
 
 
 def cut_short(explored: Explored) -> str | None:
@@ -65,7 +60,7 @@ def scope_of(explored: Explored) -> dict[str, Any]:
         "cpus": subject.setting.cpus,
         "contexts": [_context(subject, number) for number in range(len(subject.setting.contexts))],
         "constants": dict(subject.setting.constants),
-        "complete": explored.complete,
+        "complete": explored.complete and explored.counterexample is None,
         "controlled": "which context takes the next step; when callbacks, interrupts and events come",
         "not_controlled": "weak memory ordering: every operation takes effect at once, in the program's order",
     }

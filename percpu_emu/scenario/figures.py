@@ -6,9 +6,10 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from percpu_emu.lang import context as c
+from percpu_emu.scenario.schema import Read, all_steps
 from percpu_emu.shm import PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -17,6 +18,41 @@ if TYPE_CHECKING:
 
 KB = 1024
 ATOMIC_MARK = "atomic path"
+
+READING: Final = ("nr_dying_descendants", "slab_kb", "percpu_kb", "os_percpu_kb")
+COUNTED: Final = (
+    "killed", "folds_with_release_pending", "releases_during_fold", "stalls", "offlined", "onlined",
+)  # fmt: skip
+"""What steps count; a run without any has no such figure."""
+_INTERRUPTS: Final = ("interrupts", "interrupts_per_s", "interrupts_inside_update", "interrupts_deferred")
+_WORK: Final = (
+    *("updates", "updates_per_s", "percpu_path", "atomic_path", "releases", "releases_per_s", "caught_in_update"),
+    *("grace_periods", "grace_period_us", "grace_period_us_max"),
+)
+_TORTURE: Final = (
+    "versions", "free_list_empty", "rtmbe", "barrier_tests", "rtbe", "interrupts", "stutters", "grace_periods",
+)  # fmt: skip
+
+
+def figure_names(scenario: Scenario) -> list[str]:
+    """The figures that a run of the scenario can have, by their paths."""
+    if scenario.torture is not None:
+        return list(_TORTURE)
+    if not scenario.steps:
+        return []
+    readings = dict.fromkeys([*(step.to for step in all_steps(scenario.steps) if isinstance(step, Read)), "end"])
+    names = [f"{reading}.{key}" for reading in readings for key in READING]
+    names += ["kb_per_dying_cgroup", *_WORK, *COUNTED]
+    names += _INTERRUPTS if scenario.interrupts else ()
+    names += ["starved"] if scenario.faults.chaos else []
+    return [f"{protocol}.{name}" for protocol in scenario.protocols for name in names]
+
+
+def growing_figures(scenario: Scenario) -> list[str]:
+    """Those whose growth from "before" to "after" can be held against the letter's."""
+    known = figure_names(scenario)
+    found = [f"{name}.after.{key}" for name in scenario.letter for key in READING[:-1]]
+    return [figure for figure in found if {figure, figure.replace(".after.", ".before.")} <= set(known)]
 
 
 class Meter:
@@ -55,7 +91,7 @@ class Meter:
         self._machine.events.emit("reading", name=name, **reading)
 
     def count(self, what: str, times: int = 1) -> None:
-        """So many more of something that a step did."""
+        """So many more of something that a step did: one of COUNTED."""
         self._counts[what] += times
 
     def start_workers(self, cpus: Iterable[int]) -> None:

@@ -1,4 +1,4 @@
-"""Finding, reading and checking a scenario file: whatever is wrong with it is said before anything starts."""
+"""Finding, reading and checking a scenario file: whatever is wrong with it is reported before anything starts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from pydantic import ValidationError
 from percpu_emu.bundled import bundled_files
 from percpu_emu.kernel.profile import KernelProfile, ProfileError, load_profile, profile_names
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.scenario.programs import ProgramNotFound, find_program, is_a_file, load_module
+from percpu_emu.scenario.figures import figure_names, growing_figures
+from percpu_emu.scenario.programs import ProgramNotFound, find_program, is_a_file, is_a_folder, load_module
 from percpu_emu.scenario.schema import InterruptsPart, Scenario, WorkerPart
+from percpu_emu.scenario.wording import did_you_mean
 
 MOST_PROBLEMS: Final = 10
 LONGEST_PROBLEM: Final = 600
@@ -53,6 +55,25 @@ class Loaded:
     """Keys that were given on the command line instead."""
     module: ModuleType | None = None
     """The file of programs that `explore` names."""
+    given: str = ""
+    """The options that changed something: `--cpus 0`."""
+
+    @property
+    def is_resized(self) -> bool:
+        """Whether its figures cannot be compared with those that its file gives: another machine, or other cgroups."""
+        return bool(self.changed & SIZE_KEYS)
+
+    def blamed(self, key: str) -> str:
+        """Who gave the value of a key: the file, or options."""
+        return self.given if key in self.changed else self.source
+
+
+SIZE_KEYS: Final = frozenset(
+    {"machine.cpus", "machine.nodes", "machine.kernel", "machine.guard", "cgroups", "protocols"}
+)
+"""Keys whose change makes the scenario's expected figures meaningless."""
+_OPTIONS: Final = {"protocols": "--protocol"}
+"""Options that are not named as the last part of their key."""
 
 
 def scenario_names() -> list[str]:
@@ -65,7 +86,8 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Loaded:
     path = _find(name)
     source = str(path)
     overrides = {key: value for key, value in (overrides or {}).items() if value is not None}
-    scenario = _validate(source, _replace(_parse(path, source), overrides))
+    given = _as_options(overrides)
+    scenario = _validate(path, source, overrides, given)
     try:
         profile = load_profile(scenario.machine.kernel)
     except ProfileError as error:
@@ -73,11 +95,35 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Loaded:
         problems = [f"{found}: {line}" for line in str(error).splitlines()]
         if "no kernel" in str(error):
             problems = [f"{found}, allowed: {', '.join(profile_names())}, or a path"]
-        raise ScenarioError(source, problems) from error
+        raise ScenarioError(given if "machine.kernel" in overrides else source, problems) from error
     changed = frozenset(key for key, value in overrides.items() if _at(_parse(path, source), key) != value)
+    if "protocols" not in changed:
+        _refuse_unknown_figures(scenario, source)
     workers = _programs("workers", scenario.workers, source, path.parent)
     interrupts = _programs("interrupts", scenario.interrupts, source, path.parent)
-    return Loaded(scenario, source, profile, workers, interrupts, changed, _module(scenario, source, path.parent))
+    module = _module(scenario, source, path.parent)
+    return Loaded(scenario, source, profile, workers, interrupts, changed, module, given)
+
+
+def _as_options(overrides: Mapping[str, Any]) -> str:
+    """Overrides as they stand on the command line."""
+    given = []
+    for key, value in overrides.items():
+        name = _OPTIONS.get(key, f"--{key.rpartition('.')[2]}")
+        values = value if isinstance(value, list) else [value]
+        given += [name if one is True else f"{name} {one}" for one in values]
+    return " ".join(given)
+
+
+def _refuse_unknown_figures(scenario: Scenario, source: str) -> None:
+    problems = []
+    for number, part in enumerate(scenario.expect):
+        known = figure_names(scenario) if part.growth_within is None else growing_figures(scenario)
+        if part.figure not in known:
+            near = did_you_mean(part.figure, known) or f"allowed: {', '.join(known) or 'none'}"
+            problems.append(f"expect[{number}].figure: found {shown(part.figure)}; {near}")
+    if problems:
+        raise ScenarioError(source, problems)
 
 
 def _module(scenario: Scenario, source: str, folder: Path) -> ModuleType | None:
@@ -101,9 +147,17 @@ def _find(name: str) -> Path:
     path = Path(name)
     if is_a_file(path):
         return path
+    if is_a_folder(path):
+        raise ScenarioError(name, [f"it is a folder; give the path of a scenario file{_files_in(path)}"])
     if path.suffix == ".toml" or "/" in name:
         raise ScenarioError(name, ["there is no such file"])
-    raise ScenarioError(name, [f"no scenario of that name; there are: {', '.join(known)} (or give the path of a file)"])
+    near = did_you_mean(name, known) or "give the path of a file, or a name"
+    raise ScenarioError(name, [f"no scenario of that name; {near} (`percpu-emu list` shows all)"])
+
+
+def _files_in(folder: Path) -> str:
+    found = sorted(path.name for path in folder.glob("*.toml"))[:3]
+    return f", such as {folder / found[0]}" if found else ""
 
 
 def _parse(path: Path, source: str) -> dict[str, Any]:
@@ -137,11 +191,16 @@ def _at(document: dict[str, Any], key: str) -> Any:
     return value
 
 
-def _validate(source: str, document: dict[str, Any]) -> Scenario:
+def _validate(path: Path, source: str, overrides: Mapping[str, Any], given: str) -> Scenario:
+    """The scenario, checked. What is wrong is blamed on the options where the file alone is right."""
+    if overrides:
+        _validate(path, source, {}, "")
+    document = _replace(_parse(path, source), overrides)
     try:
         return Scenario.model_validate(document)
     except ValidationError as error:
-        raise ScenarioError(source, [_problem(document, dict(item)) for item in error.errors()]) from error
+        problems = [_problem(document, dict(item)) for item in error.errors()]
+        raise ScenarioError(given or source, problems) from error
     except RecursionError as error:
         raise ScenarioError(source, ["the whole file: tables stand too deep inside each other"]) from error
 
@@ -151,18 +210,21 @@ def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
     context = error.get("ctx", {})
     match error["type"]:
         case "unknown_key":
-            return f"{_join(location, context['key'])}: unknown key, allowed: {context['allowed']}"
+            text = f"{_join(location, context['key'])}: unknown key, allowed: {context['allowed']}"
+        case "wrong_key":
+            text = f"{_join(location, context['key'])}: found {context['found']}, allowed: {context['allowed']}"
         case "missing":
-            return f"{location}: missing"
+            text = f"{location}: missing"
         case "union_tag_invalid":
-            return f"{location}.do: found {shown(context['tag'])}, allowed: {context['expected_tags']}"
+            text = f"{location}.do: found {shown(context['tag'])}, allowed: {context['expected_tags']}"
         case "union_tag_not_found":
-            return f"{location}.do: missing; it says what the step does"
+            text = f"{location}.do: missing; it says what the step does"
         case "value_error":
-            return f"{location or 'the whole file'}: {context['error']}"
+            text = f"{location or 'the whole file'}: {context['error']}"
         case _:
             allowed = error["msg"].removeprefix("Input should be ")
-            return f"{location or 'the whole file'}: found {shown(error['input'])}, allowed: {allowed}"
+            text = f"{location or 'the whole file'}: found {shown(error['input'])}, allowed: {allowed}"
+    return text
 
 
 def shown(value: Any) -> str:

@@ -11,10 +11,24 @@ from percpu_emu.machine import EventStream, Machine, MachineConfig, Topology
 from percpu_emu.machine.faults import BadFault, FaultTable, parse_fault
 from percpu_emu.machine.interrupts import Interrupts
 from percpu_emu.scenario.load import Loaded, ScenarioError
-from percpu_emu.scenario.schema import Scenario
+from percpu_emu.scenario.schema import Mkdir, Replace, Scenario, all_steps
 
 UNTOUCHED: Final = "no access to freed memory"
 """The check that an access which traps fails."""
+
+_OF_A_CGROUP: Final = ("mem_cgroup", "memcg_vmstats_percpu", "mem_cgroup_per_node", "lruvec_stat")
+"""Lines of a kernel profile whose sizes the programs that make a cgroup need (`kernel.css`)."""
+
+
+def refuse_kernel(loaded: Loaded) -> None:
+    """Raise ScenarioError where the scenario makes cgroups and its kernel profile does not say how large they are."""
+    if not any(isinstance(step, Mkdir | Replace) for step in all_steps(loaded.scenario.steps)):
+        return
+    known = {line.name for line in (*loaded.profile.slab_object, *loaded.profile.percpu_area)}
+    lacking = [name for name in _OF_A_CGROUP if name not in known]
+    if lacking:
+        problem = f"the profile {loaded.profile.name} has no line {', '.join(lacking)}, whose size a cgroup needs"
+        raise ScenarioError(loaded.blamed("machine.kernel"), [f"machine.kernel: {problem}"])
 
 
 def config_of(loaded: Loaded, protocol: Protocol) -> MachineConfig:
@@ -47,7 +61,7 @@ def naming_faults(loaded: Loaded) -> Iterator[None]:
     try:
         yield
     except BadFault as error:
-        raise ScenarioError(loaded.source, [f"faults.inject: {error}"]) from error
+        raise ScenarioError(loaded.blamed("faults.inject"), [f"faults.inject: {error}"]) from error
 
 
 def chaos_of(scenario: Scenario) -> int | None:

@@ -1,4 +1,4 @@
-"""Outcomes of a small scenario, counted: what rounds came to, how often, and whether they may (after jcstress)."""
+"""Outcomes of a small scenario, counted: how often each, and whether it is allowed (after jcstress)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNFORESEEN: Final = "the scenario does not foresee it"
 
 
 class Outcomes:
-    """What rounds came to. Each of `programs` gives one number of a result, read when the round is over."""
+    """The outcomes of rounds. Each of `programs` gives one number of a result, read when the round is over."""
 
     def __init__(self, loaded: Loaded) -> None:
         self._parts = loaded.scenario.outcomes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 
@@ -23,6 +24,14 @@ def is_a_file(path: Path) -> bool:
     """Whether it is a file; a path that cannot be one, by its length or for a NUL in it, is none."""
     try:
         return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_a_folder(path: Path) -> bool:
+    """Whether it is a folder."""
+    try:
+        return path.is_dir()
     except (OSError, ValueError):
         return False
 
@@ -50,8 +59,13 @@ def load_module(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a script of another kind may end itself
         del sys.modules[spec.name]
-        raise ProgramNotFound(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+        where = "".join(f", line {frame.lineno}" for frame in _frames(error, path)[-1:])
+        raise ProgramNotFound(f"{path}{where}: cannot be loaded: {type(error).__name__}: {error}") from error
     return module
+
+
+def _frames(error: BaseException, path: Path) -> list[traceback.FrameSummary]:
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
 
 
 def _program_in(path: Path) -> ProgramFunction:

@@ -19,7 +19,7 @@ SECONDS: Final = 20.0
 
 
 def quiz_trace(subject: Subject, seed: int | None) -> Trace:
-    """With a seed a schedule by chance; without one the smallest counterexample, where there is one."""
+    """With a seed a random schedule; without one the smallest counterexample, where there is one."""
     example = smallest(subject, Budget(seconds=SECONDS)) if seed is None else None
     if example is not None:
         return example.trace

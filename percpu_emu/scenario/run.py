@@ -1,10 +1,10 @@
-"""Running a scenario on real processes, protocol after protocol, and what came of it."""
+"""Running a scenario on real processes, protocol after protocol, and its result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from percpu_emu.kernel.protocols import PROTOCOLS
@@ -15,7 +15,7 @@ from percpu_emu.scenario.actions import Orders, Shell
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.figures import Meter
 from percpu_emu.scenario.load import Loaded
-from percpu_emu.scenario.machines import UNTOUCHED, config_of, fault_notes, faults_of, machine_of
+from percpu_emu.scenario.machines import UNTOUCHED, config_of, fault_notes, faults_of, machine_of, refuse_kernel
 from percpu_emu.scenario.pulse import Pulse
 from percpu_emu.scenario.schema import ProtocolName
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
@@ -25,7 +25,7 @@ MOST_NOTES: Final = 20
 
 @dataclass
 class RunResult:
-    """What a run came to; `figures` by protocol where the scenario compares several."""
+    """The result of a run; `figures` by protocol, those of a torture by their own names."""
 
     loaded: Loaded
     verdict: Verdict
@@ -36,7 +36,7 @@ class RunResult:
 
 
 Watch: TypeAlias = "Callable[[Machine, CgroupTree], AbstractContextManager[Attendant]]"
-"""Makes somebody who looks at a machine as often as the coordinator does, while it runs."""
+"""Factory of an observer: the coordinator calls it whenever it polls."""
 
 
 def run_scenario(
@@ -44,9 +44,10 @@ def run_scenario(
 ) -> RunResult:
     """Run it. Raises what the machine raises: `StartFailed`, `CgroupError`, `CpuDied`, `KeyboardInterrupt`.
 
-    `watch` looks at the machine while it runs; `orders` gives steps that somebody wants done meanwhile.
+    `watch` observes the machine while it runs; `orders` gives steps to do meanwhile.
     """
     scenario = loaded.scenario
+    refuse_kernel(loaded)
     by_protocol: dict[str, dict[str, Any]] = {}
     checks: list[Check] = []
     notes: list[str] = []
@@ -56,13 +57,12 @@ def run_scenario(
         prefix = f"{name}: " if len(scenario.protocols) > 1 else ""
         outcome = _run_protocol(loaded, name, events, watch, orders)
         by_protocol[name] = outcome.figures
-        checks += [Check(prefix + check.name, check.ok, check.detail) for check in outcome.checks]
+        checks += [replace(check, name=prefix + check.name) for check in outcome.checks]
         notes += [prefix + note for note in outcome.notes]
         cut_short = cut_short or outcome.cut_short
-    figures = by_protocol if len(by_protocol) > 1 else next(iter(by_protocol.values()))
-    checks += expectation_checks(loaded, figures)
+    checks += expectation_checks(loaded, by_protocol)
     notes += [f"cut short: {cut_short}"] if cut_short else []
-    return RunResult(loaded, verdict_of(checks, cut_short), checks, figures, _scope(loaded), notes)
+    return RunResult(loaded, verdict_of(checks, cut_short), checks, by_protocol, _scope(loaded), notes)
 
 
 @dataclass
@@ -92,6 +92,7 @@ def _run_protocol(
         if watch is not None:
             machine.attend(watching.enter_context(watch(machine, tree)))
         meter.start_workers(machine.cpus.online)
+        watching.enter_context(_figures_so_far(events, name, meter))
         try:
             cut_short = _run_steps(Shell(scenario, machine, tree, meter, orders))
             meter.stop_workers()
@@ -104,6 +105,15 @@ def _run_protocol(
             return _Outcome(meter.figures(), [Check(UNTOUCHED, False, str(trap))], _notes(machine, tree), None)
         checks = [*_checks(machine, tree, meter, refusals), *pulse.checks()]
         return _Outcome(meter.figures(), checks, _notes(machine, tree), cut_short)
+
+
+@contextmanager
+def _figures_so_far(events: EventStream, protocol: ProtocolName, meter: Meter) -> Iterator[None]:
+    """However the run ends, emit the figures up to there."""
+    try:
+        yield
+    finally:
+        events.emit("figures", protocol=protocol, figures=meter.figures())
 
 
 def _run_steps(shell: Shell) -> str | None:
@@ -144,7 +154,7 @@ def _checks(machine: Machine, tree: CgroupTree, meter: Meter, refusals: list[str
 
 
 def _untouched(machine: Machine) -> str:
-    return "any access would have trapped" if machine.config.guard else "no page that was given back came back"
+    return "any access would have trapped" if machine.config.guard else "no freed page was touched"
 
 
 def _pages_detail(machine: Machine) -> str:

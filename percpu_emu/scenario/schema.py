@@ -92,11 +92,11 @@ class FaultsPart(Part):
 class TorturePart(Part):
     """RCU under torture instead of steps: one CPU writes, some wait for grace periods, all others read."""
 
-    fakewriters: int = Field(default=1, ge=0, le=64, description="CPUs that wait for grace periods, for nothing")
+    fakewriters: int = Field(default=1, ge=0, le=64, description="CPUs that wait for grace periods without need")
     stutter: float = Field(default=0.5, ge=0, le=3600, description="seconds of work between two pauses; 0: no pause")
     barrier_callbacks: int = Field(default=4, ge=1, le=512, description="posted before each rcu_barrier")
     interrupts: float = Field(default=1000.0, ge=0, le=100_000, description="readers in interrupts, a second and CPU")
-    broken: bool = Field(default=False, description="grace periods wait for nobody: the torture has to notice")
+    broken: bool = Field(default=False, description="grace periods wait for no reader: the torture has to notice")
 
 
 class WorkerPart(Part):
@@ -249,7 +249,7 @@ class Letter(Part):
 class Expectation(Part):
     """A figure that has to come out; for the scenario as it stands, not with another topology."""
 
-    figure: str = Field(description="dotted path into the figures: patched.after.percpu_kb")
+    figure: str = Field(description="PROTOCOL.NAME or PROTOCOL.READING.NAME: patched.after.percpu_kb")
     equals: float | None = None
     at_least: float | None = None
     growth_within: float | None = Field(default=None, description="at most this part off the letter's growth: 0.15")
@@ -281,6 +281,14 @@ class ContextPart(Part):
             raise ValueError(f'a context of kind "{self.kind}" needs cpus')
         return self
 
+    @model_validator(mode="after")
+    def _only_a_task_comes_again_or_moves(self) -> Self:
+        for key, value, most in (("turns", self.turns, 1), ("migrates", self.migrates, 0)):
+            if self.kind != "task" and value > most:
+                wrong = {"key": key, "found": value, "allowed": f'{most} for kind "{self.kind}", which comes once'}
+                raise PydanticCustomError("wrong_key", "{key}: found {found}, allowed: {allowed}", wrong)
+        return self
+
 
 class ExplorePart(Part):
     """What `explore` tries in every order, and what it checks."""
@@ -310,7 +318,7 @@ class ExplorePart(Part):
 
 
 class OutcomePart(Part):
-    """A result that rounds of a native stress may come to, or may not."""
+    """A result of rounds of a native stress, allowed or not."""
 
     result: str = Field(max_length=200, description='the numbers that were observed: "1, 0"')
     expect: Literal["expected", "interesting", "forbidden"] = "expected"
@@ -374,12 +382,20 @@ class Scenario(Part):
         return self
 
     @model_validator(mode="after")
+    def _protocols_differ(self) -> Self:
+        twice = [name for name in self.protocols if self.protocols.count(name) > 1]
+        if twice:
+            raise PydanticCustomError(
+                "wrong_key",
+                "{key}: found {found}, allowed: {allowed}",
+                {"key": "protocols", "found": f"{twice[0]} twice", "allowed": "each protocol once"},
+            )
+        return self
+
+    @model_validator(mode="after")
     def _steps_name_cpus_that_are_there(self) -> Self:
-        steps = list(self.steps)
-        for step in steps:  # which grows meanwhile
-            if isinstance(step, Repeat | AnyOf | During):
-                steps += step.steps
-            elif isinstance(step, Offline | Online) and step.cpu != "random" and step.cpu >= self.machine.cpus:
+        for step in all_steps(self.steps):
+            if isinstance(step, Offline | Online) and step.cpu != "random" and step.cpu >= self.machine.cpus:
                 raise ValueError(f"step {step.do}: no CPU {step.cpu}, the machine has {self.machine.cpus}")
         return self
 
@@ -392,6 +408,15 @@ class Scenario(Part):
                     raise ValueError(f"CPU {cpu} is interrupted by {taken[cpu]} and by {part.program}: one is allowed")
                 taken[cpu] = part.program
         return self
+
+
+def all_steps(steps: list[Step]) -> list[Step]:
+    """The steps with those inside of them."""
+    found = list(steps)
+    for step in found:  # which grows meanwhile
+        if isinstance(step, Repeat | AnyOf | During):
+            found += step.steps
+    return found
 
 
 def json_schema() -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -13,9 +13,10 @@ from percpu_emu.kernel.layout import STATIC, STATIC_WORDS
 from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import MAX_CONTEXTS, MAX_CPUS, ContextSpec, Setting
-from percpu_emu.lang.source import is_operation, is_program
+from percpu_emu.lang.source import called, is_operation, is_program
 from percpu_emu.scenario.load import Loaded, ScenarioError, shown
 from percpu_emu.scenario.schema import ContextPart, ExplorePart
+from percpu_emu.scenario.wording import did_you_mean
 
 
 def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
@@ -28,19 +29,21 @@ def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
         raise ScenarioError(loaded.source, ["it has no table explore: it is for `percpu-emu run`"])
     if scenario.machine.cpus > MAX_CPUS:
         problem = f"machine.cpus: found {scenario.machine.cpus}, allowed for explore: at most {MAX_CPUS}"
-        raise ScenarioError(loaded.source, [problem])
+        raise ScenarioError(loaded.blamed("machine.cpus"), [problem])
     names = _Names(loaded.source, part, module)
     contexts = [spec for context in part.contexts for spec in _specs(names, context, scenario.machine.cpus, turns)]
     if len(contexts) > MAX_CONTEXTS:
         problem = f"explore.contexts: found {len(contexts)} with all their CPUs, allowed: at most {MAX_CONTEXTS}"
-        raise ScenarioError(loaded.source, [problem])
+        raise ScenarioError(loaded.blamed("machine.cpus"), [problem])
     bound = None if part.bound is None else part.bound * scenario.machine.cpus
     setting = Setting(
         scenario.machine.cpus, tuple(contexts), names.program("setup", 0), part.constants, scenario.machine.nodes
     )
-    if part.expect is not None and part.expect not in LABELS:
+    if part.expect is not None and part.expect not in LABELS[1:]:
         problem = f"explore.expect: found {shown(part.expect)}, allowed: {', '.join(LABELS[1:])}"
         raise ScenarioError(loaded.source, [problem])
+    programs = [spec.program for spec in contexts]
+    names.refuse_unknown_constants([*programs, *filter(None, (setting.setup, names.program("total", 1)))])
     return Subject(
         name=scenario.name,
         setting=setting,
@@ -88,6 +91,16 @@ class _Names:
         """A context's program."""
         number = self._part.contexts.index(part)
         return self._program(f"explore.contexts[{number}].program", part.program, len(part.args))
+
+    def refuse_unknown_constants(self, programs: Sequence[ProgramFunction]) -> None:
+        """Raise ScenarioError for a constant that no program knows: it would change nothing."""
+        reached = dict.fromkeys(part for program in programs for part in called(program, and_queued=True))
+        modules = [vars(self._module), *(program.__globals__ for program in reached)]
+        known = {name for names in modules for name, value in names.items() if type(value) is int}
+        for name in self._part.constants:
+            if name not in known:
+                near = did_you_mean(name, known) or "allowed: an int of a module that its programs are in"
+                raise ScenarioError(self._source, [f"explore.constants.{name}: no such constant; {near}"])
 
     def function(self, key: str) -> Callable[[Any], str | None] | None:
         """The Python function that a key names, None if the key is not given."""

@@ -125,7 +125,7 @@ def _revive(machine: Machine, part: TorturePart) -> None:
 def _test_barrier(machine: Machine, part: TorturePart, torture: int, counts: _Counts, chance: random.Random) -> None:
     """Callbacks posted on CPUs, and one more just before rcu_barrier: all have to have run when it returns.
 
-    There are more of them than run in one go, and the wait in between is by chance: so the barrier comes while they
+    There are more of them than run in one go, and the wait in between is random: so the barrier comes while they
     are queued, wait for their grace period, or are being run.
     """
     machine.memory.words[torture + t.BARRIER_RAN] = 0

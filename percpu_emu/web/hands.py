@@ -143,7 +143,7 @@ class Hands:
             self._orders.append(self._order(message))
         else:
             raise WrongRequest(
-                f"{what!r:.40}: while a machine runs, it can be told {', '.join(_ORDERS)}, hold, let_go, pace or end"
+                f"{what!r:.40}: while a machine runs, it takes {', '.join(_ORDERS)}, hold, let_go, pace or end"
             )
 
     def _order(self, message: Message) -> Step:

@@ -91,7 +91,7 @@ class ExploreClaim(Part):
 
 
 class RunClaim(Part):
-    """What a run of a scenario comes to."""
+    """The result of a run of a scenario."""
 
     kind: Literal["run"]
     scenario: str

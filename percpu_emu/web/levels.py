@@ -1,4 +1,4 @@
-"""The levels of the game: broken protocols, and some that nobody can break."""
+"""The levels of the game: broken protocols, and some that cannot be broken."""
 
 from __future__ import annotations
 

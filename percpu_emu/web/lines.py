@@ -78,7 +78,7 @@ class Outbox:
         self._room = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
 
     def say(self, message: Message) -> None:
-        """Write it, however long that takes. Where nobody reads any more, the process has no purpose and ends."""
+        """Write it, however long that takes. Where the reader is gone, the process has no purpose and ends."""
         data = memoryview(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
         try:
             while data:

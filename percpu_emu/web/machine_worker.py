@@ -1,4 +1,4 @@
-"""A tab's machine: `python -m percpu_emu.web.machine_worker`. It is told what to run, and tells what happens."""
+"""A tab's machine: `python -m percpu_emu.web.machine_worker`. It reads what to run, and writes what happens."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class _Session:
         self._told = 0.0
 
     def watch(self, machine: Machine, tree: CgroupTree) -> AbstractContextManager[Attendant]:
-        """Somebody who watches a machine; there is one after the other where protocols are compared."""
+        """An observer of a machine; there is one after the other where protocols are compared."""
         self._hands = Hands(machine, tree, self._inbox, self._outbox)
         return self._hands
 

@@ -23,7 +23,7 @@ NAMES = {STOCK: "stock", MEMCG: "flags of the cgroup"}
 
 
 def setup() -> Program[None]:
-    """CPU 1 has a stock of charges of a cgroup that nobody else refers to."""
+    """CPU 1 has a stock of charges of a cgroup that has no other reference."""
     memcg = yield kzalloc(8)
     yield write_once(per_cpu(STOCK, 1), memcg)
 

@@ -39,7 +39,7 @@ def look() -> Program[int]:
 
 
 def give_back() -> Program[None]:
-    """Cache it no longer; free it when nobody looks at it."""
+    """Cache it no longer; free it when no reader looks at it."""
     cached = yield read_once(CACHED)
     yield rcu_assign_pointer(CACHED, 0)
     yield synchronize_rcu()

@@ -41,7 +41,7 @@ def css_offline() -> Program[None]:
 
 
 def percpu_rcu_free(slots: int) -> Program[None]:
-    """Nobody uses the slots any more: flush them, free them."""
+    """No CPU uses the slots any more: flush them, free them."""
     x = 0
     for cpu in range(NR_CPUS):
         x += yield read_once(per_cpu(slots, cpu))

@@ -96,15 +96,26 @@ def test_run_for_people_ends_with_the_verdict(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "nothing"], "percpu-emu: nothing: no scenario of that name; there are: dying-cgroups"),
-        (["run", "dying-cgroups", "--cpus", "0"], "machine.cpus: found 0, allowed: greater than or equal to 1"),
+        (["run", "nothing"], "percpu-emu: nothing: no scenario of that name; give the path of a file, or a name"),
+        (["run", "dying-cgroup"], "dying-cgroup: no scenario of that name; did you mean dying-cgroups?"),
+        (["run", "scenarios"], "scenarios: it is a folder; give the path of a scenario file, such as scenarios/"),
+        (["run", "dying-cgroups", "--cpus", "0"], "--cpus 0: machine.cpus: found 0, allowed: greater than or equal to"),
+        (
+            ["run", "dying-cgroups", "--protocol", "patched", "--protocol", "patched"],
+            "protocols: found patched twice, allowed: each protocol once",
+        ),
+        (
+            ["run", "dying-cgroups", "--kernel", "linux-6.1"],
+            "--kernel linux-6.1: machine.kernel: the profile linux-6.1 has no line lruvec_stat, whose size a",
+        ),
         (["run", "dying-cgroups", "--cpus", "2", "--nodes", "3"], "3 nodes need at least as many CPUs"),
         (
             ["run", "dying-cgroups", "--protocol", "none"],
             "protocols[0]: found 'none', allowed: 'original' or 'patched'",
         ),
         (["run", "dying-cgroups", "--kernel", "linux-9"], "machine.kernel: found 'linux-9', allowed: linux-5.0-mmotm"),
-        (["show", "nothing"], "nothing is named 'nothing'; `percpu-emu list` shows what there is"),
+        (["show", "nothing"], "nothing is named 'nothing'; give a name that ships (`percpu-emu list` shows all)"),
+        (["show", "chrge"], "nothing is named 'chrge'; did you mean charge?"),
         (["schema", "nothing"], "no schema of 'nothing'; there are: scenario, report"),
     ],
 )
@@ -165,3 +176,10 @@ def test_the_shipped_schemas_are_up_to_date(of: str) -> None:
 def test_show_lists_what_a_scenario_runs_with_all_injection_points(name: str, lines: list[str]) -> None:
     shown = command("show", name).stdout
     assert all(line in shown for line in lines), shown
+
+
+def test_the_letter_stands_beside_a_run_of_its_own_size_only() -> None:
+    resized = command("run", "dying-cgroups", "--cpus", "2", "--cgroups", "3").stdout
+    assert "letter" not in resized.replace("the cover letter's test", "")
+    assert "2 CPU processes, 1 NUMA node, kernel linux-5.0-mmotm, 3 cgroups" in resized
+    assert "1000" not in resized

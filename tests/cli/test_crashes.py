@@ -39,7 +39,7 @@ def _compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def hit(run: Run, phase: str, target: str, chance: random.Random) -> bool:
-    """Kill somebody in that phase; False where that came too late."""
+    """Kill a CPU in that phase; False where that came too late."""
     if not (run.await_event(EVENTS[phase]) if EVENTS[phase] else run.await_cpu()):
         return False
     time.sleep(chance.uniform(0, LONGEST[phase]))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from percpu_emu.bundled import bundled_files
 from percpu_emu.report.result import Report
 
 from .commands import command
@@ -42,12 +43,43 @@ def test_a_fixed_protocol_passes_with_its_scope(tmp_path: Path) -> None:
 
 def test_a_broken_protocol_fails_with_the_smallest_counterexample(broken: dict[str, Any]) -> None:
     example = broken["counterexample"]
-    assert (broken["verdict"], broken["exit code"]) == ("fail", 1)
+    assert (broken["verdict"], broken["exit code"], broken["as_expected"]) == ("fail", 0, True)
+    assert {check["name"]: check["ok"] for check in broken["checks"]} == {
+        "memory": None, "program": None, "sections": None, "progress": None, "counts": False, "leak": None
+    }  # fmt: skip
     assert (example["check"], example["preemptions"], example["steps"]) == ("lost-count", 1, 14)
     assert len(example["token"]) <= MAX_TOKEN
     assert "!! 8" in example["columns"]
     assert example["story"][-1].startswith("Missing: the swap to NULL")
     assert max(map(len, example["columns"].splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("expect", "code", "said"),
+    [
+        ('expect = "lost-count"', 0, "expected: lost-count, found: lost-count"),
+        ('expect = "leak"', 1, "expected leak, found lost-count"),
+        ("", 1, ""),
+    ],
+)
+def test_a_failure_that_is_expected_is_no_failure(tmp_path: Path, expect: str, code: int, said: str) -> None:
+    path = bundled_files("scenarios", ".toml")["flush-then-swap"]
+    text = path.read_text().replace('"flush-then-swap.py"', f'"{path.with_suffix(".py")}"')
+    assert 'expect = "lost-count"' in text
+    (tmp_path / "mine.toml").write_text(text.replace('expect = "lost-count"', expect))
+    done = command("explore", str(tmp_path / "mine.toml"))
+    assert done.returncode == code
+    assert said in done.stdout
+    assert ("expected" in done.stdout) == bool(said)
+    assert done.stdout.splitlines()[-1].startswith("fail in ")
+
+
+def test_an_expected_failure_that_is_not_there_is_one(tmp_path: Path) -> None:
+    path = bundled_files("scenarios", ".toml")["flush-then-swap-fixed"]
+    text = path.read_text().replace('"flush-then-swap-fixed.py"', f'"{path.with_suffix(".py")}"')
+    (tmp_path / "mine.toml").write_text(text.replace("[explore]", '[explore]\nexpect = "leak"'))
+    done = command("explore", str(tmp_path / "mine.toml"))
+    assert (done.returncode, done.stdout.splitlines()[-2:-1]) == (1, ["expected leak, found nothing"])
 
 
 def test_its_token_replays_on_real_processes(broken: dict[str, Any]) -> None:
@@ -85,14 +117,15 @@ LIMITS = [("--max-schedules", "20"), ("--max-seconds", "0.000001"), ("--max-mega
 def test_a_limit_is_inconclusive_and_named(limit: tuple[str, str]) -> None:
     more = ("--max-schedules", "50") if limit[0] == "--strategy" else ()
     found = report("explore", "release-4x4", *limit, *more)
-    assert (found["verdict"], found["exit code"]) == ("inconclusive", 1)
+    assert (found["verdict"], found["exit code"]) == ("inconclusive", 4)
+    assert {check["ok"] for check in found["checks"] if check["name"] != "marks"} == {None}
     assert not found["scope"]["complete"]
     assert found["notes"]
 
 
 def test_fewer_preemptions_than_needed_find_nothing_and_prove_nothing() -> None:
     found = report("explore", "flush-then-swap", "--strategy", "preemptions", "--preemptions", "0")
-    assert found["verdict"] == "inconclusive"
+    assert (found["verdict"], found["exit code"], found["as_expected"]) == ("inconclusive", 1, False)
     assert "0 preemptions" in found["scope"]["stopped"]
 
 
@@ -126,7 +159,7 @@ def test_mutants_are_all_caught_and_their_twins_pass() -> None:
 
 def test_the_page_is_written(tmp_path: Path) -> None:
     page = tmp_path / "counterexample.html"
-    assert command("explore", "raw-add-interrupt", "--html", str(page)).returncode == 1
+    assert command("explore", "raw-add-interrupt", "--html", str(page)).returncode == 0
     assert page.read_text().startswith("<!doctype html>") or page.read_text().startswith("<!DOCTYPE html>")
 
 
@@ -137,6 +170,7 @@ def test_the_page_is_written(tmp_path: Path) -> None:
         (("explore", "no-such"), "no scenario of that name"),
         (("explore", "flush-then-swap", "--strategy", "luck"), "exhaustive, preemptions, pct, random"),
         (("explore", "flush-then-swap", "--max-seconds", "0"), "a limit is above 0"),
+        (("explore", "release-4x4", "--cpus", "99"), "--cpus 99: machine.cpus: found 99, allowed for explore: at most"),
         (("replay", "nonsense"), "is no token"),
         (("replay", "no-such:11.abcd"), "no scenario of that name"),
         (("replay", "flush-then-swap:0140.aaaa"), "other programs"),

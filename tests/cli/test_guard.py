@@ -1,4 +1,4 @@
-"""The guard on the command line: what traps or came back fails the run, and areas that run out are told."""
+"""The guard on the command line: a trap or a page that came back fails the run, and so do too many areas."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def small(folder: Path, worker: str) -> Path:
 def failed(result: Any) -> dict[str, str]:
     report = Report.model_validate(json.loads(result.stdout))
     assert report.verdict == "fail"
-    return {check.name: check.detail for check in report.checks if not check.ok}
+    return {check.name: check.detail for check in report.checks if check.ok is False}
 
 
 def test_a_trap_fails_the_run_with_its_report() -> None:
@@ -103,7 +103,7 @@ def test_areas_that_run_out_are_the_environments_lack(tmp_path: Path, monkeypatc
     assert run(small(tmp_path, "charge")).exit_code == 0, "without the guard there is room"
 
 
-def test_a_trap_that_nobody_makes_a_check_of_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trap_outside_of_every_check_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def trap(*_: object) -> None:
         raise Trapped("CPU 1 touched what is gone")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 
 CPUS = 3
-RUN = ["run", "release-storm", "--cpus", str(CPUS), "--seconds", "60"]
+AT_WORK = 10
+RUN = ["run", "release-storm", "--json", "--cpus", str(CPUS), "--seconds", "60"]
 
 
 @contextmanager
@@ -32,11 +34,20 @@ def running(cwd: Path) -> Iterator[subprocess.Popen[str]]:
         deadline = time.monotonic() + 60
         while len(children(process.pid)) < CPUS and time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(0.3)
+        while time.monotonic() < deadline and min(map(ticks, children(process.pid)), default=0) < AT_WORK:
+            time.sleep(0.05)
         yield process
     finally:
         process.kill()
         process.communicate()
+
+
+def ticks(pid: int) -> int:
+    """Processor time that a process has used, in clock ticks; it has none any more once it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
+    except OSError:
+        return 0
 
 
 def children(pid: int) -> list[int]:
@@ -73,8 +84,11 @@ def test_a_signal_ends_the_machine_and_is_told(tmp_path: Path, number: int, code
         cpus = children(process.pid)
         assert len(cpus) == CPUS
         process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=20)
         assert process.returncode == code
+        report = json.loads(output)
+        assert report["seconds"] > 0
+        assert report["figures"]["patched"]["updates"] > 0
         assert f"percpu-emu: {word}: every CPU process is ended, nothing is left behind" in errors
         assert "Traceback" not in errors
         assert wait_until_gone(cpus) == []

@@ -67,7 +67,7 @@ def flush_then_swap() -> Program[None]:
 
 
 def free_at_once() -> Program[None]:
-    """Wrong: somebody may still be about to write."""
+    """Wrong: a CPU may still be about to write."""
     slots = yield read_once(STATS)
     yield rcu_assign_pointer(STATS, NULL)
     yield free_percpu(slots)

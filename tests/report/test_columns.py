@@ -41,7 +41,7 @@ def test_the_guilty_steps_are_marked_and_no_others(name: str) -> None:
     assert marked == set(trace.violation.guilty if trace.violation else ())
 
 
-def test_a_flush_over_many_words_that_nobody_else_writes_is_folded() -> None:
+def test_a_flush_over_many_words_that_no_other_writes_is_folded() -> None:
     site = sites(programs.flush_and_free)[1]
     reads = [Step(2, "read_once", (70200 + item,), 0, (Access(70200 + item, 0, 0),), site, None) for item in range(36)]
     named = Step(2, "read_once", (COUNTER,), 5, (Access(COUNTER, 5, 5),), site, None)

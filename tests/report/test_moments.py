@@ -19,7 +19,7 @@ def test_a_wait_lasts_until_the_reader_has_left_its_section() -> None:
     assert view.moments[goes_on + 1].waits[0].taken
 
 
-def test_a_reader_that_ends_or_goes_offline_holds_up_nobody() -> None:
+def test_a_reader_that_ends_or_goes_offline_holds_up_no_grace_period() -> None:
     trace = traces.going_offline()
     without_unlock = [*trace.steps[:6], replace(trace.steps[6], args=(0,))]
     view = View(replace(trace, steps=without_unlock))
@@ -49,10 +49,20 @@ def test_memory_is_live_until_it_is_freed() -> None:
 
 def test_the_ledger_is_entered_at_the_commit() -> None:
     view = View(traces.lost_count())
-    assert [moment.ledgers[COUNTER] for moment in view.moments] == [*[0] * 19, *[1] * 3]
+    assert [moment.ledgers[COUNTER] for moment in view.moments] == [*[7] * 19, *[8] * 3]
 
 
-def test_a_wait_for_nobody_is_over_at_once() -> None:
+def test_a_wait_for_no_reader_is_over_at_once() -> None:
     steps = [Step(2, "synchronize_rcu"), Step(2, "synchronize_rcu", ended=True)]
     view = View(replace(traces.lost_count(), steps=steps, violation=None))
     assert [moment.contexts[2].state for moment in view.moments] == ["not started", "waiting", "ended"]
+
+
+def test_a_callback_that_runs_on_a_cpu_is_a_reader_until_it_ends() -> None:
+    trace = traces.going_offline()
+    on_a_cpu = [replace(context, cpu=0) if context.kind == "callback" else context for context in trace.contexts]
+    view = View(
+        replace(trace, contexts=on_a_cpu, steps=[replace(s, cpu=0) if s.context == 4 else s for s in trace.steps])
+    )
+    readers = [moment.contexts[4].reader for moment in view.moments]
+    assert readers == [*[False] * 12, *[True] * 7, False]

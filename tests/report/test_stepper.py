@@ -102,7 +102,7 @@ def test_g_goes_to_the_steps_to_blame_one_after_the_other(page: Page) -> None:
 
 def test_a_word_that_a_step_writes_is_marked_with_its_old_and_new_value(page: Page) -> None:
     page.open("#12")
-    assert page.texts("#words tr.new") == ["counter ● written 0 → 7 8"]
+    assert page.texts("#words tr.new") == ["counter ● written 0 → 7 7"]
     page.press(RIGHT)
     assert page.texts("#words tr.new") == []
     assert page.texts("#memory .cell.new") == ["CPU 1 ● 7 → 8"]
@@ -194,7 +194,7 @@ def test_the_words_shown_are_those_of_the_trace_at_every_step(browser: Chrome, t
 
 @pytest.mark.parametrize("name", TRACES)
 @pytest.mark.parametrize("width", [1280, 390])
-def test_it_fits_says_nothing_in_the_console_and_asks_the_network_for_nothing(
+def test_it_fits_without_a_message_in_the_console_or_a_request_to_the_network(
     browser: Chrome, tmp_path: Path, name: str, width: int
 ) -> None:
     for kind in ("browser", "performance"):

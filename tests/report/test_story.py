@@ -68,4 +68,4 @@ def test_a_pointer_that_is_null_is_called_null() -> None:
 def test_what_was_waited_for_is_told() -> None:
     step = Step(2, "wait_until", (COUNTER, 1), 0, (Access(COUNTER, 1, 1),))
     trace = replace(traces.lost_count(), steps=[step], violation=None, missing="")
-    assert story(trace) == ["The coordinator waits until counter is 1."]
+    assert story(trace) == ["The coordinator sleeps until counter is 1."]

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from percpu_emu.explore.subject import Subject
 from percpu_emu.kernel.profile import profile_names
 from percpu_emu.scenario.load import ScenarioError, load, scenario_names
+from percpu_emu.scenario.settings import subject_of
 
 VALID = """
 name = "mine"
@@ -91,7 +93,7 @@ def test_every_problem_of_a_file_is_told_at_once(write: Write) -> None:
 
 
 def test_a_name_that_does_not_exist_is_answered_with_those_that_do() -> None:
-    with pytest.raises(ScenarioError, match="dying-cgroup: no scenario of that name; there are: dying-cgroups, "):
+    with pytest.raises(ScenarioError, match="dying-cgroup: no scenario of that name; did you mean dying-cgroups"):
         load("dying-cgroup")
     with pytest.raises(ScenarioError, match=r"nothing/here\.toml: there is no such file"):
         load("nothing/here.toml")
@@ -163,3 +165,104 @@ def test_a_long_list_of_problems_is_cut_and_so_is_a_long_value(write: Write) -> 
         load(str(write(VALID.replace('name = "mine"', f'name = "{"x" * 9000}"\nexpect = [{steps}]', 1))))
     assert str(caught.value).endswith("more problems")
     assert len(str(caught.value)) < 20_000
+
+
+EXPLORED = """
+name = "mine"
+summary = ""
+
+[machine]
+cpus = 2
+
+[explore]
+programs = "programs.py"
+constants = { BATCH = 1 }
+
+[[explore.contexts]]
+program = "update"
+cpus = [0]
+"""
+PROGRAMS = """
+from percpu_emu.kernel.memcg import mod_memcg_state
+from percpu_emu.lang.ops import write_once
+
+BATCH = 32
+NAME = "a name"
+
+
+def update():
+    yield write_once(70144, BATCH)
+
+
+def charges():
+    yield from mod_memcg_state(70144, 0, 1)
+"""
+
+
+def explored(folder: Path, text: str) -> Subject:
+    (folder / "programs.py").write_text(PROGRAMS)
+    (folder / "mine.toml").write_text(text)
+    return subject_of(load(str(folder / "mine.toml")))
+
+
+def test_a_constant_that_some_program_knows_is_taken(tmp_path: Path) -> None:
+    assert explored(tmp_path, EXPLORED).setting.constants == {"BATCH": 1}
+    kernels = EXPLORED.replace('"update"', '"charges"').replace("BATCH", "MEMCG_CHARGE_BATCH")
+    assert explored(tmp_path, kernels).setting.constants == {"MEMCG_CHARGE_BATCH": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("BACTH", "did you mean BATCH?"), ("NAME", "allowed: an int of a module"), ("update", "allowed: an int of")],
+)
+def test_a_constant_that_no_program_knows_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        explored(tmp_path, EXPLORED.replace("BATCH", name))
+    assert f"explore.constants.{name}: no such constant; " in str(caught.value)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ('kind = "interrupt"\nturns = 2', 'turns: found 2, allowed: 1 for kind "interrupt", which comes once'),
+        ('kind = "offline"\nturns = 3', 'turns: found 3, allowed: 1 for kind "offline", which comes once'),
+        ('kind = "interrupt"\nmigrates = 1', 'migrates: found 1, allowed: 0 for kind "interrupt"'),
+    ],
+)
+def test_only_a_task_has_turns_and_migrates(tmp_path: Path, more: str, problem: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        explored(tmp_path, EXPLORED + more)
+    assert f"explore.contexts[0].{problem}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("figure", "said"),
+    [
+        ("patched.relases", "did you mean patched.releases"),
+        ("releases", "did you mean patched.releases"),
+        ("patched.before.percpu_kb", "did you mean patched.end.percpu_kb"),
+        ("zzz", "allowed: patched.end.nr_dying_descendants, "),
+    ],
+)
+def test_an_expected_figure_that_no_run_has_is_refused(write: Write, figure: str, said: str) -> None:
+    problem = problem_in(write(f'{VALID}\n[[expect]]\nfigure = "{figure}"\nequals = 1'))
+    assert problem.startswith(f"expect[0].figure: found '{figure}'; {said}")
+
+
+def test_what_options_get_wrong_is_blamed_on_them(write: Write) -> None:
+    path = write(VALID)
+    with pytest.raises(ScenarioError, match=r"^--cpus 2 --nodes 3: machine: 3 nodes need at least as many CPUs"):
+        load(str(path), {"machine.cpus": 2, "machine.nodes": 3})
+    with pytest.raises(ScenarioError, match=r"^--kernel linux-9: machine\.kernel: found 'linux-9', allowed"):
+        load(str(path), {"machine.kernel": "linux-9"})
+    wrong = write(VALID.replace("cpus = 2", "cpus = 0"))
+    with pytest.raises(ScenarioError, match=r"^/.*mine\.toml: machine\.cpus: found 0"):
+        load(str(wrong), {"machine.nodes": 1})
+
+
+def test_a_program_file_that_fails_says_in_which_line(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "my_worker.py").write_text("x = 1\n\n\ny = x['a']\n")
+    assert "my_worker.py, line 4: cannot be loaded: TypeError" in problem_in(
+        write(VALID.replace('"charge"', '"my_worker.py"'))
+    )

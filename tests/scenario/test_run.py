@@ -11,7 +11,7 @@ from percpu_emu.kernel.footprint import NEVER, footprint
 from percpu_emu.kernel.profile import load_profile
 from percpu_emu.machine import CgroupError, Event, EventStream
 from percpu_emu.scenario.expect import expectation_checks
-from percpu_emu.scenario.load import load
+from percpu_emu.scenario.load import Loaded, ScenarioError, load
 from percpu_emu.scenario.run import RunResult, run_scenario
 from percpu_emu.scenario.verdict import Check, verdict_of
 
@@ -21,7 +21,7 @@ def run(name: str, **overrides: Any) -> RunResult:
 
 
 def failed(result: RunResult) -> list[Check]:
-    return [check for check in result.checks if not check.ok]
+    return [check for check in result.checks if check.ok is False]
 
 
 @pytest.mark.timeout(300)
@@ -53,7 +53,7 @@ def test_another_topology_gives_other_figures(cpus: int, nodes: int, cgroups: in
 
 def test_units_without_a_cpu_are_counted_and_not_held() -> None:
     result = run("dying-cgroups", machine__cpus=12, cgroups=5, protocols=["patched"])
-    after = result.figures["after"]
+    after = result.figures["patched"]["after"]
     assert after["percpu_kb"] * 12 == after["os_percpu_kb"] * 16
     assert failed(result) == []
 
@@ -70,7 +70,7 @@ def test_pinned_cgroups_die_when_they_are_let_go(name: str) -> None:
 def test_a_release_storm_loses_nothing_and_uses_both_paths() -> None:
     result = run("release-storm", seconds=3.0, machine__cpus=4)
     assert failed(result) == []
-    figures = result.figures
+    figures = result.figures["patched"]
     assert figures["releases"] > 10
     assert figures["percpu_path"] + figures["atomic_path"] == figures["updates"]
     assert min(figures["percpu_path"], figures["atomic_path"]) > 0
@@ -80,7 +80,7 @@ def test_a_release_storm_loses_nothing_and_uses_both_paths() -> None:
 def test_hotplug_while_cgroups_are_released_loses_nothing() -> None:
     result = run("hotplug", seconds=3.0, machine__cpus=4)
     assert failed(result) == []
-    assert result.figures["offlined"] > 0
+    assert result.figures["patched"]["offlined"] > 0
 
 
 def test_a_cpu_that_is_killed_while_the_scenario_runs_is_noted_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_figure_off_its_expectation_fails_the_run() -> None:
         "original": {"before": before, "after": {**good, "slab_kb": 67644 + 25000}},
         "patched": {"before": before, "after": {**good, "percpu_kb": 26884}},
     }
-    bad = {check.name for check in expectation_checks(loaded, figures) if not check.ok}
+    bad = {check.name for check in expectation_checks(loaded, figures) if check.ok is False}
     assert {"original.after.slab_kb as expected", "patched.after.percpu_kb as expected"} <= bad
     assert "original.after.percpu_kb as expected" not in bad
     missing = expectation_checks(loaded, {})
@@ -160,9 +160,22 @@ def test_steps_that_the_kernel_would_refuse_are(tmp_path: Path, steps: str, prob
         run(str(tmp_path / "small.toml"))
 
 
-@pytest.mark.parametrize("figure", ["a", "patched.after.slab_kb", "original.after.x", "a.b.c.d"])
-def test_growth_of_what_did_not_grow_or_is_not_there_is_a_check_that_fails(tmp_path: Path, figure: str) -> None:
-    text = SMALL.replace("[machine]", 'steps = [{ do = "settle" }]\n[machine]')
-    (tmp_path / "small.toml").write_text(f'{text}\n[[expect]]\nfigure = "{figure}"\ngrowth_within = 0.1\n')
-    checks = run(str(tmp_path / "small.toml")).checks
-    assert [check.ok for check in checks if "as expected" in check.name] == [False]
+def growing(folder: Path, figure: str) -> Loaded:
+    readings = ", ".join(f'{{ do = "read", to = "{name}" }}' for name in ("before", "after"))
+    text = SMALL.replace("[machine]", f"steps = [{readings}]\n[machine]")
+    (folder / "small.toml").write_text(f'{text}\n[[expect]]\nfigure = "{figure}"\ngrowth_within = 0.1\n')
+    return load(str(folder / "small.toml"))
+
+
+@pytest.mark.parametrize(("after", "ok"), [(5, True), (6, False)])
+def test_growth_of_what_did_not_grow_in_the_letter(tmp_path: Path, after: int, ok: bool) -> None:
+    figures = {"patched": {"before": {"slab_kb": 5}, "after": {"slab_kb": after}}}
+    assert [check.ok for check in expectation_checks(growing(tmp_path, "patched.after.slab_kb"), figures)] == [ok]
+    [gone] = expectation_checks(growing(tmp_path, "patched.after.slab_kb"), {})
+    assert (gone.ok, gone.detail) == (False, "the run gave no such figure")
+
+
+@pytest.mark.parametrize("figure", ["a", "patched.before.slab_kb", "original.after.slab_kb", "patched.updates"])
+def test_growth_of_what_neither_letter_nor_run_has_is_refused(tmp_path: Path, figure: str) -> None:
+    with pytest.raises(ScenarioError, match=r"expect\[0\]\.figure: found"):
+        growing(tmp_path, figure)

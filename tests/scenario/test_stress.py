@@ -20,6 +20,7 @@ from percpu_emu.scenario.load import Loaded, ScenarioError, load
 from percpu_emu.scenario.replaying import schedule_in, subject_of_token
 from percpu_emu.scenario.settings import subject_of
 from percpu_emu.scenario.stress import StressResult, Violation, refuse_what_cannot_run, stress_scenario
+from percpu_emu.shm.atomics import X86_64
 
 TRIES = 6
 
@@ -75,24 +76,27 @@ def test_callbacks_objects_and_smaller_constants() -> None:
 def test_what_the_model_cannot_explain_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the processor had done something that no interleaving does."""
     lost = Violation("lost-count", "total is 0, 1 were added: 1 lost")
-    monkeypatch.setattr(stress, "_violation", lambda *_: lost)
+    monkeypatch.setattr(stress, "_violations", lambda *_: [lost])
     loaded = load("flush-then-swap-fixed", {"seconds": 2.0})
     result = stress_scenario(loaded, EventStream(), record=True)
     assert (result.verdict, result.counterexample) == ("fail", None)
     assert result.figures["recorded_operations"] > 0
     [note] = result.notes
     assert note.startswith("schedule: none found: no interleaving of the model breaks a check")
+    assert ("LOCKed instruction stands before every operation" in note) == X86_64
+    assert "recorded operations. " in note
 
 
 def test_it_is_said_when_a_violation_is_not_seen_again(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = iter([Violation("lost-count", "total is 0, 1 were added: 1 lost")])
-    monkeypatch.setattr(stress, "_violation", lambda *_: next(seen, None))
+    monkeypatch.setattr(stress, "_violations", lambda *_: [*seen])
     monkeypatch.setattr(stress, "AGAIN_SECONDS", 0.2)
     loaded = load("flush-then-swap-fixed", {"seconds": 0.5})
     result = stress_scenario(loaded, EventStream(), record=False)
     assert result.verdict == "fail"
     assert result.notes[0].startswith("it was not seen again in ")
     assert result.notes[1].startswith("schedule: none found: ")
+    assert "Memory ordering is possible, and not proved" in result.notes[1]
 
 
 @pytest.mark.parametrize(
@@ -104,19 +108,21 @@ def test_it_is_said_when_a_violation_is_not_seen_again(monkeypatch: pytest.Monke
         ("two-flushers", "use-after-free", "touched object 0, which was freed by release at release:1"),
         ("update-outside-section", "use-after-free", "touched per-CPU area 0, which was freed by release at release:4"),
         ("v3-h4-dangling-offlined", "use-after-free", "which was freed by a callback at percpu_rcu_free:3"),
-        ("ref-freed-under-callback", "use-after-free", "a callback at percpu_ref_switch_to_atomic"),
-        ("pointer-read-twice", "wild-access", "NULL or near it (SIGSEGV)"),
+        ("ref-freed-under-callback", "use-after-free", "a callback at percpu_"),
+        ("pointer-read-twice", "wild-access", "what was never allocated: NULL, near it, or beyond"),
     ],
 )
 def test_what_hardware_can_break_is_caught_with_the_evidence(name: str, check: str, who: str) -> None:
-    loaded = load(name)
-    for seed in range(1, TRIES + 1):
+    """A scenario may break more than one check: it is tried until the one that is meant comes first."""
+    others = list[Violation | None]()
+    for seed in range(1, 4 * TRIES + 1):
         loaded = load(name, {"seed": seed})
-        seen = stress.stress(loaded, subject_of(loaded), EventStream(), record_every=4, seconds=20.0)
-        if seen.violation is not None:
-            break
-    assert seen.violation is not None
-    assert (seen.violation.check, who in seen.violation.detail) == (check, True), seen.violation
+        seen = stress.stress(loaded, subject_of(loaded), EventStream(), record_every=4, seconds=10.0)
+        if seen.violation is not None and seen.violation.check == check:
+            assert who in seen.violation.detail
+            return
+        others.append(seen.violation)
+    pytest.fail(f"{name}: no {check}, but {others}")
 
 
 @pytest.mark.parametrize(

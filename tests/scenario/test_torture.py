@@ -30,7 +30,7 @@ def torture(name: str = "rcu-torture", seconds: float = 1.5) -> RunResult:
 
 
 def wrong(result: RunResult) -> list[str]:
-    return [check.name for check in result.checks if not check.ok]
+    return [check.name for check in result.checks if check.ok is False]
 
 
 def test_readers_outlive_no_grace_period_and_everything_was_tried() -> None:
@@ -47,7 +47,7 @@ def test_readers_outlive_no_grace_period_and_everything_was_tried() -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_grace_periods_that_wait_for_nobody_are_caught(seed: int) -> None:
+def test_grace_periods_that_wait_for_no_reader_are_caught(seed: int) -> None:
     result = run_torture(load("rcu-torture-broken", {"seconds": 1.5, "seed": seed}), EventStream())
     assert result.verdict == "fail"
     assert "no reader outlived a grace period" in wrong(result)

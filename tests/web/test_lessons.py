@@ -75,10 +75,10 @@ def test_what_a_lesson_claims_is_so(name: str) -> None:
                 scenario="playground",
                 overrides={"seconds": 0.2},
                 verdict="pass",
-                at_least={"releases": 1},
-                more=[("releases", "updates")],
+                at_least={"patched.releases": 1},
+                more=[("patched.releases", "patched.updates")],
             ),
-            "releases is 0.0, releases <= updates",
+            "patched.releases is 0.0, patched.releases <= patched.updates",
         ),
     ],
 )
@@ -115,7 +115,7 @@ def test_a_wrong_lesson_file_is_refused() -> None:
         parse_lesson(f'{text}[prediction]\nquestion = ""\nright = 2\n{options}')
 
 
-def test_levels_are_scenarios_some_of_which_nobody_can_break() -> None:
+def test_levels_are_scenarios_some_of_which_cannot_be_broken() -> None:
     expected = {level.scenario: subject_of(load(level.scenario)).expect for level in levels()}
     assert len(expected) == len(levels())
     assert sum(expect is None for expect in expected.values()) >= 3

@@ -42,14 +42,13 @@ function wordRows({data, step, state}) {
     if (freed) name.append(" ", make("span", {class: "tag bad"}, "freed"));
     if (access) name.append(" ", make("span", {class: "tag"}, written ? "\u25cf written" : "\u25cb read"));
     const kinds = [written ? "new" : access ? "read" : "", freed ? "freed" : ""].join(" ").trim();
-    return make("tr", {class: kinds, "data-address": word.address}, name, value, ledgerCell(data, word));
+    return make("tr", {class: kinds, "data-address": word.address}, name, value, ledgerCell(data, word, state));
   });
 }
 
-function ledgerCell(data, word) {
-  const ledger = data.ledgers.find((found) => found.address === word.address);
-  if (!ledger) return make("td");
-  return make("td", {class: "ledger", title: "what was added in all, by the end of these steps"}, String(ledger.total));
+function ledgerCell(data, word, state) {
+  if (!data.ledgers.some((found) => found.address === word.address)) return make("td");
+  return make("td", {class: "ledger", title: "what has been added so far"}, String(state.ledgers[word.address] ?? 0));
 }
 
 function contextRows({data, step, state, acting}) {
@@ -80,7 +79,7 @@ function howText(data, state, context, now, acting) {
 
 function waitRows({data, state}) {
   const waits = Object.entries(state.waits);
-  if (!waits.length) return [make("li", {class: "none-yet"}, "nobody waits for one")];
+  if (!waits.length) return [make("li", {class: "none-yet"}, "no context waits for one")];
   return waits.map(([at, wait]) => {
     const chips = wait.of.map((actor) => wait.pending.includes(actor)
       ? make("span", {class: "chip in"}, `${data.contexts[actor].who}: inside`)

@@ -1,4 +1,4 @@
-// The stepper: a trace to go through forwards and backwards, and, where somebody answers, with a choice of who moves next.
+// The stepper: a trace to go through forwards and backwards, and, where a server answers, with a choice of who moves next.
 
 import {bringInto, capital, glossed, make} from "/page/dom.js";
 import {drawState, stateAt} from "/page/stepper-state.js";
@@ -77,7 +77,7 @@ class Stepper {
 
   destroy() {
     this.pause();
-    this.data = null;  // an answer that is still to come finds nobody
+    this.data = null;  // an answer that is still to come is ignored
     this.keys.removeEventListener("keydown", this.onKey);
     this.root.replaceChildren();
   }
@@ -224,7 +224,7 @@ class Stepper {
       make("span", {class: "lane" + (lane === step.lane ? (inner ? " acts inner" : " acts") : "")}));
     const mark = kind === "interrupt" ? "irq> " : kind === "callback" ? "rcu: " : kind === "work" ? "work: " : "";
     return make("a", {href: `#${i + 1}`, "data-step": String(i + 1), class: step.quiet ? "quiet" : "", tabindex: "-1"},
-      make("span", {class: "mark"}, step.guilty ? "!!" : ""), make("span", {class: "no"}, String(i + 1)), ...dots,
+      make("span", {class: "mark"}, markOf(step)), make("span", {class: "no"}, String(i + 1)), ...dots,
       make("span", {class: "what"}, make("span", {class: "unseen"}, `${who}: `),
         make("code", {}, mark + step.text), step.effect ? make("small", {}, step.effect.replaceAll("->", "\u2192")) : ""));
   }
@@ -248,14 +248,13 @@ class Stepper {
 
   drawTold(step) {
     const {n, data, total, find} = this;
-    const turn = step ? data.turns.find((found) => found.first < n && n - 1 <= found.last) : null;
-    const mark = step && step.guilty ? "!! " : "";
+    const mark = step ? markOf(step) : "";
     const begin = total ? `${total} steps follow. Press the right arrow key, or Next.` : "Choose who takes the first step.";
     find("step").replaceChildren(...(step
-      ? [`${mark}Step ${n}. ${capital(data.contexts[step.context].who)}: `, make("code", {}, step.text),
+      ? [`${mark && `${mark} `}Step ${n}. ${capital(data.contexts[step.context].who)}: `, make("code", {}, step.text),
          step.effect ? make("code", {class: "effect"}, step.effect.replaceAll("->", "\u2192")) : ""]
-      : ["The start: nobody has done anything yet."]));
-    find("turn").replaceChildren(...glossed(turn ? turn.text : begin, data.glossary));
+      : ["The start: no context has taken a step yet."]));
+    find("turn").replaceChildren(...glossed(step ? step.told : begin, data.glossary));
     find("closing").replaceChildren(...glossed(n === total && data.violation ? data.closing.join(" ") : "", data.glossary));
     find("told").classList.toggle("bad", Boolean(step && step.guilty) || (n === total && Boolean(data.violation)));
   }
@@ -278,13 +277,13 @@ class Stepper {
     if (!row) return;
     row.classList.add("now");
     row.classList.toggle("guilty", step.guilty);
-    const mark = step.guilty ? "!!" : "\u25b6";
+    const mark = markOf(step) || "\u25b6";
     row.querySelector(".at").append(make("span", {class: "chip acts"}, `${mark} ${short(data.contexts[step.context])}`));
     row.closest("figure").classList.add("here");
     bringInto(find("source").querySelector(".scroll"), row, 56);
   }
 
-  // What a context does next: in a later step, or where the steps end and somebody may choose.
+  // What a context does next: in a later step, or where the steps end and the reader may choose.
   nextOf(context) {
     const {data, n} = this;
     return data.steps.slice(n).find((step) => step.context === context) ?? data.next?.find((option) => option.context === context);
@@ -306,6 +305,11 @@ class Stepper {
     });
     if (this.n === 0) pane.scrollTop = 0;
   }
+}
+
+// What stands in front of a step: it is to blame for the violation, or suffers from one that is.
+function markOf(step) {
+  return step.guilty ? "!!" : step.victim ? "->" : "";
 }
 
 function short({kind, cpu, name, who}) {

@@ -18,7 +18,7 @@ export function chartPane(root, world, chart) {
     for (const entry of bars) {
       said.textContent = `${entry.bar.label} ...`;
       try {
-        entry.figure = (await ran(entry.bar)).figures[chart.figure];
+        entry.figure = chart.figure.split(".").reduce((at, key) => at[key], (await ran(entry.bar)).figures);
       } catch (error) {
         said.textContent = error.message;
         break;

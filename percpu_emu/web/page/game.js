@@ -27,8 +27,8 @@ export function gameView(root, world) {
   root.append(
     make("h1", {}, "Break it"),
     make("p", {}, "You are the scheduler. Choose who takes the next step, and make the program lose a count, count twice or touch " +
-      "memory that is freed, with as few preemptions as you can: a preemption takes the turn from somebody who could have " +
-      "gone on. The search knows the smallest number. Some levels cannot be won; there it proves that nobody can."),
+      "memory that is freed, with as few preemptions as you can: a preemption takes the turn from a context that could have " +
+      "gone on. The search knows the smallest number. Some levels cannot be won; there it proves that it is impossible."),
     make("ol", {class: "levels"}, ...world.levels.map((level) => make("li", {},
       make("a", {href: `/game/${level.scenario}`, "data-view": ""}, level.title), " ",
       done[level.scenario] === undefined ? "" : make("span", {class: "fine"}, `\u2713 ${done[level.scenario]}`),
@@ -68,7 +68,7 @@ export function levelView(root, world, name) {
     const best = preemptions <= found.preemptions;
     outcome.replaceChildren(make("p", {class: "won"},
       make("strong", {}, `\u2713 Broken: ${violation.check}. `), `${violation.detail}. `,
-      best ? `It takes ${preemptionsText(found.preemptions)}, as you did it: nobody can do better.`
+      best ? `It takes ${preemptionsText(found.preemptions)}, as you did it: fewer do not suffice.`
         : `You took ${preemptionsText(preemptions)}; it can be done with ${preemptionsText(found.preemptions)}.`), more());
   }
 

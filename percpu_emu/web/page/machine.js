@@ -8,7 +8,7 @@ const SIGNS = {
 };
 const PACES = [["full speed", 0], ["20 ms a step", 20], ["0.3 s a step", 300], ["2 s a step", 2000]];
 const MOST_EVENTS = 40;
-const LONG = 1001;  // of a run that goes on until it is ended nobody asks how much is over
+const LONG = 1001;  // of a run that goes on until it is ended, no progress is shown
 const SPOKEN = new Set(["rcu_stall", "trapped", "cpu_died", "not_done"]);
 const EVENTS = {
   rmdir: (e) => `cgroup ${e.cgroup} is removed: it is dying`,
@@ -140,8 +140,8 @@ class Drawing {
   report(report) {
     this.stop(`${this.name}: ${{pass: "\u2713 pass", fail: "\u2715 fail", inconclusive: "? inconclusive"}[report.verdict]}, after ${report.seconds.toFixed(1)} s`);
     const story = report.counterexample?.story ?? [];
-    this.outcome.replaceChildren(make("ul", {class: "checks"}, ...report.checks.map((check) => make("li", {class: check.ok ? "fine" : "bad"},
-      make("strong", {}, `${check.ok ? "\u2713" : "\u2715"} ${check.name}`), ` ${check.detail}`))), ...story.map((line) => make("p", {}, line)));
+    this.outcome.replaceChildren(make("ul", {class: "checks"}, ...report.checks.map((check) => make("li", {class: check.ok ? "fine" : check.ok === null ? "open" : "bad"},
+      make("strong", {}, `${check.ok ? "\u2713" : check.ok === null ? "? not judged:" : "\u2715"} ${check.name}`), ` ${check.detail}`))), ...story.map((line) => make("p", {}, line)));
   }
 
   // --- a snapshot
@@ -238,7 +238,7 @@ class Drawing {
 
   drawKernel({kernel, stalls}) {
     const {in_progress: open, grace_period: at, waits_for: cpus} = kernel;
-    set(this.gracePeriod, open ? `Grace period ${at} waits for ${cpus.length ? list(cpus) : "nobody any more"}` : `No grace period is waited for; ${at} are over`,
+    set(this.gracePeriod, open ? `Grace period ${at} waits for ${cpus.length ? list(cpus) : "no CPU any more"}` : `No grace period is waited for; ${at} are over`,
       open && cpus.length ? "grace open" : "grace");
     const states = Object.entries(kernel.cgroups).filter(([, many]) => many).map(([state, many]) => `${many} ${state}`).join(", ");
     set(this.tally, `Cgroups: ${states}; nr_dying_descendants ${kernel.dying}; ${number(kernel.releases)} released, ${number(kernel.caught)} while a CPU was inside an update` +

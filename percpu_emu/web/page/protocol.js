@@ -8,7 +8,7 @@ const PATIENCE = 1500;  // milliseconds, after which it is said what takes so lo
 
 // Fills `root` with a stepper of a scenario: of the state `fragment` ("TOKEN/12"), else of the smallest counterexample,
 // where there is none of the plain schedule; with `play`, before the first step. `addressed` keeps the state in the
-// address, `onState` is told of every step, `keys` is where keys are listened for. Gives back what clears up.
+// address, `onState` is called at every step, `keys` is where keys are listened for. Gives back what clears up.
 export function protocolPane(root, world, name, options = {}) {
   const said = make("p", {class: "said", role: "status"});
   const inside = make("div"), pane = make("div", {class: "stepper-pane", hidden: true}, inside);
