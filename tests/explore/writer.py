@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from percpu_emu.lang.setting import ContextSpec, Setting
 
-from .writer_pieces import HEAD, PAIRS, PLAIN, SHARES, Piece
+from .writer_pairs import SORTS
+from .writer_pieces import HEAD, PLAIN, SHARES, Piece
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -55,12 +56,18 @@ class _Writer:
     def written(self) -> Written:
         sizes = {2: [1, 2, 3], 3: [1, 1, 2], 4: [0, 1, 1]}[self._count]
         pieces = [[self._piece(self._any(), number) for _ in range(self._chance.choice(sizes))] for number in self._all]
-        if self._chance.random() < 0.6 or not any(pieces):
-            for number, piece in zip(self._chance.sample(self._all, 2), self._chance.choice(PAIRS), strict=True):
-                pieces[number].insert(self._chance.randint(0, len(pieces[number])), self._piece(piece, number))
+        if self._chance.random() < 0.7 or not any(pieces):
+            self._add_pair(pieces)
         head = HEAD.replace("{small}", self._chance.choice(["8", "12"])).replace("{cpus}", str(self._cpus))
         programs = [_program(number, [line for piece in pieces[number] for line in piece]) for number in self._all]
         return Written("\n\n".join([head, *programs]), tuple(self._contexts), self._checks(), self._cpus)
+
+    def _add_pair(self, pieces: list[list[list[str]]]) -> None:
+        numbers, pair = self._chance.sample(self._all, 2), self._chance.choice(self._chance.choice(SORTS))
+        for number, other, piece in zip(numbers, reversed(numbers), pair, strict=True):
+            cpu = str(self._contexts[other]["cpu"] or 0)
+            meeting = tuple(line.replace("{c}", cpu) for line in piece)
+            pieces[number].insert(self._chance.randint(0, len(pieces[number])), self._piece(meeting, number))
 
     @property
     def _all(self) -> range:

@@ -1,4 +1,4 @@
-"""What random programs are made of: a head that they share, pieces by what they are about, and pairs that meet.
+"""What random programs are made of: a head that they share, and pieces by what they are about.
 
 In a piece `{w}` is a number of a word, `{n}` a small number (or `t`, the program's argument), `{o}` the number of a
 word in an object, `{s}` a size in bytes, `{cpus}` how many CPUs there are, `{inner}` another piece.
@@ -314,60 +314,3 @@ SHARES: Final[tuple[tuple[tuple[Piece, ...], float], ...]] = (
     (FAULTY, 1.2),
 )
 """How often a piece of each sort is taken."""
-
-PAIRS: Final[tuple[tuple[Piece, Piece], ...]] = (
-    (("yield wait_until(FLAG, 1)",), ("yield write_once(FLAG, 1)",)),
-    (("yield wait_until(FLAG, 1)",), ("yield write_once(FLAG, 1)", "yield write_once(FLAG, 0)")),
-    (("yield wait_until(FLAG, 1)", "yield write_once(FLAG, 0)"),
-     ("yield write_once(FLAG, 1)", "yield wait_until(FLAG, 0)")),
-    (("x = yield smp_cond_load_acquire(FLAG, 1)",), ("yield smp_store_release(FLAG, 1)",)),
-    (("yield preempt_disable()", "yield smp_cond_load_acquire(FLAG, 1)", "yield preempt_enable()"),
-     ("yield write_once(FLAG, 1)",)),
-    (("while not (yield read_once(FLAG)):", "    yield cpu_relax()"), ("yield write_once(FLAG, 1)",)),
-    (("yield rcu_read_lock()", "while not (yield read_once(FLAG)):", "    yield cpu_relax()",
-      "yield rcu_read_unlock()"),
-     ("yield write_once(FLAG, 1)", "yield synchronize_rcu()")),
-    (("yield wait_until(FLAG, 1)",), ("yield call_rcu(raising, 1)",)),
-    (("yield wait_until(FLAG, 1)",), ("yield queue_work(raising, 1)",)),
-    (("yield wait_until(FLAG, 1)",), ("yield call_rcu(passing_on, 1)",)),
-    (("yield call_rcu(spinning, 1)",), ("yield write_once(FLAG, 1)",)),
-    (("yield queue_work(working, 1)",), ("yield write_once(FLAG, 1)", "{inner}")),
-    (("yield from lock(LOCK)", "{inner}", "yield from unlock(LOCK)"),
-     ("yield from lock(LOCK)", "{inner}", "yield from unlock(LOCK)")),
-    (("yield from lock_asleep(LOCK)", "{inner}", "yield from unlock(LOCK)"),
-     ("yield from lock_asleep(LOCK)", "{inner}", "yield from unlock(LOCK)")),
-    (("yield from lock(LOCK)", "yield from lock(OTHER)", "yield from unlock(OTHER)", "yield from unlock(LOCK)"),
-     ("yield from lock(OTHER)", "yield from lock(LOCK)", "yield from unlock(LOCK)", "yield from unlock(OTHER)")),
-    (("yield from lock_asleep(LOCK)", "yield from lock_asleep(OTHER)", "yield from unlock(OTHER)",
-      "yield from unlock(LOCK)"),
-     ("yield from lock_asleep(OTHER)", "yield from lock_asleep(LOCK)", "yield from unlock(LOCK)",
-      "yield from unlock(OTHER)")),
-    (("yield ledger_add(COUNTER, 1)", "yield this_cpu_inc(SLOT)", "yield ledger_commit()"),
-     ("x = yield xchg(per_cpu(SLOT, {n} % {cpus}), 0)", "yield atomic_long_add(COUNTER, x)")),
-    (("yield ledger_add(COUNTER, 1)", "yield this_cpu_inc(SLOT)", "yield ledger_commit()"),
-     ("x = yield read_once(per_cpu(SLOT, {n} % {cpus}))", "yield write_once(per_cpu(SLOT, {n} % {cpus}), 0)",
-      "yield atomic_long_add(COUNTER, x)")),
-    (("x = yield this_cpu_add_return(8, 1)",), ("yield atomic_long_add(per_cpu(8, {n} % {cpus}), 2)",)),
-    (("x = yield this_cpu_cmpxchg(8, 0, 1)",), ("x = yield cmpxchg(per_cpu(8, {n} % {cpus}), 0, 2)",)),
-    (("yield this_cpu_or(8, 1)", "x = yield this_cpu_xchg(8, 4)"), ("yield write_once(per_cpu(8, {n} % {cpus}), 2)",)),
-    (("yield rcu_read_lock()", "p = yield rcu_dereference(OBJECT)", "{inner}", "if p:",
-      "    x = yield read_once(p + {o})",
-      "yield rcu_read_unlock()"),
-     ("p = yield xchg(OBJECT, 0)", "yield synchronize_rcu()", "yield kfree(p)")),
-    (("yield rcu_read_lock()", "p = yield rcu_dereference(OBJECT)", "yield rcu_read_unlock()"),
-     ("p = yield xchg(OBJECT, 0)", "yield kfree(p)")),
-    (("yield preempt_disable()", "p = yield rcu_dereference(AREA)", "if p:", "    yield this_cpu_inc(p + {o})",
-      "yield preempt_enable()"),
-     ("p = yield xchg(AREA, 0)", "if p:", "    yield call_rcu(retire, p)")),
-    (("p = yield read_once(OBJECT)", "if p:", "    x = yield read_once(p)"),
-     ("p = yield xchg(OBJECT, 0)", "yield synchronize_rcu()", "yield kfree(p)")),
-    (("yield rcu_read_lock()", "p = yield rcu_dereference(AREA)", "yield rcu_read_unlock()", "if p:",
-      "    x = yield read_once(per_cpu(p, 0))"),
-     ("p = yield xchg(AREA, 0)", "if p:", "    yield call_rcu(retire, p)")),
-    (("p = yield read_once(SMALL)", "yield write_once(SMALL, 0)", "yield kfree(p)"),
-     ("p = yield read_once(SMALL)", "yield write_once(SMALL, 0)", "yield kfree(p)")),
-    (("yield ledger_add(COUNTER, 1)", "yield this_cpu_inc(SLOT)", "yield ledger_commit()",
-      "x = yield this_cpu_xchg(SLOT, 0)", "yield atomic_long_add(COUNTER, x)"),
-     ("yield call_rcu(callback, {n})",)),
-)  # fmt: skip
-"""What one context does and what another one does about it."""
