@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from percpu_emu.lang.trace import Access
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
 from percpu_emu.replay import Replayed, replay
 from percpu_emu.replay.operations import Operations
+from percpu_emu.scenario.programs import load_module
 from percpu_emu.scenario.replaying import plan_of
 from tests.replay import programs as p
 from tests.replay.running import taken
@@ -88,11 +88,7 @@ def setting_of(folder: Path, operation: Operation, cpu: int | None, values: dict
     )
     path = folder / f"{operation.name.strip('_')}.py"
     path.write_text(text)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_module(path)
     return Setting(2, (ContextSpec("it", module.do, cpu=cpu), *others), module.setup)
 
 
