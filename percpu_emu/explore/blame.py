@@ -1,49 +1,89 @@
-"""What a violation comes to, in a sentence, and which steps are to blame for it."""
+"""What a violation is, in a sentence; which steps do the damage, and whose work is undone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from percpu_emu.explore.kernels import kernels
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.tracing import Stepper
-from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS, UNIT_SHIFT
+from percpu_emu.explore.waiting import name_of_word, who_waits
+from percpu_emu.lang.checks import COUNTS, check_of
+from percpu_emu.lang.setting import OBJECT_WORDS, UNIT_SHIFT
 from percpu_emu.lang.trace import Step, Violation
 
-COUNTS = ("lost-count", "doubled-count", "negative-counter", "wrapped-counter")
+Steps = tuple[int, ...]
 
 
 def blame(subject: Subject, stepper: Stepper, check: str, detail: str = "") -> Violation:
-    """The violation that a stepper has come to."""
+    """The violation that a stepper stands before."""
     steps = stepper.steps
-    last = len(steps) - 1
-    if check in COUNTS:
+    last = (len(steps) - 1,) if steps else ()
+    if check_of(check).group is COUNTS:
         counters = set(stepper.ledgers())
-        guilty = _lost(steps, counters) if check == "lost-count" else _adds(steps, counters)
-        return Violation(check, _counters(subject, stepper), guilty)
-    if check in ("use-after-free", "wild-access", "early-free"):
-        to_blame = [*_frees(steps), last] if check != "wild-access" else [last]
-        return Violation(check, detail or _of_access(subject, stepper, check), tuple(dict.fromkeys(to_blame)))
+        culprits, victims = _lost(steps, counters) if check == "lost-count" else (_adds(steps, counters), ())
+        return Violation(check, _counters(subject, stepper), culprits, victims)
+    if check in ("use-after-free", "early-free"):
+        frees = _frees(steps)
+        return Violation(check, _of_access(subject, stepper, check), tuple(frees) or last, last if frees else ())
     if check == "double-free":
         return Violation(check, "what is freed here was freed already", tuple(_frees(steps)[-2:]))
-    return Violation(check, detail or _plain(subject, stepper, check), (last,) if last >= 0 else ())
+    said = detail or _DETAILS.get(check, _plain)(subject, stepper, check)
+    return Violation(check, said, last)
 
 
-def _plain(subject: Subject, stepper: Stepper, check: str) -> str:
+def _place(stepper: Stepper) -> str:
     last = stepper.steps[-1] if stepper.steps else None
-    where = f"{last.site}" if last and last.site else "the last step"
-    waiting = [spec.name for n, spec in enumerate(subject.setting.contexts) if stepper.is_unfinished(n)]
-    said = {
-        "deadlock": f"nobody can go on: {', '.join(waiting) or 'a callback'} waits for ever",
-        "leak": f"{stepper.live_regions()} areas and objects are still allocated, {subject.checks.left} should be",
-        "warning": f"a WARN_ON fired: {where}",
-        "off-cpu": f"an operation on this CPU's copy by a context that is on no CPU: {where}",
-        "remote-write": f"a CPU's slot was written by somebody else: {where}",
-        "error-bound": f"a counter's twin is more than {subject.checks.bound} off what was added to it",
-        "wild-free": f"what is freed here was never allocated: {where}",
-        "fault": f"it cannot be done, a division by zero or one note too many: {where}",
-    }
-    return said.get(check, where)
+    return f"{last.site}" if last and last.site else "the last step"
+
+
+def _plain(_subject: Subject, stepper: Stepper, check: str) -> str:
+    return f"{check_of(check).sentence}: {_place(stepper)}"
+
+
+def _stuck(subject: Subject, stepper: Stepper, check: str) -> str:
+    """A deadlock or a livelock: every context that is not over, and what it waits for."""
+    waiting = [n for n in stepper.contexts() if stepper.is_unfinished(n)]
+    return f"{check_of(check).sentence}: " + "; ".join(who_waits(subject, stepper, number) for number in waiting)
+
+
+def _leak(subject: Subject, stepper: Stepper, _check: str) -> str:
+    live, expected = stepper.live_regions(), subject.checks.left
+    return (
+        f"{live} {'area or object is' if live == 1 else 'areas and objects are'} still allocated; expected {expected}"
+    )
+
+
+def _fault(_subject: Subject, stepper: Stepper, check: str) -> str:
+    last = stepper.steps[-1]
+    where = stepper.fault or last.site
+    if where is not None and where.number and (last.op in ("alloc_percpu", "kzalloc")):
+        return f"an object of the model has 1 to {OBJECT_WORDS * 8} bytes, not {last.args[0]}: {where}"
+    if where is not None and where.number == 0:
+        return f"division by zero, or a shift by a count outside of 0 to 63: {where}"
+    return f"{check_of(check).sentence}: {where}"
+
+
+def _bound(subject: Subject, stepper: Stepper, _check: str) -> str:
+    off = {c: stepper.model.words(stepper.state).get(c, 0) - added for c, added in stepper.ledgers().items()}
+    counter = max(off, key=lambda counter: abs(off[counter]), default=0)
+    name = name_of_word(subject, counter)
+    return f"{name} is {off.get(counter, 0):+d} off what was added to it; allowed: {subject.checks.bound}"
+
+
+def _wild(subject: Subject, stepper: Stepper, check: str) -> str:
+    return _of_access(subject, stepper, check)
+
+
+_DETAILS: Final[dict[str, Callable[[Subject, Stepper, str], str]]] = {
+    "deadlock": _stuck,
+    "livelock": _stuck,
+    "leak": _leak,
+    "fault": _fault,
+    "error-bound": _bound,
+    "wild-access": _wild,
+}
 
 
 def _counters(subject: Subject, stepper: Stepper) -> str:
@@ -55,7 +95,7 @@ def _counters(subject: Subject, stepper: Stepper) -> str:
         if off:
             many = f"{-off} lost" if off < 0 else f"{off} too many"
             was = "was" if added == 1 else "were"
-            said.append(f"{subject.names.get(counter, f'word {counter}')} is {value}, {added} {was} added: {many}")
+            said.append(f"{name_of_word(subject, counter)} is {value}, {added} {was} added: {many}")
     return "; ".join(said)
 
 
@@ -65,22 +105,12 @@ def _of_access(subject: Subject, stepper: Stepper, check: str) -> str:
         return "memory was freed while a reader still held the pointer that it had read"
     who = f"CPU {step.cpu}" if step.cpu is not None else "the coordinator"
     address = step.accesses[0].address if step.accesses else (step.args[0] if step.args else 0)
-    what = _name(subject, address)
-    state = "which is freed already" if check == "use-after-free" else "which nobody has allocated"
-    return f"{who} touches {what}, {state}"
-
-
-def _name(subject: Subject, address: int) -> str:
-    cpu, word = (address >> UNIT_SHIFT) - 1, address & ((1 << UNIT_SHIFT) - 1)
-    if cpu >= 0:
-        return f"{subject.names.get(word, f'per-CPU word {word}')} of CPU {cpu}"
-    if word >= FIRST_OBJECT and word not in subject.names:
-        return f"word {(word - FIRST_OBJECT) % OBJECT_WORDS} of object {(word - FIRST_OBJECT) // OBJECT_WORDS}"
-    return subject.names.get(word, f"address {address}")
+    state = "which is freed already" if check == "use-after-free" else "which is not allocated"
+    return f"{who} touches {name_of_word(subject, address)}, {state}"
 
 
 def _frees(steps: Sequence[Step]) -> list[int]:
-    """The frees, the last one first if it is the one that the last access is about."""
+    """The frees; where the last access is about one of them, only those of its region."""
     frees = [n for n, step in enumerate(steps) if step.op in ("free_percpu", "kfree") and step.args[0]]
     last = steps[-1]
     if last.accesses:
@@ -89,28 +119,32 @@ def _frees(steps: Sequence[Step]) -> list[int]:
     return frees
 
 
-def _lost(steps: Sequence[Step], counters: set[int]) -> tuple[int, ...]:
-    """A write that undid another's, between its own read and write; or one that came after the flush had looked."""
+def _lost(steps: Sequence[Step], counters: set[int]) -> tuple[Steps, Steps]:
+    """The write that loses a count, and the step whose count is lost.
+
+    A write that goes over another context's, between its own read and write; or a flush that looked at a slot before
+    its CPU added to it for the last time.
+    """
     for number, step, address in _writes(steps):
         read = _last(steps, number, address, step.context, write=False)
         other = _last(steps, number, address, None, write=True)
         if read is not None and other is not None and other > read and steps[other].context != step.context:
-            return read, other, number
+            return (number,), (other,)
     for number, step, address in _writes(steps):
         if address >> UNIT_SHIFT:
-            flush = [
+            looked = [
                 n
                 for n, earlier in enumerate(steps[:number])
                 if earlier.context != step.context and any(a.address == address for a in earlier.accesses)
             ]
             later = [n for n in range(number + 1, len(steps)) if any(a.address == address for a in steps[n].accesses)]
-            if flush and not later:
-                return flush[-1], number
+            if looked and not later:
+                return (looked[-1],), (number,)
     slots = [number for number, _, address in _writes(steps) if address >> UNIT_SHIFT]
-    return tuple(slots[-1:]) or _adds(steps, counters)
+    return (tuple(slots[-1:]) or _adds(steps, counters)), ()
 
 
-def _adds(steps: Sequence[Step], counters: set[int]) -> tuple[int, ...]:
+def _adds(steps: Sequence[Step], counters: set[int]) -> Steps:
     """The last two times that a counter was changed."""
     return tuple([number for number, _, address in _writes(steps) if address in counters][-2:])
 

@@ -1,19 +1,24 @@
-"""The smallest counterexample: fewest preemptions, then fewest steps, then fewest CPUs and updates."""
+"""The counterexample of a violation: fewest preemptions, then fewest steps, of the scenario as it is given."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from percpu_emu.explore.blame import blame
-from percpu_emu.explore.model import Model, SetupFailed
-from percpu_emu.explore.search import Budget, Search, with_room
+from percpu_emu.explore.model import Model, OutOfRoom, SetupFailed
+from percpu_emu.explore.search import Budget, Found, Search, with_room
 from percpu_emu.explore.subject import Judge, StateView, Subject
 from percpu_emu.explore.token import Token, departures_of, digest
 from percpu_emu.explore.tracing import Stepper
-from percpu_emu.lang.setting import MIGRATE
+from percpu_emu.lang.setting import context_of, is_migration
 from percpu_emu.lang.trace import Trace
+
+SHRINK_SECONDS: Final = 2.0
+"""At most so long a search for a smaller counterexample takes; the first one is kept where it finds none."""
+MAX_ROUNDS: Final = 256
+"""Rounds in which all contexts take a step, until a livelock has come back to where it was."""
 
 
 @dataclass(frozen=True)
@@ -29,58 +34,52 @@ class Counterexample:
 
 
 def smallest(subject: Subject, budget: Budget) -> Counterexample | None:
-    """The smallest that there is within the budget, its time for all searches together; None if there is none."""
-    deadline = time.monotonic() + budget.seconds
-    best = _least(subject, budget)
-    if best is None or best.check in ("final", "invariant"):
-        return best  # what the user's check expects is about the whole of the scenario
-    turns = subject.turns or tuple(spec.turns for spec in subject.setting.contexts)
-    smaller = True
-    while smaller:
-        smaller = False
-        for fewer in _fewer(subject, turns, best):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return best
-            other = _least(subject.with_turns(fewer), replace(budget, seconds=left))
-            if other and other.check == best.check and _size(other) <= _size(best):
-                best, turns, smaller = other, fewer, True
-                break
-    return best
+    """The smallest that there is within the budget; None if there is none."""
 
-
-def _size(example: Counterexample) -> tuple[int, int]:
-    return example.preemptions, len(example.schedule)
-
-
-def _fewer(subject: Subject, turns: tuple[int, ...], best: Counterexample) -> Iterator[tuple[int, ...]]:
-    """One context left out, or with half of its turns, or with one less.
-
-    Left out is only who does nothing in the counterexample, or what somebody else does, too: without the one who
-    releases, say, everything leaks, and that is not the bug that was found.
-    """
-    programs = [spec.program for spec, n in zip(subject.setting.contexts, turns, strict=True) if n]
-    kept = [at for at, n in enumerate(turns) if n]
-    acting = {choice % MIGRATE for choice in best.schedule}
-    for number, at in enumerate(kept):
-        if len(kept) > 1 and (number not in acting or programs.count(programs[number]) > 1):
-            yield (*turns[:at], 0, *turns[at + 1 :])
-    for at in kept:
-        for n in dict.fromkeys((turns[at] // 2, turns[at] - 1)):
-            if n > 0:
-                yield (*turns[:at], n, *turns[at + 1 :])
-
-
-def _least(subject: Subject, budget: Budget) -> Counterexample | None:
     def search(model: Model) -> Counterexample | None:
-        deepening = Search(model, reduce=subject.reducible, budget=budget, judges=judges_of(subject, model))
-        found = deepening.least_preempted()
-        if found is None:
-            return None
-        return tell(subject, model, list(found.schedule), found.detail)
+        first = Search(model, subject.reducible, budget, judges=judges_of(subject, model)).run()
+        return shrunk(subject, model, first[0], budget) if first else None
 
     example: Counterexample | None = with_room(subject.setting, subject.checks, search)
     return example
+
+
+def shrunk(subject: Subject, model: Model, found: Found, budget: Budget) -> Counterexample:
+    """The smallest counterexample of the scenario, whatever its check; the found one where the budget ends before."""
+    if found.check == "livelock":
+        schedule = with_cycle(model, list(found.schedule))
+        return tell_of(subject, Stepper(model).run(schedule), schedule, Found(found.check, tuple(schedule)))
+    first = tell(subject, model, list(found.schedule), found)
+    seconds = min(SHRINK_SECONDS, budget.seconds)
+    judges = judges_of(subject, model)
+    try:
+        plain = Search(model, reduce=False, budget=replace(budget, seconds=seconds), judges=judges)
+        smaller = plain.fewest_steps(first.preemptions)
+        if smaller is None:
+            reduced = Search(model, subject.reducible, replace(budget, seconds=seconds), judges=judges)
+            smaller = reduced.least_preempted()
+    except OutOfRoom:
+        return first
+    if smaller is None:
+        return first
+    other = tell(subject, model, list(smaller.schedule), smaller)
+    return min(first, other, key=lambda example: (example.preemptions, len(example.schedule)))
+
+
+def with_cycle(model: Model, schedule: list[int]) -> list[int]:
+    """A schedule into a livelock, and on until every context has taken its steps and all stands as it did before."""
+    stepper, seen = Stepper(model).run(schedule), dict[bytes, int]()
+    longer = list(schedule)
+    for _ in range(MAX_ROUNDS):
+        key = stepper.state[: model.size].tobytes()
+        if key in seen or stepper.violated:
+            break
+        seen[key] = len(longer)
+        for context in stepper.contexts():
+            if context in stepper.choices():
+                stepper.take(context)
+                longer.append(context)
+    return longer
 
 
 def judges_of(subject: Subject, model: Model) -> tuple[tuple[str, bool, Callable[..., str | None]], ...]:
@@ -106,19 +105,20 @@ def _judged(name: str, judge: Judge, view: StateView) -> str | None:
     return said
 
 
-def tell(subject: Subject, model: Model, schedule: list[int], detail: str = "") -> Counterexample:
+def tell(subject: Subject, model: Model, schedule: list[int], found: Found | None = None) -> Counterexample:
     """The counterexample that a schedule is: replayed in the model, with what is wrong at its end."""
-    return tell_of(subject, Stepper(model).run(schedule), schedule, detail)
+    return tell_of(subject, Stepper(model).run(schedule), schedule, found)
 
 
-def tell_of(subject: Subject, stepper: Stepper, schedule: list[int], detail: str = "") -> Counterexample:
-    """The same of a stepper that has taken the schedule."""
+def tell_of(subject: Subject, stepper: Stepper, schedule: list[int], found: Found | None = None) -> Counterexample:
+    """The same of a stepper that has taken the schedule; `found`: what a search found at its end."""
     model = stepper.model
-    check = stepper.finish()
+    check, detail = stepper.finish(), found.detail if found else ""
     if not check:
         for name, every, wrong in judges_of(subject, model):
             if (every or stepper.is_final) and (said := wrong(stepper.state[: model.size])):
                 check, detail = name, said
+    check = check or (found.check if found else "")
     violation = blame(subject, stepper, check, detail) if check else None
     token = str(Token(subject.name, departures_of(model, schedule), digest(model), subject.turns, subject.cpus))
     trace = Trace(
@@ -130,6 +130,7 @@ def tell_of(subject: Subject, stepper: Stepper, schedule: list[int], detail: str
         initial=model.words(model.initial),
         ledgers=stepper.ledgers(),
         violation=violation,
+        standings=stepper.standings,
         missing=subject.missing,
         token=token,
     )
@@ -141,7 +142,7 @@ def preemptions(model: Model, schedule: list[int]) -> int:
     stepper, count = Stepper(model), 0
     for choice in schedule:
         last = stepper.steps[-1].context if stepper.steps else None
-        if last is not None and (choice >= MIGRATE or choice != last):
-            count += choice >= MIGRATE or last in stepper.choices()
+        if last is not None and (is_migration(choice) or context_of(choice) != last):
+            count += is_migration(choice) or last in stepper.choices()
         stepper.take(choice)
     return count

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from percpu_emu.explore.counterexample import Counterexample, judges_of, smallest, tell
+from percpu_emu.explore.confirming import Confirmation, confirm
+from percpu_emu.explore.counterexample import Counterexample, judges_of, shrunk, tell
 from percpu_emu.explore.model import Model, OutOfRoom
 from percpu_emu.explore.random_search import random_schedules
-from percpu_emu.explore.search import Budget, Found, Search, with_room
+from percpu_emu.explore.search import Budget, Search, with_room
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.tracing import Stepper
+from percpu_emu.explore.waiting import name_of_word
 from percpu_emu.lang import virtual
-from percpu_emu.lang.setting import CALLBACKS
+from percpu_emu.lang.setting import MAX_NUMBERS
 
 Strategy: TypeAlias = Literal["exhaustive", "preemptions", "pct", "random"]
 
@@ -33,6 +35,8 @@ class Options:
     """For "pct": of the bugs that are looked for, the number of orderings that have to come together."""
     seed: int = 1
     reduce: bool = True
+    confirm_seconds: float = 1.0
+    """So long the plain search may take that confirms a reduced one; 0 for none."""
     prefix: tuple[int, ...] = ()
     """A schedule that is taken first; the strategy goes on from there."""
 
@@ -61,7 +65,7 @@ def explore(subject: Subject, options: Options, progress: Callable[[Search], Non
         if options.prefix:
             model.initial = Stepper(model).run(options.prefix).state[: model.size].copy()
         if options.strategy in ("pct", "random"):
-            return _by_chance(subject, options, model)
+            return _by_random_schedules(subject, options, model)
         return _by_search(subject, options, model, progress)
 
     start = time.perf_counter()
@@ -74,9 +78,12 @@ def explore(subject: Subject, options: Options, progress: Callable[[Search], Non
 
 
 def _gave_up(subject: Subject, options: Options, error: OutOfRoom) -> Explored:
-    endless = "a context goes on for ever without anything that others could notice"
-    slots = f"more than {CALLBACKS} callbacks at a time"
-    reason = endless if error.reason == virtual.ENDLESS else slots
+    reasons = {
+        virtual.ENDLESS: "a context goes on for ever without a step that another could notice",
+        virtual.NO_SLOT: f"more than {MAX_NUMBERS} contexts and pending callbacks",
+        virtual.MANY_REGIONS: f"a reader holds one of more than {virtual.MAX_HELD} areas and objects",
+    }
+    reason = reasons[error.reason]
     return Explored(subject, options, False, reason, None, {"executions": None, "states": 0, "steps": 0}, {}, ())
 
 
@@ -86,13 +93,17 @@ def _by_search(subject: Subject, options: Options, model: Model, progress: Calla
     deepening = options.strategy == "preemptions"
     found = search.least_preempted() if deepening else next(iter(search.run()), None)
     figures = {
-        "executions": None if found else search.executions(),
+        "executions": None if found or search.cycles() else search.executions(),
         "states": search.states,
         "steps": search.steps,
         "search_seconds": round(search.seconds, 6),
         "megabytes": round(search.megabytes, 1),
     }
-    example = _smallest(subject, options, model, found) if found else None
+    confirmed = Confirmation()
+    if found is None and not search.stopped and reduce and not deepening and options.confirm_seconds:
+        confirmed = confirm(subject, model, options.confirm_seconds)
+        found = confirmed.found
+    example = shrunk(subject, model, found, options.budget) if found else None
     if deepening:
         figures["preemptions"] = search.reached - (0 if search.stopped else 1)
     return Explored(
@@ -102,19 +113,19 @@ def _by_search(subject: Subject, options: Options, model: Model, progress: Calla
         stopped=search.stopped,
         counterexample=example,
         figures=figures,
-        reduction={"on": reduce, "rounds": search.rounds, "conflicting_words": search.conflicting_words},
-        unreached=_unreached(subject, model, search.marks),
+        reduction={
+            "on": reduce,
+            "rounds": search.rounds,
+            "conflicting_words": search.conflicting_words,
+            "confirmed": confirmed.states,
+            "fair": search.cycles(),
+            "remote_words": [name_of_word(subject, address) for address in model.remote_words()],
+        },
+        unreached=_unreached(subject, search.marks),
     )
 
 
-def _smallest(subject: Subject, options: Options, model: Model, found: Found) -> Counterexample:
-    first = tell(subject, model, list(found.schedule), found.detail)
-    if options.prefix:
-        return first
-    return smallest(subject, options.budget) or first
-
-
-def _by_chance(subject: Subject, options: Options, model: Model) -> Explored:
+def _by_random_schedules(subject: Subject, options: Options, model: Model) -> Explored:
     walked = random_schedules(
         model,
         schedules=options.schedules,
@@ -124,8 +135,7 @@ def _by_chance(subject: Subject, options: Options, model: Model) -> Explored:
     )
     example = None
     if walked.first is not None:
-        _, schedule, _ = walked.first
-        example = tell(subject, model, list(schedule))
+        example = tell(subject, model, list(walked.first.schedule))
     figures = {
         "executions": walked.schedules,
         "states": 0,
@@ -133,12 +143,11 @@ def _by_chance(subject: Subject, options: Options, model: Model) -> Explored:
         "search_seconds": round(walked.seconds, 6),
         "violations": walked.violations,
     }
-    stopped = f"{walked.schedules} schedules by chance cover no scope"
+    stopped = f"{walked.schedules} random schedules: not exhaustive"
     return Explored(
-        subject, options, False, stopped, example, figures, {"on": False}, _unreached(subject, model, walked.marks)
+        subject, options, False, stopped, example, figures, {"on": False}, _unreached(subject, walked.marks)
     )
 
 
-def _unreached(subject: Subject, model: Model, marks: int) -> tuple[str, ...]:
-    reached = {name for number, name in enumerate(model.code.marks) if marks >> number & 1}
-    return tuple(name for name in subject.sometimes if name not in reached)
+def _unreached(subject: Subject, marks: frozenset[str]) -> tuple[str, ...]:
+    return tuple(name for name in subject.sometimes if name not in marks)

@@ -29,13 +29,33 @@ def make_word(vm, address):
 
 
 @njit(cache=True, nogil=True)
-def is_enabled(vm, state, context):
-    return virtual.is_enabled(vm, state, context)
+def blocked(vm, state, context):
+    return virtual.blocked(vm, state, context)
+
+
+@njit(cache=True, nogil=True)
+def is_reader(vm, state, context):
+    return virtual.is_reader(vm, state, context)
+
+
+@njit(cache=True, nogil=True)
+def may_halve(vm, state, context):
+    return virtual.may_halve(vm, state, context)
 
 
 @njit(cache=True, nogil=True)
 def step(vm, state, context):
     return virtual.step(vm, state, context)
+
+
+@njit(cache=True, nogil=True)
+def step_half(vm, state, context):
+    return virtual.step_half(vm, state, context)
+
+
+@njit(cache=True, nogil=True)
+def make_choice(vm, por, state, choice):
+    return states.make_choice(vm, por, state, choice)
 
 
 @njit(cache=True, nogil=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percpu_emu.explore.kernels import kernels
-from percpu_emu.kernel.layout import CPU_ONLINE_MASK, CPU_POSSIBLE_MASK, cpumask_of
+from percpu_emu.kernel.layout import BOOT, CPU_ONLINE_MASK, CPU_POSSIBLE_MASK, STATIC, STATIC_WORDS, cpumask_of
 from percpu_emu.lang import flow, virtual
 from percpu_emu.lang.bytecode import Code, Compiler, Stretch
 from percpu_emu.lang.checks import LABELS
@@ -20,7 +20,8 @@ from percpu_emu.lang.setting import ContextSpec, Setting
 Words = npt.NDArray[np.int64]
 KINDS: Final = {"task": virtual.TASK, "interrupt": virtual.INTERRUPT, "offline": virtual.OFFLINE, "kill": virtual.KILL}
 MAX_LOCAL: Final = 1 << 12
-NO_STRETCH: Final = -1
+GROWS: Final = {virtual.NO_SLOT: "slots", virtual.NO_WORD: "words", virtual.NO_REGION: "areas"}
+"""What a model needs more of, by the reason for which a step ran out of room."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Limits:
 
     def grown(self, reason: int) -> Limits:
         """More of what a step ran out of."""
-        grow = {virtual.NO_SLOT: "slots", virtual.NO_WORD: "words", virtual.NO_REGION: "areas"}[reason]
+        grow = GROWS[reason]
         values = {name: getattr(self, name) for name in ("slots", "words", "areas", "objects")}
         values[grow] *= 2
         if grow == "areas":
@@ -83,6 +84,18 @@ class Model:
         self.total = total
         self.vm = self._vm()
         self.initial = self._initial()
+
+    @property
+    def fingerprint(self) -> tuple[Any, ...]:
+        """Everything on which the meaning of a schedule depends: programs, contexts, setup, memory at the start."""
+        specs = [
+            (spec.name, spec.kind, spec.cpu, spec.turns, spec.migrates, stretch.start)
+            for spec, stretch in zip(self.setting.contexts, self.stretches, strict=True)
+        ]
+        start = sorted(self.words(self.initial).items())
+        first = int(self.vm[virtual.FIRST_REGION])
+        regions = [int(word) for word in self.initial[first:] if word]
+        return self.code.rows, self.code.constants, self.setting.cpus, self.setting.nodes, specs, start, regions
 
     @property
     def code(self) -> Code:
@@ -138,6 +151,8 @@ class Model:
             virtual.CHECKER: contexts + limits.slots,
             virtual.HASH_MASK: table - 1,
             virtual.NODES: self.setting.nodes,
+            virtual.KERNEL_FIRST: BOOT,
+            virtual.KERNEL_END: STATIC + STATIC_WORDS,
         }
         parts = {
             virtual.CODE: [value for row in code.rows for value in row],
@@ -152,6 +167,9 @@ class Model:
             virtual.INDICES: [0] * table,
             virtual.ADDRESSES: [0] * limits.words,
             virtual.LOG: [0] * virtual.LOG_WORDS,
+            virtual.REMOTE: [0] * limits.words,
+            virtual.MARKS: [0] * max(1, len(code.marks)),
+            virtual.SCRATCH: [0] * (virtual.REGISTERS + max(registers)),
         }
         return flat(header, parts, virtual.VM_HEADER)
 
@@ -176,7 +194,7 @@ class Model:
             waiting = spec.kind == "interrupt"
             state[base + virtual.STATUS] = virtual.WAITING if waiting else virtual.RUNNING
             if kernels().compute(self.vm, state, number) != virtual.DONE:
-                raise SetupFailed(f"{spec.name}: before its first operation it divides by zero, or goes on for ever")
+                raise SetupFailed(f"{spec.name}: before its first operation it has no result, or goes on for ever")
         return state[: self.size].copy()
 
     def _boot_masks(self, state: Words) -> None:
@@ -201,7 +219,7 @@ class Model:
         buffer = np.zeros(model.buffer_words, dtype=np.int64)
         buffer[: model.size] = found
         for _ in range(MAX_LOCAL):
-            if not kernels().is_enabled(model.vm, buffer, 0):
+            if kernels().blocked(model.vm, buffer, 0):
                 break
             violated = kernels().step(model.vm, buffer, 0)
             if violated < 0:
@@ -234,11 +252,33 @@ class Model:
 
     def words(self, state: Words) -> dict[int, int]:
         """The words of memory that are not 0, by address."""
-        return {a: v for a, v in self._values(state) if not a & virtual.LEDGER or a < 0}
+        return {a: v for a, v in self._values(state) if a < virtual.ENTERED}
 
     def ledgers(self, state: Words) -> dict[int, int]:
         """What is entered in the ledger, by the counter's address."""
-        return {a - virtual.LEDGER: v for a, v in self._values(state) if a & virtual.LEDGER and a > 0}
+        return {a - virtual.LEDGER: v for a, v in self._values(state) if a >= virtual.LEDGER}
+
+    # --- what was learned of all states
+
+    def remote_words(self, vm: Words | None = None) -> list[int]:
+        """Copies of CPUs that contexts elsewhere have written, by address; of another array `vm` of this model."""
+        vm = self.vm if vm is None else vm
+        count, flags, addresses = (int(vm[at]) for at in (virtual.WORD_COUNT, virtual.REMOTE, virtual.ADDRESSES))
+        return sorted(vm[addresses : addresses + count][vm[flags : flags + count] == 1].tolist())
+
+    def know_remote(self, addresses: Iterable[int]) -> None:
+        """Offer the halves of read-modify-writes of these words."""
+        for address in sorted(addresses):
+            word = int(kernels().make_word(self.vm, address))
+            if word < 0:
+                raise OutOfRoom(virtual.NO_WORD)
+            self.vm[self.vm[virtual.REMOTE] + word] = 1
+            self.vm[virtual.NEWS] = 2
+
+    def marks(self, vm: Words | None = None) -> frozenset[str]:
+        """The marks that were reached."""
+        vm = self.vm if vm is None else vm
+        return frozenset(name for number, name in enumerate(self.code.marks) if vm[vm[virtual.MARKS] + number])
 
     def results(self, state: Words) -> tuple[int, ...]:
         """What the last turn of each context of the setting gave."""

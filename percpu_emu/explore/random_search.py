@@ -54,8 +54,8 @@ class Walked:
     """How many ended where everything has run."""
     limited: int
     """How many were given up at the limit of steps."""
-    marks: int
-    """The marks that were met, as bits."""
+    marks: frozenset[str]
+    """The marks that were met."""
 
 
 Progress: TypeAlias = Callable[[Walked], None]
@@ -79,12 +79,19 @@ def random_schedules(
     """
     if depth is not None and depth < 1:
         raise ValueError(f"depth {depth}: 1 or more")
-    run = _Run(_Plan(model, seed, depth or 0, max_steps), schedules, seconds, progress)
-    if depth is not None:
-        run.go(1, until=min(PILOTS, schedules))
-        run.plan = replace(run.plan, length=run.longest)
-    run.go(threads or len(os.sched_getaffinity(0)), until=schedules)
-    return run.result()
+    while True:  # anew when a schedule writes another CPU's copy for the first time: halves are offered from then on
+        run = _Run(_Plan(model, seed, depth or 0, max_steps), schedules, seconds, progress)
+        try:
+            if depth is not None:
+                run.go(1, until=min(PILOTS, schedules))
+                run.plan = replace(run.plan, length=run.longest)
+            run.go(threads or len(os.sched_getaffinity(0)), until=schedules)
+        except OutOfRoom as error:
+            if error.reason != virtual.LEARNED:
+                raise
+            model.know_remote(run.remote_words())
+            continue
+        return run.result()
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,6 @@ class _Walker:
         model, depth = plan.model, min(plan.depth, 1) if pilot else plan.depth
         specs = model.setting.contexts
         self.vm = model.vm.copy()
-        self.vm[self.vm[virtual.LOG] + virtual.LOG_MARKS] = 0
         self._state = np.zeros(model.buffer_words, dtype=np.int64)
         self._found = np.zeros(MAX_CHOICES, dtype=np.int64)
         header = {
@@ -207,6 +213,10 @@ class _Run:
 
     # --- results
 
+    def remote_words(self) -> set[int]:
+        """Copies of CPUs that contexts elsewhere have written."""
+        return {address for walker in self._walkers for address in self.plan.model.remote_words(walker.vm)}
+
     @property
     def longest(self) -> int:
         """Steps of the longest schedule; 1 if all have none."""
@@ -229,9 +239,7 @@ class _Run:
         counts = {name: self._sum(w.COUNTS + check) for check, name in enumerate(LABELS)}
         violations = {name: count for name, count in counts.items() if count}
         finals, limited = self._sum(w.FINALS), self._sum(w.LIMITED)
-        marks = 0
-        for walker in self._walkers:
-            marks |= int(walker.vm[walker.vm[virtual.LOG] + virtual.LOG_MARKS])
+        marks = frozenset(name for walker in self._walkers for name in self.plan.model.marks(walker.vm))
         return Walked(
             schedules=finals + limited + sum(violations.values()),
             steps=self._sum(w.STEPS),

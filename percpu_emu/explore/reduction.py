@@ -49,7 +49,6 @@ FULL: Final = 3
 MAX_ROWS: Final = 4
 HASH_MASK: Final = 5
 BITS: Final = 6
-BLOCKS_INSIDE: Final = 7  # 1 if a program may block as a reader: entering a section late could hide a deadlock then
 # where its parts begin:
 NUMBERS: Final = 8  # for each row of code the operation's number, -1 for the rest
 NOW: Final = 9  # a set for each operation: what can be reached without passing a wait for RCU
@@ -61,7 +60,7 @@ BARRIERS: Final = 14  # one set
 KEYS: Final = 15  # words that were touched, and the keys above, in an open hash table ...
 KEY_ROWS: Final = 16  # ... and which row of TOUCHED each has
 TOUCHED: Final = 17  # KINDS sets for each row
-FREES: Final = 18  # one set: free_percpu and kfree
+BLOCKS_INSIDE: Final = 18  # for each row of code, 1 if its program may wait or poll as a reader
 POR_HEADER: Final = 20
 
 
@@ -202,6 +201,47 @@ def _both(one: int, other: int) -> int:
 
 
 @v.inner
+def is_seen_halfway(vm: Any, por: Any, state: Any, context: int) -> bool:
+    """Whether it makes a difference to do only the load of the next operation (`virtual.is_split`).
+
+    It does where a context that is not on the CPU can write the word before the store: not one that waits for this
+    context's section first.
+    """
+    if not v.is_split(vm, state, context) or not por[ENABLED]:
+        return v.is_split(vm, state, context)
+    row = _row_of(por, (v.address_of(vm, state, context) & ((1 << UNIT_SHIFT) - 1)) | PERCPU_KEY)
+    if row < 0:
+        return True
+    reader = v.is_reader(vm, state, context)
+    for other in range(v.contexts_of(vm)):
+        status = state[v.block_of(vm, other) + v.STATUS]
+        if other == context or status == v.UNUSED or status == v.OVER or _held_up(vm, state, context, other):
+            continue
+        for block in range(por[BITS]):
+            writes = por[_touched(por, row, v.ADDS - 1 + OTHERS) + block]
+            writes |= por[_touched(por, row, v.WRITES - 1 + OTHERS) + block]
+            if writes & _reaches(vm, por, state, other, reader, block):
+                return True
+    return False
+
+
+@v.inner
+def note_waits(vm: Any, por: Any, state: Any) -> None:
+    """Note the words that blocked contexts wait for: whoever writes one decides whether they ever go on.
+
+    A wait that is never over is no step, so that `class_of` does not see it.
+    """
+    if not por[ENABLED]:
+        return
+    for context in range(v.contexts_of(vm)):
+        base = v.block_of(vm, context)
+        if state[base + v.STATUS] == v.RUNNING or state[base + v.STATUS] == v.WAITING:
+            opcode = v.code(vm, state[base + v.PC], i.OPCODE)
+            if opcode == i.WAIT_UNTIL or opcode == i.SPIN_UNTIL:
+                _class_of_access(vm, por, state, context, opcode)
+
+
+@v.inner
 def _others_reach(vm: Any, por: Any, state: Any, context: int, operations: int, reader: bool) -> bool:
     """Whether another context can still do one of these; with `reader`, while this one stays in its section."""
     for other in range(v.contexts_of(vm)):
@@ -286,9 +326,21 @@ def _class_of_access(vm: Any, por: Any, state: Any, context: int, opcode: int) -
     if region >= 0:
         found = _both(found, _disturbed(vm, por, state, context, REGION_KEY + region, 0, v.READS))
     base = v.block_of(vm, context)
-    if v.code(vm, state[base + v.PC], i.OWN) & 1 and state[base + v.MIGRATIONS] > 0:
+    own = v.code(vm, state[base + v.PC], i.OWN)
+    if own == i.DEREFERENCE and state[base + v.DEPTH] != 0 and v.check_access(vm, state, address) == v.DONE:
+        held = v.region_pointed_to(vm, v.load(vm, state, address))
+        if held >= 0:  # from now on it holds that region, which a free of it notices
+            found = _both(found, _disturbed(vm, por, state, context, REGION_KEY + held, 0, v.READS))
+    if own & 1 and state[base + v.MIGRATIONS] > 0:
         return VISIBLE
     return found
+
+
+@v.inner
+def _class_of_entering(vm: Any, por: Any, state: Any, context: int) -> int:
+    """Of turning interrupts off."""
+    entering = not v.irqs_are_off(state, v.block_of(vm, context))
+    return PUT_OFF if entering and _entering_matters(vm, por, state, context) else SAFE
 
 
 @v.inner
@@ -305,13 +357,16 @@ def class_of(vm: Any, por: Any, state: Any, context: int) -> int:
     elif opcode == i.RCU_READ_LOCK or opcode == i.PREEMPT_DISABLE:
         entering = not v.is_reader(vm, state, context)
         found = PUT_OFF if entering and _entering_matters(vm, por, state, context) else SAFE
-    elif opcode == i.LOCAL_IRQ_SAVE:
-        entering = not state[v.IRQS_OFF] & v.irq_bit(vm, state, context)
-        found = PUT_OFF if entering and _entering_matters(vm, por, state, context) else SAFE
+    elif opcode == i.LOCAL_IRQ_SAVE or (
+        opcode == i.LOCAL_IRQ_RESTORE and v.operand(vm, state, base, v.code(vm, pc, i.A)) != 0
+    ):
+        found = _class_of_entering(vm, por, state, context)
     elif opcode == i.RCU_READ_UNLOCK or opcode == i.PREEMPT_ENABLE or opcode == i.LOCAL_IRQ_RESTORE:
         found = EARLY
-        if state[base + v.HELD] and _others_reach(vm, por, state, context, por[FREES], True):
-            found = VISIBLE  # what it holds may be freed just before it lets go
+        for region in range(v.MAX_HELD):
+            if state[base + v.HELD] >> region & 1:  # what it holds may be freed just before it lets go
+                if _disturbed(vm, por, state, context, REGION_KEY + region, 0, v.READS) == VISIBLE:
+                    found = VISIBLE
     elif opcode == i.CALL_RCU or opcode == i.QUEUE_WORK or opcode == i.SYNCHRONIZE_RCU:
         if opcode != i.SYNCHRONIZE_RCU or not state[base + v.WAIT] & v.REGISTERED:
             seen = opcode != i.QUEUE_WORK and _others_may_read(vm, por, state, context)
@@ -329,9 +384,10 @@ def class_of(vm: Any, por: Any, state: Any, context: int) -> int:
     elif opcode == i.TAKE_DOWN:
         _disturbed(vm, por, state, context, vm[v.ONLINE_MASK], 0, v.WRITES)
         found = VISIBLE
-    if kill_pending(vm, state, context) or (por[BLOCKS_INSIDE] and found == PUT_OFF):
+    inside = por[por[BLOCKS_INSIDE] + pc]  # then entering a section late could hide that it never goes on
+    if kill_pending(vm, state, context) or (inside and found == PUT_OFF):
         return VISIBLE
-    if por[BLOCKS_INSIDE] and state[base + v.STATUS] == v.WAITING and v.at_interrupt_level(vm, state, context):
+    if inside and state[base + v.STATUS] == v.WAITING and v.at_interrupt_level(vm, state, context):
         return VISIBLE
     return found
 

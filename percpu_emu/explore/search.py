@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from percpu_emu.explore import livelock
 from percpu_emu.explore import reduction as r
 from percpu_emu.explore import store as s
 from percpu_emu.explore.kernels import kernels
-from percpu_emu.explore.model import Checks, Limits, Model, OutOfRoom, Words, flat
+from percpu_emu.explore.model import GROWS, Checks, Limits, Model, OutOfRoom, Words, flat
 from percpu_emu.explore.store import Store
 from percpu_emu.lang import flow, virtual
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang.checks import LABELS
-from percpu_emu.lang.setting import Setting
+from percpu_emu.lang.setting import MAX_NUMBERS, Setting
 from percpu_emu.lang.words import wrap
 
 FIRST_ROOM: Final = 1 << 11
@@ -87,9 +88,9 @@ class Search:
         return int(self.store.numbers[s.STEPS])
 
     @property
-    def marks(self) -> int:
-        """The marks that were reached, as bits."""
-        return int(self.store.numbers[s.MARKS])
+    def marks(self) -> frozenset[str]:
+        """The marks that were reached."""
+        return self.model.marks()
 
     @property
     def conflicting_words(self) -> int:
@@ -115,11 +116,15 @@ class Search:
         self._learn()
         while True:
             self.rounds += 1
-            self.por[r.CHANGED] = 0
+            self._forget_news()
             self._begin()
             self._expand_all(s.MAX_VIOLATIONS if every else 1)
-            if self.stopped or (self._violated() and not every) or not self.por[r.CHANGED]:
+            if self.stopped or (self._violated() and not every) or not self._news():
                 break
+        if (
+            not self.stopped and not self._violated()
+        ):  # a violation cuts ways off, and so may hide the only one to an end
+            self._judge_progress()
         self.seconds += time.perf_counter() - start
         return self._found()
 
@@ -129,25 +134,53 @@ class Search:
         self._learn()
         best = None
         while True:
-            self.por[r.CHANGED] = 0
+            self._forget_news()
             self._begin()
             best = self._deepen()
-            if self.stopped or not self.por[r.CHANGED]:
+            if self.stopped or not self._news():
                 break
         self.seconds += time.perf_counter() - start
         return best
+
+    def fewest_steps(self, preemptions: int) -> Found | None:
+        """A violation with the fewest preemptions, at most so many, and of those one with the fewest steps.
+
+        A step at a time, and states in the order of their distance from the start: so only without reduction.
+        """
+        self._learn()
+        for limit in range(preemptions + 1):
+            while not self.stopped:
+                self._forget_news()
+                self._begin()
+                self.store.numbers[s.LIMIT] = limit
+                at = 0
+                while at < self.states and not self.stopped and not self._violated():
+                    at = self._expand(at, min(self.states, at + self._chunk), s.BOUNDED, turns=True, stop_at=1)
+                if self._violated():
+                    return min(self._found(), key=lambda found: len(found.schedule))
+                if not self._news():
+                    break
+        return None
 
     # --- loops
 
     def _learn(self) -> None:
         """Wander about until nothing new is learned: then one round of the search is often enough."""
         since = seed = 0
-        while self.por[r.ENABLED] and since < WANDERINGS and seed < 8 * WANDERINGS:
-            self.por[r.CHANGED] = 0
+        while since < WANDERINGS and seed < 8 * WANDERINGS:
+            self._forget_news()
             ran_out = int(kernels().wander(self.model.vm, self.por, self._buffers, self.model.initial, seed))
             if ran_out:
                 raise OutOfRoom(ran_out)
-            since, seed = (0 if self.por[r.CHANGED] else since + 1), seed + 1
+            since, seed = (0 if self._news() else since + 1), seed + 1
+
+    def _news(self) -> bool:
+        """Whether something was learned for which states may be missing."""
+        return bool(self.por[r.CHANGED] or self.model.vm[virtual.NEWS] & 1)
+
+    def _forget_news(self) -> None:
+        self.por[r.CHANGED] = 0
+        self.model.vm[virtual.NEWS] &= ~1
 
     def _begin(self) -> None:
         self.store = self._new_store()
@@ -213,12 +246,14 @@ class Search:
         elif time.monotonic() > self._deadline:
             self.stopped = f"limit of {self.budget.seconds:g} s"
         elif self.megabytes > self.budget.megabytes:
-            self.stopped = f"limit of {self.budget.megabytes} MB"
+            self.stopped = f"limit of {self.budget.megabytes} MB (--max-megabytes)"
 
     @property
     def megabytes(self) -> float:
-        """What the states take."""
-        return float(sum(array.nbytes for array in self.store)) / 1e6
+        """What the states, the table and the edges that there are take; not the room that is kept for more."""
+        states, edges = self.states, min(int(self.store.numbers[s.EDGES]), len(self.store.sources))
+        per_state = self.store.states[0].nbytes + 3 * 8 + 1 + 2 * 8
+        return float(states * per_state + edges * 2 * 8) / 1e6
 
     # --- results
 
@@ -266,6 +301,20 @@ class Search:
             on_way.add(at)
             todo += missing
         return ways[0]
+
+    def _judge_progress(self) -> None:
+        """Find a state from which no end can be reached: contexts go on there for ever, whatever the scheduler does."""
+        edges = int(self.store.numbers[s.EDGES])
+        sources, targets = self.store.sources[:edges], self.store.targets[:edges]
+        lost = livelock.lost_states(self.states, sources, targets, self.store.finals[: self.states] == 1)
+        if len(lost):
+            self._judgements.append(Found("livelock", self.way_to(int(lost[0]))))
+
+    def cycles(self) -> bool:
+        """Whether contexts can go round and round: then a pass needs a scheduler that is fair."""
+        edges = min(int(self.store.numbers[s.EDGES]), len(self.store.sources))
+        sources, targets = self.store.sources[:edges], self.store.targets[:edges]
+        return bool(livelock.has_cycle(self.states, sources, targets))
 
     def way_to(self, state: int) -> tuple[int, ...]:
         """The schedule by which a state was found."""
@@ -328,15 +377,17 @@ def _reduction(model: Model, enabled: bool) -> Words:
     def of(*opcodes: int) -> list[int]:
         return bits({at for at in operations if code.rows[at][i.OPCODE] in opcodes})
 
+    queues = (i.CALL_RCU,) if _may_interrupt(model) else ()
+    keys = TOUCHED_ROWS + 2 * (model.limits.words + model.limits.areas + model.limits.objects)
+    table = 1 << (keys * 4 - 1).bit_length()
     now = [flow.reachable(code, [at], entries, through_waits=False) for at in operations]
     ever = [flow.reachable(code, [at], entries, through_waits=True) for at in operations]
     behind = [flow.reachable(code, flow.following(code, at), entries, through_waits=False) for at in operations]
     header = {
         r.ENABLED: int(enabled),
-        r.MAX_ROWS: TOUCHED_ROWS,
-        r.HASH_MASK: TOUCHED_ROWS * 4 - 1,
+        r.MAX_ROWS: keys,
+        r.HASH_MASK: table - 1,
         r.BITS: blocks,
-        r.BLOCKS_INSIDE: int(_blocks_inside(model)),
     }
     parts: dict[int, list[int]] = {
         r.NUMBERS: [numbers.get(at, -1) for at in range(len(code.rows))],
@@ -344,24 +395,37 @@ def _reduction(model: Model, enabled: bool) -> Words:
         r.EVER: [word for rows in ever for word in bits(rows)],
         r.BEHIND: [word for rows in behind for word in bits(rows)],
         r.WAITS: of(i.CALL_RCU, i.SYNCHRONIZE_RCU),
-        r.ENTERS: of(i.RCU_READ_LOCK, i.PREEMPT_DISABLE, i.LOCAL_IRQ_SAVE),
+        r.ENTERS: of(i.RCU_READ_LOCK, i.PREEMPT_DISABLE, i.LOCAL_IRQ_SAVE, i.LOCAL_IRQ_RESTORE, *queues),
         r.BARRIERS: of(i.RCU_BARRIER),
-        r.FREES: of(i.FREE_PERCPU, i.KFREE),
-        r.KEYS: [virtual.EMPTY] * TOUCHED_ROWS * 4,
-        r.KEY_ROWS: [0] * TOUCHED_ROWS * 4,
-        r.TOUCHED: [0] * TOUCHED_ROWS * r.KINDS * blocks,
+        r.KEYS: [virtual.EMPTY] * table,
+        r.KEY_ROWS: [0] * table,
+        r.TOUCHED: [0] * keys * r.KINDS * blocks,
+        r.BLOCKS_INSIDE: _blocks_inside(model),
     }
     return flat(header, parts, r.POR_HEADER)
 
 
-def _blocks_inside(model: Model) -> bool:
-    """Whether a program may wait as a reader: in a section, or as an interrupt or a callback, which may run as one."""
-    waits = {i.SYNCHRONIZE_RCU, i.RCU_BARRIER, i.WAIT_UNTIL}
-    whole = [s for s, spec in zip(model.stretches, model.setting.contexts, strict=True) if spec.kind == "interrupt"]
-    for stretch in [*whole, *model.queued]:
-        if any(row[i.OPCODE] in waits for row in model.code.rows[stretch.start : stretch.end]):
-            return True
-    return flow.waits_as_reader(model.code, waits)
+def _blocks_inside(model: Model) -> list[int]:
+    """For each row, whether its program may wait or poll as a reader: in a section, an interrupt or a callback."""
+    code, waits = model.code, {i.SYNCHRONIZE_RCU, i.SPIN_UNTIL}
+    readers = [s for s, spec in zip(model.stretches, model.setting.contexts, strict=True) if spec.kind == "interrupt"]
+    flags = [0] * len(code.rows)
+    for stretch in code.stretches:
+        rows = range(stretch.start, stretch.end)
+        may_wait = any(code.rows[at][i.OPCODE] in waits or at in code.polling for at in rows)
+        always = any(stretch is reader for reader in [*readers, *model.queued])
+        if may_wait and (always or flow.waits_as_reader(code, stretch, waits)):
+            flags[stretch.start : stretch.end] = [1] * len(rows)
+    return flags
+
+
+def _may_interrupt(model: Model) -> bool:
+    """Whether a callback may run on a CPU, where it is a reader as an interrupt is: a context there queues it."""
+    contexts = zip(model.stretches, model.setting.contexts, strict=True)
+    starts = [stretch.start for stretch, spec in contexts if spec.home is not None]
+    entries = [stretch.start for stretch in model.queued]
+    rows = flow.reachable(model.code, starts, entries, through_waits=True)
+    return any(model.code.rows[at][i.OPCODE] == i.CALL_RCU for at in rows)
 
 
 def with_room(setting: Setting, checks: Checks, search: Callable[[Model], Any], limits: Limits | None = None) -> Any:
@@ -371,6 +435,8 @@ def with_room(setting: Setting, checks: Checks, search: Callable[[Model], Any], 
         try:
             return search(Model(setting, checks, limits))
         except OutOfRoom as error:
-            if error.reason == virtual.ENDLESS:
+            room = MAX_NUMBERS - len(setting.contexts)
+            if error.reason not in GROWS or (error.reason == virtual.NO_SLOT and limits.slots >= room):
                 raise
             limits = limits.grown(error.reason)
+            limits = replace(limits, slots=min(limits.slots, room))

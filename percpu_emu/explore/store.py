@@ -12,7 +12,7 @@ from percpu_emu.explore import reduction as r
 from percpu_emu.explore import transition as t
 from percpu_emu.lang import virtual as v
 from percpu_emu.lang.arithmetic import mul
-from percpu_emu.lang.setting import MIGRATE
+from percpu_emu.lang.setting import HALF, MIGRATE
 
 # --- `Store.numbers`
 FOUND: Final = 0
@@ -20,13 +20,14 @@ EDGES: Final = 1
 VIOLATIONS: Final = 2
 STEPS: Final = 3
 FINALS: Final = 4
-MARKS: Final = 5
+LIMIT: Final = 5
 STORE_NUMBERS: Final = 8
 
 # --- which moves of a state are made
 ALL: Final = 0
 GOING_ON: Final = 1  # those that preempt nobody
 PREEMPTING: Final = 2  # those that preempt whoever ran last
+BOUNDED: Final = 3  # those within LIMIT preemptions since the start, which a state counts
 
 # --- why the loop came back
 FINISHED: Final = 0
@@ -158,10 +159,8 @@ def wander(vm: Any, por: Any, buffers: Any, initial: Any, seed: int) -> int:
         seed = mul(seed, 0x5851F42D4C957F2D) + 0x14057B7EF767814F
         choice = found[((seed >> 33) & 0x3FFFFFFF) % count]
         violated = v.DONE
-        if choice >= MIGRATE:
-            t.migrate(vm, state, choice)
-        else:
-            violated, _, _ = t.move(vm, por, state, choice)
+        r.note_waits(vm, por, state)
+        violated, _ = make_choice(vm, por, state, choice)
         if violated != v.DONE:
             return min(violated, v.DONE)
     return v.DONE
@@ -171,15 +170,21 @@ def wander(vm: Any, por: Any, buffers: Any, initial: Any, seed: int) -> int:
 def _preempts(vm: Any, state: Any, choice: int) -> bool:
     """Whether a choice takes the turn from a context that could have gone on."""
     last = state[v.LAST] - 1
-    if last < 0 or last == choice:
+    if last < 0 or (last == choice % MIGRATE and not MIGRATE <= choice < HALF):
         return False
-    return choice >= MIGRATE or v.is_enabled(vm, state, last)
+    return MIGRATE <= choice < HALF or v.is_enabled(vm, state, last)
 
 
 @v.inner
-def _count(vm: Any, store: Store, steps: int) -> None:
-    store.numbers[STEPS] += steps
-    store.numbers[MARKS] |= vm[vm[v.LOG] + v.LOG_MARKS]
+def make_choice(vm: Any, por: Any, state: Any, choice: int) -> tuple[int, int]:
+    """Make a choice; DONE or what is wrong, and how many steps it was."""
+    if choice >= HALF:
+        return v.step_half(vm, state, choice - HALF), 1
+    if choice >= MIGRATE:
+        t.migrate(vm, state, choice)
+        return v.DONE, 1
+    violated, steps, _ = t.move(vm, por, state, choice)
+    return violated, steps
 
 
 @v.inner
@@ -197,7 +202,7 @@ def _one_for_all(vm: Any, por: Any, store: Store, buffers: Any, count: int, numb
             continue
         v.copy(buffer, here, store.states.shape[1])
         violated, steps, alone = t.move(vm, por, buffer, choice)
-        _count(vm, store, steps)
+        store.numbers[STEPS] += steps
         if violated == v.DONE and alone and _settle(vm, store, buffer, number, choice, steps):
             return True
     return False
@@ -209,8 +214,8 @@ def expand(
 ) -> tuple[int, int]:
     """Make the moves of states `first` to `last` - 1. Gives why it came back, and the state to go on with.
 
-    `which`: ALL, GOING_ON or PREEMPTING. With `count_turns` a state remembers who ran last. Comes back after `stop_at`
-    violations.
+    `which`: ALL, GOING_ON, PREEMPTING or BOUNDED. With `count_turns` a state remembers who ran last. Comes back after
+    `stop_at` violations.
     """
     here, buffer, found = buffers[0], buffers[1], buffers[2]
     words = store.states.shape[1]
@@ -220,21 +225,24 @@ def expand(
             return FULL, number
         v.copy(here, store.states[number], words)
         count = t.choices(vm, here, found)
+        r.note_waits(vm, por, here)
         if count == 0 and not t.is_final(vm, here):
             _violate(store, v.DEADLOCK, number, -1, store.depths[number])
         if which == ALL and count > 1 and _one_for_all(vm, por, store, buffers, count, number):
             continue
         for index in range(count):
             choice = found[index]
-            if which != ALL and _preempts(vm, here, choice) != (which == PREEMPTING):
+            if choice >= HALF and not r.is_seen_halfway(vm, por, here, choice - HALF):
+                continue
+            preempts = which != ALL and _preempts(vm, here, choice)
+            spent = here[v.SPENT] + (1 if preempts else 0)
+            if (which == BOUNDED and spent > store.numbers[LIMIT]) or (
+                (which == GOING_ON or which == PREEMPTING) and preempts != (which == PREEMPTING)
+            ):
                 continue
             v.copy(buffer, here, words)
-            steps, violated = 1, v.DONE
-            if choice >= MIGRATE:
-                t.migrate(vm, buffer, choice)
-            else:
-                violated, steps, _ = t.move(vm, por, buffer, choice)
-            _count(vm, store, steps)
+            violated, steps = make_choice(vm, por, buffer, choice)
+            store.numbers[STEPS] += steps
             if violated < 0:
                 return ROOM - violated, number
             if violated > 0:
@@ -242,6 +250,8 @@ def expand(
                 continue
             if count_turns:
                 buffer[v.LAST] = choice % MIGRATE + 1
+            if which == BOUNDED:
+                buffer[v.SPENT] = spent
             _settle(vm, store, buffer, number, choice, steps)
         if store.numbers[VIOLATIONS] >= stop_at:
             return FINISHED, number + 1

@@ -2,9 +2,11 @@
 
     flush-then-swap:a1s0.k3Xq
 
-A schedule is told by where it departs from the plain one, in which a context goes on for as long as it can and then
-the lowest-numbered one that can: "after 10 steps context 1, after 28 more context 0". Before the colon stands the
-scenario, with what was changed (`+2110`: turns of each context, `~4`: CPUs); after the dot, a digest of its programs.
+A schedule is given by where it departs from the plain one, in which a context goes on for as long as it can and then
+the lowest-numbered one that can: "after 10 steps context 1, after 28 more context 0". `-` stands before a move to
+another CPU, `=` before the load of a read-modify-write that other CPUs see in two halves. Before the colon stands the
+scenario, with what was changed (`+2110`: turns of each context, `~4`: CPUs); after the dot, a digest of all that is
+replayed.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ from typing import Final
 
 from percpu_emu.explore.model import Model
 from percpu_emu.explore.tracing import Stepper
-from percpu_emu.lang.setting import MIGRATE
+from percpu_emu.lang.setting import HALF, MIGRATE, is_migration
 
 DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MORE: Final = "_"
 _MOVES: Final = "-"
+_HALVES: Final = "="
 _FORM: Final = re.compile(
-    r"(?P<scenario>[a-z0-9-]+)(\+(?P<turns>[0-9a-zA-Z]+))?(~(?P<cpus>\d+))?:(?P<departures>[-_0-9a-zA-Z]*)\.(?P<digest>\w{4})"
+    r"(?P<scenario>[a-z0-9-]+)(\+(?P<turns>[0-9a-zA-Z]+))?(~(?P<cpus>\d+))?:(?P<departures>[-=_0-9a-zA-Z]*)\.(?P<digest>\w{4})"
 )
 MAX_STEPS: Final = 100_000
 
@@ -55,7 +58,7 @@ class Token:
         """The parts of a token. Raises BadToken."""
         form = _FORM.fullmatch(text.strip())
         if form is None:
-            raise BadToken(f"{text!r} is no token; one looks like flush-then-swap:a1s0.k3Xq")
+            raise BadToken(f"{text!r} is not a token; one looks like flush-then-swap:a1s0.k3Xq")
         turns, cpus = form["turns"], form["cpus"]
         return cls(
             form["scenario"],
@@ -69,8 +72,10 @@ class Token:
 def _encoded(departure: tuple[int, int]) -> str:
     steps, choice = departure
     text = _MORE * (steps // len(DIGITS)) + DIGITS[steps % len(DIGITS)]
-    if choice >= MIGRATE:
+    if is_migration(choice):
         text += _MOVES + DIGITS[choice // MIGRATE - 1]
+    elif choice >= HALF:
+        text += _HALVES
     return text + DIGITS[choice % MIGRATE]
 
 
@@ -85,16 +90,18 @@ def _decoded(text: str, whole: str) -> list[tuple[int, int]]:
             choice = 0
             if text[at] == _MOVES:
                 choice, at = MIGRATE * (DIGITS.index(text[at + 1]) + 1), at + 2
+            elif text[at] == _HALVES:
+                choice, at = HALF, at + 1
             departures.append((steps, choice + DIGITS.index(text[at])))
             at += 1
     except (IndexError, ValueError) as error:
-        raise BadToken(f"{whole!r} is no token: its schedule is cut short") from error
+        raise BadToken(f"{whole!r} is not a token: its schedule is cut short") from error
     return departures
 
 
 def digest(model: Model) -> str:
     """Four characters that another version of the programs, or another setting, does not have."""
-    value = zlib.crc32(repr((model.code.rows, model.code.constants, model.setting.cpus)).encode())
+    value = zlib.crc32(repr(model.fingerprint).encode())
     return "".join(DIGITS[value // len(DIGITS) ** place % len(DIGITS)] for place in range(4))
 
 
@@ -120,9 +127,8 @@ def schedule_of(model: Model, departures: Sequence[tuple[int, int]]) -> list[int
         choice = plain_choice(stepper)
         if left and left[0][0] == since:
             choice, since = left.pop(0)[1], 0
-        if choice not in possible:
+        if choice is None or not stepper.is_possible(choice):
             raise BadToken(f"its schedule asks at step {len(schedule)} for a context that cannot go on there")
-        assert choice is not None
         stepper.take(choice)
         schedule.append(choice)
         since += 1

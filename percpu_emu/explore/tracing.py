@@ -9,13 +9,14 @@ import numpy as np
 
 from percpu_emu.explore.kernels import kernels
 from percpu_emu.explore.model import Model, OutOfRoom, Words
+from percpu_emu.explore.obstacles import contexts_in, obstacle_of
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang import virtual
 from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.operation import OPERATIONS
-from percpu_emu.lang.setting import MIGRATE
+from percpu_emu.lang.setting import HALF, MIGRATE, context_of, is_migration
 from percpu_emu.lang.source import Site
-from percpu_emu.lang.trace import Access, Step, TracedContext
+from percpu_emu.lang.trace import Access, Standing, Step, TracedContext
 
 
 class NotPossible(ValueError):
@@ -30,18 +31,31 @@ class Stepper:
     steps: list[Step] = field(default_factory=list)
     actors: dict[tuple[int, str], TracedContext] = field(default_factory=dict)
     violated: str = ""
+    fault: Site | None = None
+    """Where a program did what has no result: the operation, or the arithmetic behind it."""
+    standings: list[list[Standing]] = field(default_factory=list)
+    """How every context stands before the first step, and after each."""
 
     def __post_init__(self) -> None:
         self.state: Words = np.zeros(self.model.buffer_words, dtype=np.int64)
         self.state[: self.model.size] = self.model.initial
         self._queued: dict[int, str] = {}
         self._choices = np.zeros(1024, dtype=np.int64)
+        self._note_standings()
 
     def choices(self) -> list[int]:
         """What can be done now; nothing after a violation."""
         if self.violated:
             return []
         return [int(c) for c in self._choices[: kernels().choices(self.model.vm, self.state, self._choices)]]
+
+    def is_possible(self, choice: int) -> bool:
+        """Whether a choice can be made now: also the half of a read-modify-write that no other CPU is known to see."""
+        if self.violated or choice < HALF:
+            return choice in self.choices()
+        context = context_of(choice)
+        vm = self.model.vm
+        return context in self.choices() and bool(kernels().may_halve(vm, self.state, context))
 
     @property
     def is_final(self) -> bool:
@@ -58,29 +72,39 @@ class Stepper:
         for number, choice in enumerate(schedule):
             if self.violated:
                 break
-            if choice not in self.choices():
-                raise NotPossible(f"step {number}: context {choice % MIGRATE} cannot do anything now")
+            if not self.is_possible(choice):
+                raise NotPossible(f"step {number}: context {context_of(choice)} cannot do anything now")
             self.take(choice)
         return self
 
     def take(self, choice: int) -> None:
         """One step, which is possible."""
-        context = choice % MIGRATE
+        context, vm = context_of(choice), self.model.vm
         cpu = self._cpu(context)
         self._meet(context)
-        if choice >= MIGRATE:
-            kernels().migrate(self.model.vm, self.state, choice)
+        if is_migration(choice):
+            kernels().migrate(vm, self.state, choice)
             self.steps.append(Step(context, "migrate", (choice // MIGRATE - 1,), cpu=cpu))
+            self._note_standings()
             return
-        pc = int(self.state[self.model.block(context) + virtual.PC])
+        base = self.model.block(context)
+        pc, halfway = int(self.state[base + virtual.PC]), self.state[base + virtual.MID_TURN] == virtual.HALFWAY
         args = self._arguments(context, pc)
-        violated = int(kernels().step(self.model.vm, self.state, context))
+        step = kernels().step_half if choice >= HALF else kernels().step
+        violated = int(step(vm, self.state, context))
         if violated < 0:
             raise OutOfRoom(violated)
-        self.steps.append(self._step(context, pc, args, cpu))
+        half = "load" if choice >= HALF else "store" if halfway else ""
+        self.steps.append(self._step(context, pc, args, cpu, half))
         if not violated and self.steps[-1].ended and context >= len(self.model.setting.contexts):
-            violated = int(kernels().check_counters(self.model.vm, self.state, False))
+            violated = int(kernels().check_counters(vm, self.state, False))
         self.violated = LABELS[violated]
+        if violated == virtual.FAULT:
+            self.fault = self._place_of_fault(context)
+        self._note_standings()
+
+    def _note_standings(self) -> None:
+        self.standings.append([self.standing(context) for context in self.contexts()])
 
     def finish(self) -> str:
         """The check that the state as it stands violates, where everything has run, or can run no more; "" for none."""
@@ -99,7 +123,7 @@ class Stepper:
     def live_regions(self) -> int:
         """Areas and objects that are allocated."""
         first = self.model.vm[virtual.FIRST_REGION]
-        return int((self.state[first : self.model.size] == virtual.LIVE).sum())
+        return int((self.state[first : self.model.size] & virtual.STATE_OF_REGION == virtual.LIVE).sum())
 
     def ledgers(self) -> dict[int, int]:
         """What is entered in the ledger, by the counter's address."""
@@ -110,6 +134,12 @@ class Stepper:
         slots = range(len(self.model.setting.contexts), int(self.model.vm[virtual.CHECKER]))
         used = [slot for slot in slots if self.state[self.model.block(slot) + virtual.STATUS] != virtual.UNUSED]
         return [*range(len(self.model.setting.contexts)), *used]
+
+    def standing(self, context: int) -> Standing:
+        """How a context stands: where it is, whether a grace period waits for it, and why it cannot go on."""
+        status = int(self.state[self.model.block(context) + virtual.STATUS])
+        reader = status == virtual.RUNNING and bool(kernels().is_reader(self.model.vm, self.state, context))
+        return Standing(context, self._cpu(context), status != virtual.WAITING, reader, obstacle_of(self, context))
 
     def ahead(self, context: int) -> tuple[str, Site | None]:
         """The operation that comes next in a context, "" for none, and where it stands; None for a machine's event."""
@@ -139,16 +169,15 @@ class Stepper:
 
     def _arguments(self, context: int, pc: int) -> tuple[int, ...]:
         """The operation's arguments, as its program gave them."""
-        name, row = self.model.code.names[pc], self.model.code.rows[pc]
-        values = [self.operand(context, which) for which in row[i.A : i.OWN]]
-        operation = OPERATIONS.get(name)
+        operation, row = OPERATIONS.get(self.model.code.names[pc]), self.model.code.rows[pc]
         if operation is None:
             return ()
+        values = [self.operand(context, which) for which in row[i.A : i.OWN]]
         if operation.operand == "negated":
             values[1] = -values[1]
         return tuple(values[: operation.arity])
 
-    def _step(self, context: int, pc: int, args: tuple[int, ...], cpu: int | None) -> Step:
+    def _step(self, context: int, pc: int, args: tuple[int, ...], cpu: int | None, half: str) -> Step:
         vm, code = self.model.vm, self.model.code
         log = vm[vm[virtual.LOG] : vm[virtual.LOG] + virtual.LOG_WORDS].tolist()
         name = code.names[pc]
@@ -160,12 +189,26 @@ class Stepper:
         accesses: tuple[Access, ...] = ()
         if log[virtual.LOG_ADDRESS] >= 0:
             old, new = log[virtual.LOG_OLD], log[virtual.LOG_NEW]
-            failed = code.rows[pc][i.OPCODE] == i.CMPXCHG and log[virtual.LOG_RESULT] != args[1]
+            failed = code.rows[pc][i.OPCODE] == i.CMPXCHG and log[virtual.LOG_RESULT] != args[1] and half != "store"
             wrote = log[virtual.LOG_MODE] > virtual.READS and not failed
             accesses = (Access(log[virtual.LOG_ADDRESS], old, new, wrote),)
-        waits = tuple(n for n in range(virtual.MAX_HELD) if log[virtual.LOG_WAIT] >> n & 1)
-        ended = bool(log[virtual.LOG_ENDED])
-        return Step(context, name, args, log[virtual.LOG_RESULT], accesses, code.sites.get(pc), cpu, waits, ended)
+        return Step(
+            context,
+            name,
+            args,
+            log[virtual.LOG_RESULT],
+            accesses,
+            code.sites.get(pc),
+            cpu,
+            contexts_in(log[virtual.LOG_WAIT]),
+            bool(log[virtual.LOG_ENDED]),
+            half,
+        )
+
+    def _place_of_fault(self, context: int) -> Site | None:
+        slot = int(self.model.vm[self.model.vm[virtual.LOG] + virtual.LOG_SLOT])
+        at = self.state[self.model.block(slot if slot >= 0 else context) + virtual.PC]
+        return self.model.code.sites.get(int(at)) or self.steps[-1].site
 
     # --- who does them
 

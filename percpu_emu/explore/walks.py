@@ -27,7 +27,7 @@ from percpu_emu.explore import transition as t
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang import virtual as v
 from percpu_emu.lang.arithmetic import add, mul
-from percpu_emu.lang.setting import MIGRATE
+from percpu_emu.lang.setting import HALF, MIGRATE
 from percpu_emu.lang.words import wrap
 
 # --- `walk`: what is asked for, what came of it, and the walk that is under way; one array, as `vm` is
@@ -63,6 +63,8 @@ LIMIT_MET: Final = -101  # it has taken MAX_STEPS
 
 LOOK: Final = -1  # instead of the number of choices: they may be others now
 LOW: Final = (1 << 32) - 1
+FAIR_STEPS: Final = 256
+"""After so many steps in a row a context falls behind all others: without it PCT spends all steps on one that polls."""
 NEVER: Final = -1
 
 # splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014), in signed words
@@ -119,6 +121,7 @@ def _forget_words(vm: Any, known: int) -> None:
         while vm[vm[v.KEYS] + slot] != address:
             slot = (slot + 1) & mask
         vm[vm[v.KEYS] + slot] = v.EMPTY
+        vm[vm[v.REMOTE] + word] = 0
     vm[v.WORD_COUNT] = known
 
 
@@ -184,6 +187,8 @@ def _change(walk: Any, found: Any, count: int, steps: int) -> None:
 def _move_or_step(walk: Any, found: Any, count: int, best: int) -> int:
     """Which choice is first; at one step in LENGTH a task that may move to another CPU chooses among all it can do."""
     last = best
+    if best + 1 < count and found[best + 1] >= HALF:
+        return best + draw(walk, 2)
     while last + 1 < count and found[last + 1] >= MIGRATE:
         last += 1
     return best + draw(walk, last - best + 1) if last > best and draw(walk, walk[LENGTH]) == 0 else best
@@ -211,7 +216,8 @@ def _look(vm: Any, walk: Any, state: Any, found: Any) -> int:
     walk[WAITERS] = 0
     for context in range(v.contexts_of(vm)):
         base = v.block_of(vm, context)
-        if state[base + v.STATUS] == v.RUNNING and v.code(vm, state[base + v.PC], i.OPCODE) == i.WAIT_UNTIL:
+        opcode = v.code(vm, state[base + v.PC], i.OPCODE)
+        if state[base + v.STATUS] == v.RUNNING and (opcode == i.WAIT_UNTIL or opcode == i.SPIN_UNTIL):
             walk[WAITERS] = 1
     return t.choices(vm, state, found)
 
@@ -220,7 +226,13 @@ def _look(vm: Any, walk: Any, state: Any, found: Any) -> int:
 def _may_wait(vm: Any, state: Any, base: int) -> bool:
     """Whether a context has come to an operation that may have to wait."""
     opcode = v.code(vm, state[base + v.PC], i.OPCODE)
-    return opcode == i.WAIT_UNTIL or opcode == i.SYNCHRONIZE_RCU or opcode == i.RCU_BARRIER or opcode == i.TAKE_DOWN
+    return (
+        opcode == i.WAIT_UNTIL
+        or opcode == i.SPIN_UNTIL
+        or opcode == i.SYNCHRONIZE_RCU
+        or opcode == i.RCU_BARRIER
+        or opcode == i.TAKE_DOWN
+    )
 
 
 @inlined
@@ -269,6 +281,7 @@ def _walk(vm: Any, walk: Any, state: Any, found: Any, number: int) -> int:
     """Take one schedule to its end: GOOD_END, LIMIT_MET, or what is wrong. LAST_STEPS is its length."""
     _begin(vm, walk, state, number)
     steps, count, ended = 0, LOOK, True
+    last, alone = -1, 0
     violated = v.DONE
     while violated == v.DONE:
         anew = count == LOOK or ended
@@ -282,9 +295,13 @@ def _walk(vm: Any, walk: Any, state: Any, found: Any, number: int) -> int:
         walk[walk[TRACE] + steps] = choice
         steps += 1
         if choice >= MIGRATE:
-            t.migrate(vm, state, choice)
+            if choice >= HALF:
+                violated = v.step_half(vm, state, choice - HALF)
+            else:
+                t.migrate(vm, state, choice)
             count, ended = LOOK, False
             continue
+        relaxes = v.code(vm, state[v.block_of(vm, choice) + v.PC], i.OPCODE) == i.CPU_RELAX
         quiet = _is_quiet(vm, walk, state, choice)
         violated = v.step(vm, state, choice)
         ended = vm[vm[v.LOG] + v.LOG_ENDED] != 0
@@ -293,6 +310,13 @@ def _walk(vm: Any, walk: Any, state: Any, found: Any, number: int) -> int:
             _rank(walk, vm[vm[v.LOG] + v.LOG_SLOT])
         if violated == v.DONE and ended and vm[vm[v.KINDS] + choice] == v.SLOT:
             violated = t.check_counters(vm, state, False)
+        alone = alone + 1 if choice == last else 0
+        last = choice
+        if walk[DEPTH] and (relaxes or alone == FAIR_STEPS):
+            walk[walk[PRIORITIES] + choice] = -steps  # a fair scheduler: whoever only polls gives way
+            count, alone = LOOK, 0
+        if vm[v.NEWS] & 1:
+            violated = v.LEARNED
     walk[STEPS] += steps
     walk[LAST_STEPS] = steps
     return violated

@@ -57,7 +57,7 @@ def floor_mod(a: int, b: int) -> int:
 
 @njit
 def turns(start: int, stop: int, step: int) -> int:
-    """How many numbers `range(start, stop, step)` gives, or 2**63 - 1 of them: nobody sees the last."""
+    """How many numbers `range(start, stop, step)` gives, or 2**63 - 1 of them: the last one is never reached."""
     if step == 0:
         raise ValueError("range() arg 3 must not be zero")
     low, high, stride = (start, stop, step) if step > 0 else (stop, start, neg(step))

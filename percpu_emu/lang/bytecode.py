@@ -33,6 +33,8 @@ _BINARY: Final[dict[type[ast.operator], tuple[int, Callable[[Long, Long], int]]]
     ast.BitOr: (i.OR, lambda a, b: a | b),
     ast.BitXor: (i.XOR, lambda a, b: a ^ b),
 }
+_PARTIAL: Final = (ast.FloorDiv, ast.Mod, ast.LShift, ast.RShift)
+"""What has no result for some operands."""
 _UNARY: Final[dict[type[ast.unaryop], int]] = {ast.USub: i.NEG, ast.Invert: i.INVERT, ast.Not: i.NOT}
 _FOLDED: Final[dict[type[ast.unaryop], Callable[[Long], int]]] = {
     ast.USub: lambda a: -a,
@@ -58,7 +60,9 @@ class Code:
     rows: list[list[int]] = field(default_factory=list)
     constants: list[int] = field(default_factory=list)
     sites: dict[int, Site] = field(default_factory=dict)
-    """Of each operation: the yield."""
+    """Of each operation the yield; of arithmetic that may have no result, the expression."""
+    polling: set[int] = field(default_factory=set)
+    """Operations inside a `while` that may have no end."""
     names: dict[int, str] = field(default_factory=dict)
     """Of each operation: its name in `lang.ops`."""
     marks: list[str] = field(default_factory=list)
@@ -162,6 +166,19 @@ class _Body:
             self._code.sites[len(self._code.rows)] = site
         a, b, c = (*operands, -1, -1, -1)[:3]
         self.emit(opcode, dst, a, b, c, own)
+
+    @property
+    def row(self) -> int:
+        """The number of the next row."""
+        return len(self._code.rows)
+
+    def poll(self, first: int) -> None:
+        """The operations from row `first` on are inside a `while`."""
+        self._code.polling.update(at for at in range(first, self.row) if at in self._code.names)
+
+    def locate(self, site: Site) -> None:
+        """The row just written may have no result, and is at this place of the source."""
+        self._code.sites[self.row - 1] = site
 
     def give(self, result: int) -> None:
         if self.value(result) != 0:
@@ -295,10 +312,26 @@ class _Inline:
     def _do_While(self, node: ast.While) -> None:
         again, over = self._body.label(), self._body.label()
         self._body.place(again)
+        first = self._body.row
         self._jump_unless(node.test, over)
         self._loop(node.body, again, over)
+        if not self._is_over_cpus(node):
+            self._body.poll(first)
         self._body.jump(i.JUMP, again)
         self._body.place(over)
+
+    def _is_over_cpus(self, node: ast.While) -> bool:
+        """Whether each pass goes on to the next CPU of a mask, so that there are as many as there are CPUs."""
+        if any(isinstance(inner, ast.Continue) for inner in ast.walk(node)):
+            return False
+        for statement in node.body:
+            if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Yield):
+                operation, call = self._source.operation(statement.value)
+                target, start = ast.unparse(statement.targets[0]), ast.unparse(call.args[0]) if call.args else ""
+                stored = [n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+                if operation.opcode == i.CPUMASK_NEXT and target == start:
+                    return [name.id for name in stored].count(target) == 1
+        return False
 
     def _do_For(self, node: ast.For) -> None:
         assert isinstance(node.iter, ast.Call)
@@ -309,6 +342,7 @@ class _Inline:
         turns, turn = (stop if len(bounds) == 1 else body.register()), body.register()
         if len(bounds) > 1:
             body.emit(i.TURNS, turns, start, stop, step)
+            body.locate(self._source.site_of(node.iter))
         body.emit(i.MOV, turn, zero)
         again, following, over = body.label(), body.label(), body.label()
         body.place(again)
@@ -380,7 +414,10 @@ class _Inline:
         return self._body.constant(self._source.constant(node))
 
     def _of_BinOp(self, node: ast.BinOp) -> int:
-        return self._binary(node.op, self._value(node.left), self._value(node.right))
+        result = self._binary(node.op, self._value(node.left), self._value(node.right))
+        if isinstance(node.op, _PARTIAL) and result >= 0:
+            self._body.locate(self._source.site_of(node))
+        return result
 
     def _binary(self, operator: ast.operator, left: int, right: int) -> int:
         opcode, fold = _BINARY[type(operator)]

@@ -86,6 +86,7 @@ def drop_empty_jumps(code: Code) -> None:
         if row[i.OPCODE] in _JUMPS:
             row[i.DST] = number[row[i.DST]]
     code.rows = [row for at, row in enumerate(code.rows) if at not in dropped]
+    code.polling = {number[at] for at in code.polling if at not in dropped}
     code.sites = {number[at]: site for at, site in code.sites.items()}
     code.names = {number[at]: name for at, name in code.names.items()}
     for stretch in code.stretches:
@@ -177,23 +178,39 @@ def reachable(code: Code, starts: Iterable[int], entries: list[int], *, through_
     return found
 
 
-def waits_as_reader(code: Code, waits: set[int]) -> bool:
-    """Whether a context can come to one of the operations `waits` inside a read-side section."""
-    enters = {i.RCU_READ_LOCK, i.PREEMPT_DISABLE, i.LOCAL_IRQ_SAVE}
-    leaves = {i.RCU_READ_UNLOCK, i.PREEMPT_ENABLE, i.LOCAL_IRQ_RESTORE}
-    todo = [(stretch.start, 0) for stretch in code.stretches]
-    found: set[tuple[int, int]] = set()
+def waits_as_reader(code: Code, stretch: Stretch, waits: set[int]) -> bool:
+    """Whether a program can wait or poll inside a section: at one of the operations `waits`, or in a loop."""
+    todo = [(stretch.start, (0, 0, 0))]
+    found: set[tuple[int, tuple[int, int, int]]] = set()
     while todo:
-        at, depth = todo.pop()
-        opcode = code.rows[at][i.OPCODE]
-        if (at, depth) in found:
+        at, depths = todo.pop()
+        if (at, depths) in found:
             continue
-        found.add((at, depth))
-        if depth and opcode in waits:
+        found.add((at, depths))
+        if any(depths) and (code.rows[at][i.OPCODE] in waits or at in code.polling):
             return True
-        if opcode in enters:
-            depth = min(depth + 1, MAX_DEPTH)
-        elif opcode in leaves and depth < MAX_DEPTH:
-            depth = max(depth - 1, 0)
-        todo += [(next_, depth) for next_ in following(code, at)]
+        todo += [(next_, after) for after in _depths_after(code, at, depths) for next_ in following(code, at)]
     return False
+
+
+def _depths_after(code: Code, at: int, depths: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    """Read-side sections, preemption and interrupts off after a row. Leaving what was not entered ends the program."""
+    rcu, preempt, irq = depths
+    opcode = code.rows[at][i.OPCODE]
+    if opcode in (i.RCU_READ_LOCK, i.RCU_READ_UNLOCK):
+        rcu = _counted(rcu, opcode == i.RCU_READ_LOCK)
+    elif opcode in (i.PREEMPT_DISABLE, i.PREEMPT_ENABLE):
+        preempt = _counted(preempt, opcode == i.PREEMPT_DISABLE)
+    elif opcode == i.LOCAL_IRQ_SAVE:
+        irq = 1
+    elif opcode == i.LOCAL_IRQ_RESTORE:
+        flags = code.value(code.rows[at][i.A])
+        return [(rcu, preempt, off) for off in ((0, 1) if flags is None else (int(flags != 0),))]
+    return [] if min(rcu, preempt) < 0 else [(rcu, preempt, irq)]
+
+
+def _counted(depth: int, entering: bool) -> int:
+    """A depth after a section is entered or left; from MAX_DEPTH on it stays as it is."""
+    if depth == MAX_DEPTH:
+        return depth
+    return depth + 1 if entering else depth - 1

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from percpu_emu.lang.asleep import refuse_sleep_in_section
 from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.context import MAX_MARKS
 from percpu_emu.lang.native import Rewriter
@@ -76,6 +77,8 @@ class Image:
     instrumented: bool = False
     """Whether every operation is preceded by a `reach` of its site, one of `sites`: for faults, records and traps."""
     sites: list[Site] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    """Arithmetic that may have no result: its line, and why; the message of the exception that it then raises."""
 
     def __post_init__(self) -> None:
         self._numbered: list[ProgramFunction] = []
@@ -149,6 +152,12 @@ class Image:
             self.warnings.append(site)
         return self.warnings.index(site)
 
+    def place_number(self, place: str) -> int:
+        """By which number a process says which arithmetic had no result."""
+        if place not in self.places:
+            self.places.append(place)
+        return self.places.index(place)
+
     def site_number(self, site: Site) -> int:
         """By which number an instrumented operation's site goes."""
         if site not in self._site_numbers:
@@ -185,6 +194,8 @@ class Image:
             source.refuse(source.tree, f"{source.name} is a worker, which takes a memory cgroup and the turn's number")
         if function in self.interrupts:
             _refuse_to_sleep(function)
+        if unit.sleeps and not self.instrumented:
+            refuse_sleep_in_section(function)
         entry_points = [_run_text(source, name)] if function in self.entries else []
         entry_points += [_LOOP.format(name=name)] if function in self.workers else []
         entry_points += [_INTERRUPT.format(name=name)] if function in self.interrupts else []
@@ -217,6 +228,8 @@ class _Unit:
 
     def __init__(self, image: Image) -> None:
         self.texts: list[str] = []
+        self.sleeps = False
+        """Whether any of the programs may sleep."""
         self._image = image
         self._names: dict[ProgramFunction, str] = {}
 
@@ -229,6 +242,7 @@ class _Unit:
         for node in ast.walk(source.tree):
             if isinstance(node, ast.YieldFrom):
                 self.include(source.callee(node.value), (*callers, function))
+        self.sleeps |= any(operation.wait == "sleeps" for operation, _, _ in source.operations)
         self._names[function] = f"{source.name.strip('_')}_{len(self._names)}"
         rewriter = Rewriter(
             source,
@@ -236,9 +250,10 @@ class _Unit:
             number_of=self._image.number,
             mark_of=self._image.mark_number,
             site_of=self._image.warning_number,
+            place_of=self._image.place_number,
             site_number_of=self._image.site_number if self._image.instrumented else None,
         )
-        self.texts.append(f"# {source.name}\n@njit(no_cpython_wrapper=True)\n{rewriter.rewrite()}\n")
+        self.texts.append(f"{rewriter.rewrite()}\n")
         return self._names[function]
 
 

@@ -11,13 +11,15 @@ import ast
 import copy
 import itertools
 import operator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang import ops
+from percpu_emu.lang.nesting import effect_of
 from percpu_emu.lang.source import PURE, ProgramSource, Refused, Site, is_operation, is_program
 from percpu_emu.lang.subset import check_assigned
-from percpu_emu.lang.words import LONG_MAX, LONG_MIN, Long
+from percpu_emu.lang.words import BITS, LONG_MAX, LONG_MIN, Long
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +46,20 @@ _BITWISE: Final[dict[type[ast.AST], Callable[..., int]]] = {
     ast.Invert: operator.invert,
 }
 """Of constants the result is written out: Python's compiler would make 2**63 of `1 << 63`, and numba floats of that."""
+_CHECKED: Final = {
+    ast.FloorDiv: ("b == 0", "ZeroDivisionError", "division by zero", "ops.floor_div(a, b)"),
+    ast.Mod: ("b == 0", "ZeroDivisionError", "division by zero", "ops.floor_mod(a, b)"),
+    ast.LShift: (f"b < 0 or b >= {BITS}", "ValueError", f"a word has {BITS} bits", "a << b"),
+    ast.RShift: (f"b < 0 or b >= {BITS}", "ValueError", f"a word has {BITS} bits", "a >> b"),
+}
+"""Of an operation that may have no result: when that is, the exception, the reason, and what it gives else."""
+_CHECK: Final = """\
+@njit
+def {name}({parameters}):
+    if {wrong}:
+        raise {error}({place!r})
+    return {result}
+"""
 _STATEMENTS: Final = (
     ast.Assign, ast.AugAssign, ast.AnnAssign, ast.If, ast.While, ast.For, ast.Return, ast.Expr, ast.Pass, ast.Break,
     ast.Continue,
@@ -52,6 +68,8 @@ _STATEMENTS: Final = (
 
 class Rewriter(ast.NodeTransformer):
     """Rewrites one program. `name_of` gives another program's name in the image, `number_of` that of a callback.
+
+    `place_of` takes what is said of arithmetic without a result: the line, and why.
 
     With `site_number_of`, the program is instrumented: every operation is preceded by a `reach` of its site.
     """
@@ -64,6 +82,7 @@ class Rewriter(ast.NodeTransformer):
         number_of: Callable[[ProgramFunction], int],
         mark_of: Callable[[str], int],
         site_of: Callable[[Site], int],
+        place_of: Callable[[str], object] = lambda _: None,
         site_number_of: Callable[[Site], int] | None = None,
     ) -> None:
         self.source = source
@@ -71,16 +90,19 @@ class Rewriter(ast.NodeTransformer):
         self._number_of = number_of
         self._mark_of = mark_of
         self._site_of = site_of
+        self._place_of = place_of
+        self._checks: list[str] = []
         self._site_number_of = site_number_of
         self._serial = itertools.count(1)
 
     def rewrite(self) -> str:
-        """The program as the text of a function `NAME(ctx, parameters)` that returns a word."""
+        """The program as the text of a function `NAME(ctx, parameters)` that returns a word; what it needs in front."""
         tree, parameters = copy.deepcopy(self.source.tree), ["ctx", *map(_local, self.source.parameters)]
         body = tree.body[1:] if ast.get_docstring(tree, clean=False) is not None else tree.body
         statements = self._block(body)
         check_assigned(self.source)
-        lines = [f"def {self._name_of(self.source.function)}({', '.join(parameters)}):"]
+        name = self._name_of(self.source.function)
+        lines = [*self._checks, f"# {name}", "@njit(no_cpython_wrapper=True)", f"def {name}({', '.join(parameters)}):"]
         lines += [_indented(ast.unparse(ast.fix_missing_locations(statement))) for statement in statements]
         return "\n".join([*lines, "    return 0"])
 
@@ -128,7 +150,7 @@ class Rewriter(ast.NodeTransformer):
             return [ast.For(target, _call("range", *bounds), self._block(body), [], lineno=node.lineno)]
         start, stop, step, turn = (_name(f"{what}{next(self._serial)}") for what in ("start", "stop", "step", "turn"))
         kept = zip((start, stop, step), [*bounds, ast.Constant(1)], strict=False)
-        turns = _call("range", _call("ops.turns", start, stop, step))
+        turns = _call("range", self._turns(node, start, stop, step, bounds[2:]))
         value = _assign(target, _call("ops.add", start, _call("ops.mul", turn, step)))
         loop = ast.For(turn, turns, [value, *self._block(body)], [], lineno=node.lineno)
         return [*[_assign(name, bound) for name, bound in kept], loop]
@@ -154,7 +176,7 @@ class Rewriter(ast.NodeTransformer):
         if self._site_number_of is not None:
             site = self.source.sites[node.lineno, node.col_offset]
             number = self._site_number_of(site)
-            ctx = _call("ops.reach", ctx, ast.Constant(number), ast.Constant(operation.nesting))
+            ctx = _call("ops.reach", ctx, ast.Constant(number), ast.Constant(effect_of(operation)))
         return _call(f"ops.{operation.name}", ctx, *self._operation_arguments(operation, call, node))
 
     def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.AST:
@@ -212,13 +234,37 @@ class Rewriter(ast.NodeTransformer):
         if type(node.op) not in _WRAPPING | _BITWISE:
             self.source.refuse(node, f"`{ast.unparse(node)}`: {type(node.op).__name__} is no operation on words")
         left, right = self.visit(node.left), self.visit(node.right)
+        if isinstance(node.op, ast.LShift | ast.RShift):
+            self._check_count(node, right)
+        if type(node.op) in _CHECKED and not (isinstance(right, ast.Constant) and right.value):
+            return _call(self._checked(node, "a, b", *_CHECKED[type(node.op)]), left, right)
         if helper := _WRAPPING.get(type(node.op)):
             return _call(helper, left, right)
-        if constant := _written_out(node.op, left, right):
-            return constant
-        if isinstance(node.op, ast.LShift | ast.RShift):
-            right = ast.BinOp(right, ast.BitAnd(), ast.Constant(63))
-        return ast.BinOp(left, node.op, right)
+        return _written_out(node.op, left, right) or ast.BinOp(left, node.op, right)
+
+    def _check_count(self, node: ast.BinOp, count: ast.expr) -> None:
+        """Refuse a shift by a constant that no word can be shifted by."""
+        if isinstance(count, ast.Constant) and isinstance(count.value, int) and not 0 <= count.value < BITS:
+            self.source.refuse(node, f"`{ast.unparse(node)}`: a word has {BITS} bits: no shift by {count.value}")
+
+    def _turns(
+        self, node: ast.For, start: ast.expr, stop: ast.expr, step: ast.expr, written: Sequence[ast.expr]
+    ) -> ast.expr:
+        """How many turns a loop over `range` has; `written` is its step, if the program gives one."""
+        if not written or (isinstance(written[0], ast.Constant) and written[0].value):
+            return _call("ops.turns", start, stop, step)
+        wrong = ("c == 0", "ValueError", "range() with step 0", "ops.turns(a, b, c)")
+        return _call(self._checked(node.iter, "a, b, c", *wrong), start, stop, step)
+
+    def _checked(self, node: ast.expr, parameters: str, wrong: str, error: str, reason: str, result: str) -> str:
+        """The name of a function that does arithmetic, and says where it has no result."""
+        name = f"{self._name_of(self.source.function)}_at_{next(self._serial)}"
+        place = f"{Path(self.source.file).name}:{node.lineno}: `{ast.unparse(node)}`: {reason}"
+        self._place_of(place)
+        self._checks.append(
+            _CHECK.format(name=name, parameters=parameters, wrong=wrong, error=error, place=place, result=result)
+        )
+        return name
 
     # --- arguments that are not words
 

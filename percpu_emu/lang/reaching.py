@@ -12,6 +12,7 @@ from numba import njit
 
 from percpu_emu.lang import context as c
 from percpu_emu.lang import primitives as ops
+from percpu_emu.lang import sections, tokens
 from percpu_emu.lang.context import Context
 from percpu_emu.shm import atomics, syscalls
 
@@ -57,58 +58,10 @@ def _sleep(ctx: Context, microseconds: int) -> int:
 
 
 @njit
-def _token(ctx: Context, cpu: int) -> int:
-    return atomics.read_once(ctx.header + 8 * c.TOKENS) + cpu * 64
-
-
-@njit
-def _exchange_token(ctx: Context, cpu: int, state: int) -> int:
-    """Wait until no task runs on a CPU, and put `state` there; 0 where the CPU is gone, or the machine stops.
-
-    Whoever waits is in no section, and no grace period waits for it: who runs there may be waiting for that.
-    """
-    token = _token(ctx, cpu)
-    seen = atomics.compare_exchange(token, c.FREE, state)
-    if seen == c.BUSY:
-        ops.idle_enter(ctx)
-        while seen == c.BUSY and atomics.read_once(ctx.header + 8 * c.STOP) == 0:
-            syscalls.sched_yield()
-            seen = atomics.compare_exchange(token, c.FREE, state)
-        ops.idle_exit(ctx)
-    return 1 if seen == c.FREE else 0
-
-
-@njit
-def take_token(ctx: Context, cpu: int) -> int:
-    """Be the task that runs on a CPU, as soon as no other does; 0 where it is gone."""
-    return _exchange_token(ctx, cpu, c.BUSY)
-
-
-@njit
-def take_down(ctx: Context, cpu: int) -> int:
-    """Have no task run on a CPU any more, as soon as none does; 0 where it is gone already."""
-    return _exchange_token(ctx, cpu, c.GONE)
-
-
-@njit
-def drop_token(ctx: Context, cpu: int) -> int:
-    """Let another task run there."""
-    atomics.store_release(_token(ctx, cpu), c.FREE)
-    return 0
-
-
-@njit
 def _migrate(ctx: Context) -> int:
     """Go on on another CPU, as soon as it is free; where there is none that is on line, here."""
     here, cpus = ops.smp_processor_id(ctx), ops.nr_cpu_ids(ctx)
-    there = (here + 1 + _draw(ctx) % (cpus - 1)) % cpus
-    drop_token(ctx, here)
-    if take_token(ctx, there) == 0:
-        there = here
-        take_token(ctx, here)
-    unit_offset = atomics.read_once(ctx.header + 8 * (c.UNIT_OFFSETS + there))
-    atomics.write_once(ctx.block + 8 * c.UNIT, ctx.percpu + unit_offset * 8)
-    atomics.write_once(ctx.block + 8 * c.CPU, there)
+    tokens.move(ctx, (here + 1 + _draw(ctx) % (cpus - 1)) % cpus)
     atomics.write_once(ctx.block + 8 * c.MOVES, atomics.read_once(ctx.block + 8 * c.MOVES) - 1)
     return 0
 
@@ -127,9 +80,9 @@ def _can_strike(ctx: Context, kind: int) -> bool:
         return handler != 0 and atomics.read_once(interrupts + 8 * c.CPU) == ops.smp_processor_id(ctx)
     if kind in (c.PREEMPT, c.MIGRATE):
         is_coordinator = atomics.read_once(ctx.block + 8 * c.COMMAND) == 0  # a callback, which nothing preempts
-        pinned = is_coordinator or atomics.read_once(ctx.block + 8 * c.PINNED) != 0
+        is_atomic = is_coordinator or atomics.read_once(ctx.block + 8 * c.ATOMIC) != 0
         may_move = ops.nr_cpu_ids(ctx) > 1 and atomics.read_once(ctx.block + 8 * c.MOVES) > 0
-        return not pinned and (kind == c.PREEMPT or may_move)
+        return not (is_atomic or ops.in_section(ctx)) and (kind == c.PREEMPT or may_move)
     return True
 
 
@@ -148,11 +101,11 @@ def _strike(ctx: Context, kind: int, nanoseconds: int) -> int:
     elif kind == c.KILL:
         syscalls.raise_signal(_SIGKILL)
     elif kind == c.PREEMPT:
-        ops.idle_enter(ctx)
+        tokens.sleep_begins(ctx)
         if nanoseconds == 0:
             syscalls.sched_yield()
         _sleep(ctx, nanoseconds // 1000)
-        ops.idle_exit(ctx)
+        tokens.sleep_ends(ctx)
     elif kind == c.MIGRATE:
         _migrate(ctx)
     elif kind == c.INTERRUPT_HERE:
@@ -178,10 +131,13 @@ def _inject(ctx: Context, faults: int, rule: int) -> int:
 
 
 @njit
-def reached(block: int, site: int, nesting: int) -> int:
+def reached(block: int, site: int, effect: int) -> int:
     """A context is about to do the operation of a site; see `primitives.reach`."""
     ctx = ops.context_of(block)
     atomics.write_once(block + c.AT * 8, site + 1)
+    atomics.write_once(block + c.OPERATIONS * 8, atomics.read_once(block + c.OPERATIONS * 8) + 1)
+    if tokens.has_tokens(ctx) and not ops.in_section(ctx):
+        ops.quiescent_state(ctx)  # as in the model: between sections no grace period waits for a task
     ring = atomics.read_once(block + c.RECORD * 8)
     if ring != 0:
         _record(ring, site)
@@ -190,6 +146,6 @@ def reached(block: int, site: int, nesting: int) -> int:
         rule = atomics.read_once(faults + site * 8)
         if rule != 0:
             _inject(ctx, faults, rule)
-    if nesting != 0:
-        atomics.local_add(block + c.PINNED * 8, nesting)
+    if effect != 0:
+        sections.affect(ctx, effect)
     return 0

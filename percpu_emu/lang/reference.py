@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.instructions import WARN_ON
+from percpu_emu.lang.nesting import effect_of
 from percpu_emu.lang.operation import OPERATIONS, Op, Operation
 from percpu_emu.lang.ops import PerCpu, Program, ProgramFunction
 from percpu_emu.lang.source import ProgramSource, Site
@@ -78,7 +79,7 @@ class Reference:
     def _reach(self, site: Site, operation: str) -> None:
         number = self._numbers.known_site(site)
         if number is not None:
-            self._perform(self._bases, _REACH, number, OPERATIONS[operation].nesting, 0)
+            self._perform(self._bases, _REACH, number, effect_of(OPERATIONS[operation]), 0)
 
     def perform(self, op: Op) -> int:
         """Do one operation now; its result."""

@@ -36,7 +36,11 @@ from percpu_emu.lang.ops import ProgramFunction
 
 CALLBACKS: Final = 8
 MIGRATE: Final = 64
+HALF: Final = 1 << 12
 MAX_CONTEXTS: Final = 48
+"""Of a setting."""
+MAX_NUMBERS: Final = 62
+"""Contexts and callback slots together: as many bits has a word that says whom a wait is for."""
 MAX_CPUS: Final = 16
 OBJECT_WORDS: Final = 512
 FIRST_OBJECT: Final = 1 << 18
@@ -44,6 +48,16 @@ UNIT_SHIFT: Final = 32
 
 ContextKind: TypeAlias = Literal["task", "interrupt", "offline", "kill"]
 Argument: TypeAlias = 'int | Literal["cpu", "turn"]'
+
+
+def context_of(choice: int) -> int:
+    """The context that a choice is about."""
+    return choice % MIGRATE
+
+
+def is_migration(choice: int) -> bool:
+    """Whether a choice moves a task to another CPU."""
+    return MIGRATE <= choice < HALF
 
 
 def unit_word(cpu: int, pointer: int) -> int:

@@ -41,7 +41,7 @@ def is_operation(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Site:
-    """One yield of one program: an injection point, numbered from 1 in the order of the text."""
+    """One yield of one program: an injection point, numbered from 1 in the order of the text; 0 is no yield."""
 
     program: str
     number: int
@@ -50,7 +50,8 @@ class Site:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.program}:{self.number} (line {self.line}: {self.text})"
+        number = f":{self.number}" if self.number else ""
+        return f"{self.program}{number} (line {self.line}: {self.text})"
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,10 @@ class ProgramSource:
             )
             for number, node in enumerate(found, 1)
         }
+
+    def site_of(self, node: ast.expr) -> Site:
+        """The place of an expression that is no operation."""
+        return Site(self.name, 0, self.file, node.lineno, ast.unparse(node))
 
     def refuse(self, node: ast.AST | None, reason: str) -> NoReturn:
         """Raise `Refused` for the line of `node`, or of the program."""

@@ -4,8 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from percpu_emu.lang.source import Site
+
+Reason: TypeAlias = Literal[
+    "over",
+    "grace period",
+    "callbacks",
+    "interrupts off",
+    "interrupt",
+    "preemption off",
+    "half done",
+    "word",
+    "mid-turn",
+]
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What keeps a context from its next step."""
+
+    reason: Reason
+    contexts: tuple[int, ...] = ()
+    """The contexts whose sections, callbacks, instructions or turns have to end first."""
+    cpu: int | None = None
+    """On which CPU."""
+    address: int = 0
+    """For "word": what is waited for, ..."""
+    value: int = 0
+    """... and the value that it has to have."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a context stands before or after a step, as the engine has it."""
+
+    context: int
+    cpu: int | None
+    started: bool
+    """False for an interrupt or a callback that has not begun."""
+    reader: bool
+    """Whether a grace period that begins now waits for it."""
+    obstacle: Obstacle | None
+    """Why it cannot take a step; None where it can."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +79,8 @@ class Step:
     """Contexts that a wait for RCU which this step begins has to wait for."""
     ended: bool = False
     """Whether it was the context's last step."""
+    half: str = ""
+    """Of a read-modify-write that other CPUs see in two parts: "load" or "store"."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +97,13 @@ class TracedContext:
 
 @dataclass(frozen=True)
 class Violation:
-    """What a check found: which check, in a sentence what is wrong, and the steps that are to blame (their indices)."""
+    """What a check found: which check, in a sentence what is wrong, and the steps that do the damage (indices)."""
 
     check: str
     detail: str
     guilty: tuple[int, ...] = ()
     victims: tuple[int, ...] = ()
-    """Steps that are right and suffer from those that are to blame: the update that is lost."""
+    """The steps whose work is undone: a count that is lost, a reader whose memory is gone."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +121,8 @@ class Trace:
     ledgers: Mapping[int, int] = field(default_factory=dict)
     """What was added in all to each counter, by the counter's address, at the end."""
     violation: Violation | None = None
+    standings: Sequence[Sequence[Standing]] = ()
+    """How every context stands before the first step and after each step; empty where that is not known."""
     missing: str = ""
     """Which step of the protocol is missing, in words of the scenario's author."""
     token: str = ""

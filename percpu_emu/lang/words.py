@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+BITS: Final = 64
 LONG_MIN: Final = -(1 << 63)
 LONG_MAX: Final = (1 << 63) - 1
 ULONG_MAX: Final = -1
@@ -17,10 +18,18 @@ def wrap(value: int) -> int:
     return value if LONG_MIN <= value <= LONG_MAX else ((value - LONG_MIN) & ((1 << 64) - 1)) + LONG_MIN
 
 
+def shift_count(count: int) -> int:
+    """`count`, by which a word can be shifted. Raises ValueError."""
+    if not 0 <= count < BITS:
+        raise ValueError(f"a word has {BITS} bits: it cannot be shifted by {count:d}")
+    return int(count)
+
+
 class Long(int):
     """A word in the reference engine: Python's integer whose arithmetic wraps, so that it agrees with compiled code.
 
-    Shift counts are taken modulo 64; division and modulo round as Python's do.
+    Division and modulo round as Python's do. A shift by a count outside 0..63 has no result: ValueError, as division by
+    zero has none.
     """
 
     __slots__ = ()
@@ -57,16 +66,16 @@ class Long(int):
         return Long(other % int(self))
 
     def __lshift__(self, other: int) -> Long:
-        return Long(int(self) << (other & 63))
+        return Long(int(self) << shift_count(other))
 
     def __rlshift__(self, other: int) -> Long:
-        return Long(other << (int(self) & 63))
+        return Long(other << shift_count(self))
 
     def __rshift__(self, other: int) -> Long:
-        return Long(int(self) >> (other & 63))
+        return Long(int(self) >> shift_count(other))
 
     def __rrshift__(self, other: int) -> Long:
-        return Long(other >> (int(self) & 63))
+        return Long(other >> shift_count(self))
 
     def __and__(self, other: int) -> Long:
         return Long(int(self) & other)

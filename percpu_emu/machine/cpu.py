@@ -44,6 +44,8 @@ class Ending(IntEnum):
     DONE = 0
     REFUSED = 1
     STOPPED = 2
+    FAULTY = 3
+    """Arithmetic without a result; RESULT is the place, one of the image's `places`."""
 
 
 class Cpu:
@@ -115,6 +117,10 @@ class Cpu:
             return 0, Ending.REFUSED
         except Stopped:
             return 0, Ending.STOPPED
+        except (ArithmeticError, ValueError) as error:
+            if str(error) not in self._image.places:
+                raise
+            return self._image.places.index(str(error)), Ending.FAULTY
         finally:
             self._block[c.FAULT] = 0
             self._call.idle_enter(self._bases)

@@ -31,7 +31,8 @@ END_SECONDS: Final = 2.0
 LEAVE_SECONDS: Final = 30.0
 """A CPU that goes off line ends its turn first; injected delays, and others on its processor, make that long."""
 _OF_A_LIFE: Final = [
-    c.IRQS_OFF, c.IRQ_PENDING, c.IRQ_HANDLER, c.QUIESCENT, c.NOTED, c.FAULT, c.REQUEST, c.AT, c.PINNED, c.STOPPED_US,
+    c.IRQS_OFF, c.IRQ_PENDING, c.IRQ_HANDLER, c.QUIESCENT, c.NOTED, c.FAULT, c.REQUEST, c.AT, c.RCU_DEPTH,
+    c.PREEMPT_DEPTH, c.STOPPED_US, c.WAITS, c.BROKEN,
 ]  # fmt: skip
 """Words of a control block that begin anew with every process."""
 
@@ -77,7 +78,7 @@ class CpuProcesses:
             block = self._memory.blocks[number]
             block[_OF_A_LIFE] = 0
             block[c.DONE] = block[c.COMMAND]
-        self._memory.blocks[self._memory.interrupt(cpu), c.PINNED] = 1  # an interrupt is never preempted
+        self._memory.blocks[self._memory.interrupt(cpu), c.ATOMIC] = 1
         arguments = (cpu, os.getpid(), self._memory, self._image, self._interrupts.get(cpu))
         process = _FORK.Process(target=cpu_main, args=arguments, name=f"cpu{cpu}", daemon=True)
         gc.freeze()  # what a CPU inherits it never collects: collecting would copy every page of it

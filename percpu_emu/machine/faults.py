@@ -39,8 +39,8 @@ from percpu_emu.lang import reaching
 
 
 @cfunc(WORD(WORD, WORD, WORD, WORD), cache=True)
-def reach(block, site, nesting, _):
-    return reaching.reached(block, site, nesting)
+def reach(block, site, effect, _):
+    return reaching.reached(block, site, effect)
 
 
 @njit(WORD(WORD, WORD), cache=True)

@@ -56,7 +56,8 @@ class Holding:
 
     def _is_inside(self, cpu: int) -> bool:
         block = self._machine.memory.blocks[cpu]
-        return bool(block[c.QUIESCENT] and block[c.PINNED] and block[c.AT])
+        inside = block[[c.RCU_DEPTH, c.PREEMPT_DEPTH, c.IRQS_OFF]].any()
+        return bool(block[c.QUIESCENT] and inside and block[c.AT])
 
     @contextmanager
     def still(self) -> Iterator[bool]:

@@ -10,11 +10,13 @@ import random
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, NoReturn, Protocol, Self
 
 from percpu_emu.lang import context as c
 from percpu_emu.lang.cache import load_compiled
+from percpu_emu.lang.checks import Check
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.primitives import ProgramFault
 from percpu_emu.lang.reference import Reference
@@ -37,6 +39,12 @@ REAP_SECONDS: Final = 0.01
 SLEEP_US: Final = 10_000
 GRACE_PERIOD_LOOKS: Final = 100
 GRACE_PERIOD_SLEEP_US: Final = 100
+SPIN_US: Final = 20
+_SECTIONS: Final = [c.RCU_DEPTH, c.PREEMPT_DEPTH, c.IRQS_OFF]
+_OF_A_PROGRAM: Final = [
+    *_SECTIONS, c.AT, c.ATOMIC, c.WAITS, c.WAITS_FOR, c.WAITS_VALUE, *range(c.NOTED, c.NOTES + 2 * c.MAX_NOTES),
+]  # fmt: skip
+"""Words of the coordinator's control block that belong to the program that it runs."""
 
 Hook = Callable[[int], None]
 
@@ -88,6 +96,8 @@ class Machine:
         self._line = DirectLine(self.memory, self._answer_directly)
         self._reap_at = 0.0
         self._running: ProgramFunction | None = None
+        self._depth = 0
+        self._atomic = False
         self._trap: Trapped | None = None
         self.chaos = Chaos(self.cpus, config.chaos) if config.chaos is not None else None
         self.stops = Stops(self.memory, self.cpus, self.chaos)
@@ -100,8 +110,7 @@ class Machine:
         try:
             for cpu in range(self.topology.cpus):
                 self.cpus.start(cpu)
-            if self.config.traps or self.config.guard:
-                self._traps = TrapHandler(self.memory.block_address(self.memory.coordinator), self.memory.guarded)
+            self._traps = TrapHandler(self.memory.block_address(self.memory.coordinator), self.memory.guarded)
         except BaseException:
             self.close()
             raise
@@ -141,8 +150,9 @@ class Machine:
         self._look_for_a_trap()
         compiled = self.image.compiled(function)
         before, self._running = self._running, function
+        self._depth += 1
         try:
-            with SignalsHeld():
+            with self._state_of_its_own(nested=before is not None), SignalsHeld():
                 return compiled(self._bases, *arguments) if compiled else self._reference.run(function, *arguments)
         finally:
             try:
@@ -150,6 +160,33 @@ class Machine:
                 self._line.reraise()
             finally:
                 self._running = before
+                self._depth -= 1
+
+    @contextmanager
+    def _state_of_its_own(self, *, nested: bool) -> Iterator[None]:
+        """A program that runs while another one of the coordinator's waits leaves that one's words as they are."""
+        block = self.memory.blocks[self.memory.coordinator]
+        saved = block[_OF_A_PROGRAM]  # a copy
+        if nested:
+            block[_OF_A_PROGRAM] = 0
+        block[c.ATOMIC] = self._atomic
+        try:
+            yield
+            if self.image.instrumented and block[_SECTIONS].any() and not block[c.BROKEN]:
+                block[[c.BROKEN_AT, c.BROKEN]] = block[c.AT], Check.UNBALANCED_SECTION
+        finally:
+            if nested:
+                block[_OF_A_PROGRAM] = saved
+
+    @property
+    def running(self) -> int:
+        """How many of the coordinator's programs have begun and not ended: each runs while the one before waits."""
+        return self._depth
+
+    @property
+    def has_more_to_run(self) -> bool:
+        """Whether callbacks or work are due."""
+        return self.rcu.due or bool(self._work)
 
     @property
     def requester(self) -> int:
@@ -209,8 +246,8 @@ class Machine:
         else:
             signals().wait(self._doorbell, bell, SLEEP_US)
 
-    def poll(self) -> bool:
-        """Do what is due now; whether there was anything."""
+    def poll(self, *, run: bool = True) -> bool:
+        """Do what is due now; whether there was anything. Without `run`, callbacks and work wait."""
         self._look_for_a_trap()
         self._bury_the_dead()
         now = time.monotonic()
@@ -219,8 +256,9 @@ class Machine:
         busy = self._mail.drain_rings() > 0
         busy |= self._mail.answer_requests() > 0
         busy |= self.rcu.advance()
-        busy |= self.rcu.run_ready() > 0
-        busy |= self._run_work() > 0
+        if run:
+            busy |= self.rcu.run_ready() > 0
+            busy |= self._run_work() > 0
         if self.memory.percpu.balance_pending:
             self.memory.percpu.balance()
             busy = True
@@ -337,6 +375,14 @@ class Machine:
         if after := self.after.get(function):
             after(argument)
 
+    def _run_callback(self, function: ProgramFunction, argument: int) -> None:
+        """Run it where a context may not sleep."""
+        self._atomic, before = True, self._atomic
+        try:
+            self._run_queued(function, argument)
+        finally:
+            self._atomic = before
+
     def _run_work(self) -> int:
         count = len(self._work)
         for _ in range(count):
@@ -347,7 +393,16 @@ class Machine:
         if kind == c.WORK:
             self._work.append((function, argument))
         else:
-            self.rcu.call(lambda: self._run_queued(function, argument))
+            self.rcu.call(lambda: self._run_callback(function, argument))
 
     def _answer_directly(self, code: int, a: int, b: int) -> int:
+        if code == c.LOOK:
+            return self._look_round(a)
         return self._mail.answer_directly(code, a, b, self.wait_for)
+
+    def _look_round(self, microseconds: int) -> int:
+        """A program of the coordinator's waits or spins: others go on meanwhile. No callback begins inside of one."""
+        bell = int(self.memory.header[c.DOORBELL])
+        if not self.poll(run=not self._atomic):
+            signals().wait(self._doorbell, bell, max(microseconds, SPIN_US))
+        return 0

@@ -17,6 +17,7 @@ from percpu_emu.lang import context as c
 from percpu_emu.lang.context import Context
 from percpu_emu.percpu import AreaBook, AreaLayout, GuardedPerCpu, PerCpuAllocator, SharedPages
 from percpu_emu.shm import PAGE_SIZE, WORD_SIZE, Segment
+from percpu_emu.shm.mapping import forbid
 
 PERCPU_CHUNKS: Final = 1024
 KERNEL_PAGES: Final = 1 << 20
@@ -180,6 +181,7 @@ class MachineMemory:
         if arena.alloc_pages(BOOT_ORDER) != BOOT * WORD_SIZE:
             raise AssertionError("boot data has to be the first thing in the kernel's memory")
         self.slab = SlabAllocator(arena, self.topology.cpus)
+        forbid(self._kernel.address, PAGE_SIZE)  # where NULL points to, and a field of NULL
         self.words: npt.NDArray[np.int64] = self._kernel.words
         self.header: npt.NDArray[np.int64] = self._control.words[: c.HEADER_WORDS]
         blocks = self._control.words[c.HEADER_WORDS : c.control_words(self.contexts)]
@@ -228,10 +230,14 @@ class MachineMemory:
         return self._kernel.address + word * WORD_SIZE
 
     @property
+    def segments(self) -> list[range]:
+        """The addresses of the kernel's memory, and of the per-CPU areas."""
+        return [range(s.address, s.address + s.size) for s in (self._kernel, self._pages)]
+
+    @property
     def guarded(self) -> range:
         """Addresses of the kernel's memory and the per-CPU areas together; what lies between is nobody's."""
-        segments = (self._kernel, self._pages)
-        return range(min(s.address for s in segments), max(s.address + s.size for s in segments))
+        return range(min(s.start for s in self.segments), max(s.stop for s in self.segments))
 
     def describe(self, address: int) -> str:
         """What lies at an address, for people."""

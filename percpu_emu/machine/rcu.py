@@ -58,6 +58,11 @@ class Rcu:
         """Whether no callback is left, nor a grace period in progress."""
         return not (self._queued or self._waiting or self._ready or self._sequence)
 
+    @property
+    def due(self) -> bool:
+        """Whether callbacks are to be run whose grace period is over."""
+        return bool(self._ready)
+
     def call(self, callback: Callback) -> None:
         """call_rcu: run `callback` after a grace period that begins from now on."""
         self._queued.append(callback)

@@ -81,6 +81,8 @@ def awaited_cpu(header, cpus, sequence, looks):
 @cfunc(WORD(WORD, WORD, WORD, WORD), cache=True)
 def mailbox(block, code, a, b):
     """A CPU's way to ask the coordinator (`context.SERVICE`): put the question there, ring, sleep till the answer."""
+    if code == c.LOOK:
+        return syscalls.usleep(a) if a != 0 else syscalls.sched_yield()
     header = atomics.read_once(block + c.HEADER * 8)
     request = block + c.REQUEST * 8
     atomics.write_once(block + c.REQUEST_CODE * 8, code)

@@ -10,7 +10,7 @@ from percpu_emu.report.labels import Labels, number
 from percpu_emu.report.trace_json import trace_dict
 
 if TYPE_CHECKING:
-    from percpu_emu.explore.blocked import Obstacle
+    from percpu_emu.lang.trace import Obstacle
     from percpu_emu.scenario.playing import Option, Played
 
 

@@ -104,7 +104,7 @@ class Observer:
             "waiting": waits_for,
             "idle": block[c.QUIESCENT] == 0,
             "in an interrupt": in_interrupt,
-            "in a section": block[c.PINNED],
+            "in a section": block[[c.RCU_DEPTH, c.PREEMPT_DEPTH, c.IRQS_OFF]].any(),
             "in an update": block[c.NOTED],
             "running": True,
         }

@@ -17,6 +17,7 @@ from percpu_emu.lang import virtual
 from percpu_emu.lang.setting import MIGRATE
 from percpu_emu.lang.source import Site
 from percpu_emu.machine.recording import CALLBACK, Recorded
+from percpu_emu.shm.atomics import X86_64
 
 SECONDS: Final = 20.0
 """For all searches together."""
@@ -49,14 +50,16 @@ def explain(subject: Subject, recorded: Sequence[Recorded], seconds: float = SEC
                 subject.setting, subject.checks, lambda m: _follow(subject, m, recorded)
             )
         except OutOfRoom:
-            return _searched(subject, (), 0, deadline)
+            return _searched(subject, recorded, (), 0, deadline)
         if example is not None:
             note = f"the recorded order itself breaks the check, {followed} of {len(recorded)} operations as recorded"
             return Explanation(_minimised(example, subject, deadline), note, followed)
-    return _searched(subject, schedule, followed, deadline)
+    return _searched(subject, recorded, schedule, followed, deadline)
 
 
-def _searched(subject: Subject, schedule: tuple[int, ...], followed: int, deadline: float) -> Explanation:
+def _searched(
+    subject: Subject, recorded: Sequence[Recorded], schedule: tuple[int, ...], followed: int, deadline: float
+) -> Explanation:
     lengths = [length for halved in range(_HALVES + 1) if (length := len(schedule) >> halved)]
     explored: Explored | None = None
     for number, length in enumerate([*lengths, 0]):
@@ -71,10 +74,30 @@ def _searched(subject: Subject, schedule: tuple[int, ...], followed: int, deadli
             )
     assert explored is not None
     if explored.complete:
-        why = "no interleaving of the model breaks a check; what was seen is beyond it, as weak memory ordering is"
+        checked = _told_apart(recorded, followed)
+        why = f"no interleaving of the model breaks a check, and the search is complete. {checked}"
     else:
-        why = f"the search was not complete ({explored.stopped})"
+        why = f"the search is not complete ({explored.stopped})"
     return Explanation(None, f"none found: {why}", followed)
+
+
+# --- where a run contradicts the search
+
+
+def _told_apart(recorded: Sequence[Recorded], followed: int) -> str:
+    """What was checked of whether the processor's memory ordering can be the cause, or this program is wrong."""
+    if not recorded:
+        return (
+            "Checked: the rounds that are recorded, in which a full barrier stands before every operation, do not show "
+            "it. Memory ordering is possible, and not proved"
+        )
+    tried = f"The model follows {followed} of {len(recorded)} recorded operations"
+    if not X86_64:
+        return f"{tried}. Not checked: whether this processor has reordered them"
+    return (
+        f"{tried}. Checked: in a recorded round a LOCKed instruction stands before every operation, so the processor "
+        "has not reordered them: percpu-emu is wrong, in the model or in the native run"
+    )
 
 
 def _minimised(example: Counterexample, subject: Subject, deadline: float) -> Counterexample:

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from percpu_emu.explore.blocked import Obstacle, obstacle
 from percpu_emu.explore.counterexample import tell_of
 from percpu_emu.explore.model import Model, OutOfRoom
+from percpu_emu.explore.obstacles import obstacle_of
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.token import Token, digest, plain_choice, schedule_of
 from percpu_emu.explore.tracing import Stepper
 from percpu_emu.lang import virtual
 from percpu_emu.lang.setting import MIGRATE
 from percpu_emu.lang.source import Site
-from percpu_emu.lang.trace import Trace
+from percpu_emu.lang.trace import Obstacle, Trace
 
 LONGEST: Final = 2000
 """Steps that are taken; no bundled protocol needs a tenth of it."""
@@ -109,5 +109,5 @@ def _options(stepper: Stepper) -> Iterator[Option]:
     moves = [choice for choice in stepper.choices() if choice >= MIGRATE]
     for context in stepper.contexts():
         op, site = stepper.ahead(context)
-        yield Option(context, context, op, site, obstacle(stepper, context))
+        yield Option(context, context, op, site, obstacle_of(stepper, context))
         yield from (Option(context, move, "migrate", None, None) for move in moves if move % MIGRATE == context)

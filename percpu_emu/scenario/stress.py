@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from percpu_emu.explore.counterexample import Counterexample
 from percpu_emu.explore.subject import Subject
-from percpu_emu.lang.checks import COUNTS, LEAKS, MEMORY, PROGRAM
+from percpu_emu.lang.checks import COUNTS, FINAL, LEAKS, MEMORY, PROGRAM, PROGRESS, SECTIONS
+from percpu_emu.lang.checks import Check as Broken
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import ProgramSource, called, queued
 from percpu_emu.machine.events import EventStream
 from percpu_emu.machine.faults import parse_fault
-from percpu_emu.machine.lanes import LaneImage, Lanes, RoundFailed
+from percpu_emu.machine.lanes import MAX_INTERRUPTS, LaneImage, Lanes, RoundFailed
 from percpu_emu.machine.recording import Recorded
 from percpu_emu.scenario.explaining import explain
 from percpu_emu.scenario.judging import judged, ledger_notes, marks
@@ -24,11 +26,14 @@ from percpu_emu.scenario.machines import chaos_of, faults_of, naming_faults
 from percpu_emu.scenario.outcomes import Outcomes
 from percpu_emu.scenario.settings import subject_of
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
+from percpu_emu.scenario.writers import last_writers
 
 DELAYS: Final = (1, 32, 256, 2048, 1_000_000)
-"""How many looks at a word a lane is held up at most at the start of a round; one of them for each round."""
+"""How many looks at a word a lane is delayed at most at the start of a round; one of them for each round."""
 AGAIN_SECONDS: Final = 10.0
 """At least so long it is tried to see a violation again, recorded."""
+PATIENCE: Final = 10.0
+"""Seconds after which a round is given up where nothing says that it cannot end."""
 PROGRESS_SECONDS: Final = 0.1
 RECORD_EVERY: Final = 4
 """Unless everything is to be recorded, each fourth round is: it costs speed."""
@@ -58,10 +63,16 @@ class Stressed:
     rounds_recorded: int = 0
     seconds: float = 0.0
     violation: Violation | None = None
+    further: list[Violation] = field(default_factory=list)
+    """What else was wrong in the same round."""
+    ended: int = 0
+    """Rounds that came to their end, and were checked there."""
     recorded: list[Recorded] = field(default_factory=list)
     whole: bool = True
     """Whether the rings held the whole round."""
     stuck: str = ""
+    awaited: Sequence[int] = ()
+    """The words that contexts waited for where a round did not end."""
     marks: dict[str, int] = field(default_factory=dict)
 
 
@@ -86,12 +97,13 @@ def stress_scenario(loaded: Loaded, events: EventStream, *, record: bool) -> Str
     scenario = loaded.scenario
     every = 1 if record else RECORD_EVERY
     seen = stress(loaded, subject, events, record_every=every, seconds=scenario.seconds)
-    notes: list[str] = []
+    notes = list[str]()
     example: Counterexample | None = None
     again: Stressed | None = None
     if seen.violation is not None:
         again = seen if seen.recorded else _again(loaded, subject, events, notes)
         example = _explained(subject, seen.violation, again, notes)
+        notes += last_writers(subject, again.recorded, again.awaited) if again.recorded and again.whole else []
     figures: dict[str, Any] = {
         "rounds": seen.rounds,
         "rounds_per_s": round(seen.rounds / max(seen.seconds, 1e-9)),
@@ -101,6 +113,7 @@ def stress_scenario(loaded: Loaded, events: EventStream, *, record: bool) -> Str
     }
     if seen.outcomes.programs:
         figures["outcomes"] = seen.outcomes.rows()
+    notes += [f"in the same round: {more.check}: {more.detail}" for more in seen.further]
     if seen.stuck:
         notes.append(f"cut short: {seen.stuck}")
     notes += ledger_notes(subject)
@@ -139,8 +152,9 @@ def stress(loaded: Loaded, subject: Subject, events: EventStream, *, record_ever
     chance = random.Random(loaded.scenario.seed)
     scenario = loaded.scenario
     faults = [parse_fault(line) for line in (*DISTURBANCES, *scenario.faults.inject)]
+    nodes, chaos = scenario.machine.nodes, chaos_of(scenario)
     with naming_faults(loaded):
-        waiting = Lanes(image, loaded.profile, scenario.machine.nodes, events, faults, chaos_of(scenario))
+        waiting = Lanes(image, loaded.profile, nodes, events, faults, chaos, subject.names, PATIENCE)
     with waiting as lanes:
         start = shown = time.monotonic()
         record = False
@@ -162,28 +176,36 @@ def stress(loaded: Loaded, subject: Subject, events: EventStream, *, record_ever
 
 def _round(lanes: Lanes, subject: Subject, chance: random.Random, done: Stressed, *, record: bool) -> None:
     longest = chance.choice(DELAYS)
-    lanes.begin(chance.getrandbits(32), [chance.randrange(longest) for _ in lanes.image.working])
     try:
+        lanes.begin(chance.getrandbits(32), [chance.randrange(longest) for _ in lanes.image.working])
         lanes.run(record=record, disturb=record or lanes.rounds % DISTURBED != 0)
     except RoundFailed as error:
-        if error.check:
-            done.violation = Violation(error.check, error.detail)
-        else:
-            done.stuck = error.detail
+        failure = [Violation(error.check, error.detail)] if error.check else []
+        seen = [*failure, *_warnings(lanes)] if error.went_on else [*_warnings(lanes), *failure]
+        done.violation, done.further = (seen[0], seen[1:]) if seen else (None, [])
+        done.stuck = "" if error.check else error.detail
+        done.awaited = error.words
         return
     if lanes.exhausted:
         done.stuck = "a program asked for more memory than a native round has"
         return
-    done.violation = _violation(lanes, subject)
+    seen = list(_violations(lanes, subject))
+    done.ended += 1
     done.outcomes.observe(lanes)
-    if done.violation is None:
+    if seen:
+        done.violation, *done.further = seen
+    else:
         lanes.end()
 
 
-def _violation(lanes: Lanes, subject: Subject) -> Violation | None:
-    """What is wrong at the end of a round."""
+def _warnings(lanes: Lanes) -> Iterator[Violation]:
     if warnings := lanes.warnings():
-        return Violation("warning", f"WARN_ON fired: {'; '.join(warnings)}")
+        yield Violation(Broken.WARNING.label, f"WARN_ON fired: {'; '.join(warnings)}")
+
+
+def _violations(lanes: Lanes, subject: Subject) -> Iterator[Violation]:
+    """What is wrong at the end of a round."""
+    yield from _warnings(lanes)
     total = subject.checks.total
     for counter, added in lanes.ledgers().items() if total is not None else ():
         assert total is not None
@@ -193,10 +215,25 @@ def _violation(lanes: Lanes, subject: Subject) -> Violation | None:
             name = subject.names.get(counter, f"word {counter:#x}")
             by = ", ".join(f"{lane} {amount:+d}" for lane, amount in lanes.added_by(counter).items())
             detail = f"{name} is {counted}, {added} were added ({by}): {abs(counted - added)} {what}"
-            return Violation("lost-count" if counted < added else "doubled-count", detail)
+            yield Violation("lost-count" if counted < added else "doubled-count", detail)
     if subject.checks.left is not None and lanes.left != subject.checks.left:
-        return Violation("leak", f"{lanes.left} areas and objects are left, not {subject.checks.left}")
-    return None
+        yield Violation(
+            Broken.LEAK.label, f"{lanes.left} areas and objects are allocated at the end, not {subject.checks.left}"
+        )
+    if subject.final is not None and (wrong := _judged(subject, lanes)):
+        yield Violation(Broken.FINAL.label, wrong)
+
+
+def _judged(subject: Subject, lanes: Lanes) -> str | None:
+    """What the scenario's own check of the end says. Raises ScenarioError where it fails itself."""
+    assert subject.final is not None
+    final: Any = subject.final
+    try:
+        wrong: str | None = final(lanes.state())
+    except Exception as error:
+        said = f"explore.final: {final.__name__} failed with {type(error).__name__}: {error}"
+        raise ScenarioError(subject.name, [said]) from error
+    return wrong
 
 
 # --- what cannot be run natively
@@ -204,10 +241,9 @@ def _violation(lanes: Lanes, subject: Subject) -> Violation | None:
 
 def refuse_what_cannot_run(loaded: Loaded, subject: Subject) -> None:
     """Raise ScenarioError with everything in it that a native run has no means for."""
-    setting, problems = subject.setting, list[str]()
-    for spec in setting.contexts:
-        if spec.kind == "kill":
-            problems.append(f"context {spec.name}: kind 'kill' cannot be stressed; explore has it")
+    setting, problems = subject.setting, list(_wrong_interrupts(loaded, subject))
+    killed = [spec.name for spec in setting.contexts if spec.kind == "kill"]
+    problems += [f"context {name}: kind 'kill' cannot be stressed; explore has it" for name in killed]
     alone = [program for program in (setting.setup, subject.checks.total) if program is not None]
     everything = [*alone, *(spec.program for spec in setting.contexts)]
     programs = dict.fromkeys(part for program in everything for part in called(program, and_queued=True))
@@ -219,6 +255,19 @@ def refuse_what_cannot_run(loaded: Loaded, subject: Subject) -> None:
         raise ScenarioError(loaded.source, [f"not for run: {problem}" for problem in problems])
 
 
+def _wrong_interrupts(loaded: Loaded, subject: Subject) -> Iterator[str]:
+    """Interrupts that no CPU can have."""
+    part = loaded.scenario.explore
+    for number, context in enumerate(part.contexts if part is not None else ()):
+        if context.kind == "interrupt" and context.turns != 1:
+            key = f"explore.contexts[{number}].turns"
+            yield f"{key}: found {context.turns}, allowed for an interrupt, which comes once or never: 1"
+    homes = Counter(spec.cpu for spec in subject.setting.contexts if spec.kind == "interrupt")
+    for cpu, count in homes.items():
+        if count > MAX_INTERRUPTS:
+            yield f"explore.contexts: found {count} interrupts on CPU {cpu}, allowed: at most {MAX_INTERRUPTS}"
+
+
 def _operations(program: ProgramFunction) -> list[str]:
     return [operation.name for operation, _, _ in ProgramSource(program).operations]
 
@@ -226,7 +275,7 @@ def _operations(program: ProgramFunction) -> list[str]:
 # --- the report
 
 
-LOOKED_AT: Final = frozenset({MEMORY, PROGRAM, COUNTS, LEAKS})
+LOOKED_AT: Final = frozenset({MEMORY, PROGRAM, SECTIONS, PROGRESS, COUNTS, LEAKS, FINAL})
 """What a round is checked for."""
 
 
@@ -248,8 +297,8 @@ def _scope(loaded: Loaded, subject: Subject, *, record: bool) -> dict[str, Any]:
         "contexts": [f"{spec.name}{f' x {spec.turns}' if spec.turns > 1 else ''}" for spec in subject.setting.contexts],
         "constants": dict(subject.setting.constants),
         "recorded": "every round" if record else f"one round in {RECORD_EVERY}",
-        "controlled": "the start of every round: all processes wait for each other, then each is held up by chance; in "
-        "3 rounds of 4, faults strike at the operations",
+        "controlled": "the start of every round: all processes wait for each other, then each is delayed at random; "
+        "in 3 rounds of 4, faults strike at the operations",
         "faults": [*DISTURBANCES, *faults_of(loaded.scenario)],
         "not_controlled": list(_not_controlled(subject)),
     }
@@ -258,16 +307,16 @@ def _scope(loaded: Loaded, subject: Subject, *, record: bool) -> dict[str, Any]:
 def _not_controlled(subject: Subject) -> Iterator[str]:
     yield "which process runs when: the operating system decides, and another run differs"
     yield "counters are compared at the end of a round, not after every callback"
-    homes = [spec.cpu for spec in subject.setting.contexts if spec.cpu is not None]
-    if len(homes) > len(set(homes)):
-        yield "tasks of one CPU run one after another, in turns first: none preempts another"
+    tasks = [spec.cpu for spec in subject.setting.contexts if spec.cpu is not None and spec.kind == "task"]
+    if len(tasks) > len(set(tasks)):
+        yield "a task gives way to others of its CPU where it sleeps, where it spins, and at faults that preempt it"
+    yield "what the processor cannot see: an access beyond an object inside of its page, or wild into mapped memory"
     if any(spec.kind == "interrupt" for spec in subject.setting.contexts):
         yield "interrupts come between two operations, at injection points; in the scenarios interrupts-*, anywhere"
     checks = [
         ("invariant", subject.invariant),
-        ("final", subject.final),
         ("bound", subject.checks.bound),
         ("exclusive", subject.checks.exclusive or None),
     ]
     if unchecked := [name for name, there in checks if there is not None]:
-        yield f"not checked natively: {', '.join(unchecked)}"
+        yield f"not checked natively, in no state between: {', '.join(unchecked)}"

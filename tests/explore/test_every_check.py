@@ -17,6 +17,7 @@ from percpu_emu.lang.ops import (
     __this_cpu_write,
     alloc_percpu,
     atomic_long_add,
+    cpu_relax,
     free_percpu,
     kfree,
     kzalloc,
@@ -28,6 +29,7 @@ from percpu_emu.lang.ops import (
     rcu_read_lock,
     rcu_read_unlock,
     read_once,
+    smp_cond_load_acquire,
     smp_mb,
     synchronize_rcu,
     this_cpu_add,
@@ -241,6 +243,32 @@ def wait_for_flag() -> Program[None]:
     yield wait_until(FLAG, 1)
 
 
+def lock_only() -> Program[None]:
+    yield rcu_read_lock()
+
+
+def lock_and_unlock() -> Program[None]:
+    yield rcu_read_lock()
+    yield rcu_read_unlock()
+
+
+def sleep_in_section() -> Program[None]:
+    yield rcu_read_lock()
+    yield wait_until(FLAG, 1)
+    yield rcu_read_unlock()
+
+
+def spin_in_section() -> Program[None]:
+    yield rcu_read_lock()
+    yield smp_cond_load_acquire(FLAG, 1)
+    yield rcu_read_unlock()
+
+
+def poll_flag() -> Program[None]:
+    while not (yield read_once(FLAG)):
+        yield cpu_relax()
+
+
 def zero_the_other() -> Program[None]:
     yield write_once(per_cpu(SLOT, 1), 0)
 
@@ -272,6 +300,9 @@ CASES: Final = [
     Case("remote-write", of(task(zero_the_other, 0)), of(task(zero_the_other, 1)), Checks(exclusive=True)),
     Case("error-bound", of(task(add_here, 0, turns=3)), of(task(add_here, 0, turns=2)), Checks(bound=2)),
     Case("deadlock", of(task(wait_for_flag), task(lower_flag)), of(task(wait_for_flag), task(raise_flag))),
+    Case("unbalanced-section", of(task(lock_only)), of(task(lock_and_unlock))),
+    Case("sleep-in-atomic", of(task(sleep_in_section), task(raise_flag)), of(task(spin_in_section), task(raise_flag))),
+    Case("livelock", of(task(poll_flag), task(lower_flag)), of(task(poll_flag), task(raise_flag))),
     Case("negative-counter", of(task(take_away)), of(task(give_and_take)), Checks(word)),
     Case("wrapped-counter", of(task(add_far)), of(task(add_less_far)), Checks(word)),
     Case("lost-count", update_and_interrupt(add_raw), update_and_interrupt(add_here), Checks(with_slots)),
@@ -286,7 +317,7 @@ CASES: Final = [
 
 
 def test_every_check_has_its_case() -> None:
-    assert [case.check for case in CASES] == [check for check in LABELS if check not in IN_PYTHON]
+    assert {case.check for case in CASES} == {check for check in LABELS if check not in IN_PYTHON}
 
 
 @pytest.mark.parametrize("reduce", [False, True], ids=["full", "reduced"])

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from percpu_emu.explore import counterexample
 from percpu_emu.explore.explorer import Options, explore
-from percpu_emu.explore.model import Checks, SetupFailed
-from percpu_emu.explore.search import Budget
+from percpu_emu.explore.model import Checks, Model, SetupFailed
+from percpu_emu.explore.search import Budget, Search, with_room
 from percpu_emu.explore.subject import StateView, Subject
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import ContextSpec, Setting
@@ -74,11 +73,13 @@ def test_a_loop_that_polls_is_a_circle_of_states_and_no_endless_search() -> None
     assert explored.figures["executions"] is None
 
 
-def test_a_loop_that_nobody_ends_is_inconclusive() -> None:
-    explored = explore(Subject("poll", two(poll, rare)), Options(budget=Budget(seconds=20)))
-    assert not explored.complete
-    assert explored.counterexample is None
-    assert explored.stopped
+def test_a_loop_that_no_context_ends_is_a_livelock_told_with_its_cycle() -> None:
+    example = explore(Subject("poll", two(poll, rare)), Options(budget=Budget(seconds=20))).counterexample
+    assert example is not None
+    assert example.check == "livelock"
+    assert example.schedule[-1] == 0
+    assert example.trace.violation is not None
+    assert "polls" in example.trace.violation.detail
 
 
 def test_a_setup_that_waits_is_refused() -> None:
@@ -98,20 +99,15 @@ def test_two_independent_tasks_have_one_execution_when_reduced_and_all_of_them_o
     assert explore(subject, Options(reduce=False)).figures["executions"] == 3
 
 
-def test_the_smallest_is_looked_for_no_longer_than_the_search_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_found_is_kept_where_there_is_no_time_for_less() -> None:
     subject = subject_of(load("flush-then-swap"))
-    looked: list[float] = []
-    least = counterexample._least
+    found = with_room(subject.setting, subject.checks, lambda model: _first(subject, model, Budget(seconds=0.0)))
+    assert found == subject.expect
 
-    def counted(subject: Subject, budget: Budget) -> Any:
-        looked.append(budget.seconds)
-        return least(subject, budget)
 
-    clock = iter([0.0, *[100.0] * 100])
-    monkeypatch.setattr(counterexample, "_least", counted)
-    monkeypatch.setattr(counterexample, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    assert counterexample.smallest(subject, Budget(seconds=50.0)) is not None
-    assert looked == [50.0]
+def _first(subject: Subject, model: Model, budget: Budget) -> str:
+    first = Search(model, reduce=True).run()[0]
+    return counterexample.shrunk(subject, model, first, budget).check
 
 
 def gives_a_number(state: StateView) -> Any:

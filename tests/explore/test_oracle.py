@@ -38,7 +38,7 @@ from percpu_emu.lang.ops import (
 from percpu_emu.lang.raw import __this_cpu_add
 from percpu_emu.lang.setting import FIRST_OBJECT, MIGRATE, OBJECT_WORDS, ContextSpec, Setting, unit_word
 
-from .oracle import Model, TooMany, Violated, enumerate_schedules, reachable
+from .oracle import Checks, Model, TooMany, Violated, check_end, enumerate_schedules, reachable
 
 SLOTS = STATIC
 COUNTER = STATIC + 1
@@ -131,7 +131,7 @@ def free_slots(slots: int) -> Program[None]:
 @pytest.mark.parametrize("cpu", [None, 0, 1])
 @pytest.mark.parametrize(
     ("free", "violations"),
-    [(free_at_once, {"use-after-free"}), (free_after_grace_period, set()), (free_by_callback, set())],
+    [(free_at_once, {"use-after-free", "early-free"}), (free_after_grace_period, set()), (free_by_callback, set())],
 )
 def test_what_readers_may_hold_is_freed_after_a_grace_period(
     free: ProgramFunction, violations: set[str], cpu: int | None
@@ -365,11 +365,11 @@ def count_twice() -> Program[None]:
 def test_every_check_fires(program: ProgramFunction, check: str) -> None:
     outcome = enumerate_schedules(setting(task(program)), left=0, total=counter)
     assert outcome.violations == {check}
-    model = Model(setting(task(program)), left=0, total=counter)
+    model = Model(setting(task(program)), Checks(left=0, total=counter))
     with pytest.raises(Violated) as violated:  # noqa: PT012 - the steps up to it
         for choice in outcome.examples[check]:
             model.step(choice)
-        model.check_end()
+        check_end(model)
     assert violated.value.check == check
 
 
@@ -402,4 +402,4 @@ def test_addresses() -> None:
     model.step(1)
     assert model.words()[SLOTS] == OBJECT_WORDS
     assert model.words()[unit_word(1, SLOT)] == 1
-    assert model.memory.objects[0].base == FIRST_OBJECT
+    assert model.memory.regions["object"][0].base == FIRST_OBJECT

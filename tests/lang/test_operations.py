@@ -120,7 +120,7 @@ ROWS: Final = [
     Row("kfree", (2048,), 0, {}, [(c.KFREE, 2048, 0)]),
     Row("wait_until", (P, 7), 0, block({c.QUIESCENT: 1})),
     Row("smp_cond_load_acquire", (P, 7), 7),
-    Row("cpu_relax", (), 0),
+    Row("cpu_relax", (), 0, {}, [(c.LOOK, 0, 0)]),
     Row("smp_processor_id", (), 1),
     Row("nr_cpu_ids", (), 3),
     Row("nr_node_ids", (), 2),

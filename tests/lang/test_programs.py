@@ -44,7 +44,7 @@ def constants_wrap(which: int) -> Program[int]:  # noqa: PLR0911
     if which == 2:
         return 1 << 63
     if which == 3:
-        return LONG_MIN << 1 | 1 << 64
+        return LONG_MIN << 1 | 1 << 0
     if which == 4:
         return -LONG_MIN
     if which == 5:
@@ -293,3 +293,57 @@ def test_the_engines_are_compared_at_all(rig: Rig, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(rig, "native", lambda *arguments: native(*arguments) + 1)
     with pytest.raises(AssertionError):
         rig.both(sums_slots, 40)
+
+
+# --- arithmetic without a result
+
+
+def quotient(x: int, y: int) -> Program[int]:
+    yield smp_mb()
+    return x // y
+
+
+def remainder_of(x: int, y: int) -> Program[int]:
+    yield smp_mb()
+    return x % y
+
+
+def shifts_left(x: int, y: int) -> Program[int]:
+    yield smp_mb()
+    return x << y
+
+
+def shifts_right(x: int, y: int) -> Program[int]:
+    yield smp_mb()
+    return x >> y
+
+
+def goes_by_steps(x: int, y: int) -> Program[int]:
+    yield smp_mb()
+    count = 0
+    for _ in range(0, x, y):
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize(
+    ("program", "wrong", "says"),
+    [
+        (quotient, [0], "`x // y`: division by zero"),
+        (remainder_of, [0], "`x % y`: division by zero"),
+        (shifts_left, [-1, 64, 70, LONG_MIN, LONG_MAX], "`x << y`: a word has 64 bits"),
+        (shifts_right, [-1, 64, 70, LONG_MIN, LONG_MAX], "`x >> y`: a word has 64 bits"),
+        (goes_by_steps, [0], "`range(0, x, y)`: range() with step 0"),
+    ],
+)
+def test_arithmetic_without_a_result_names_its_line(rig: Rig, program: Any, wrong: list[int], says: str) -> None:
+    assert isinstance(rig.both(program, 5, 3).result, int)
+    for value in wrong:
+        assert rig.both(program, 5, value).result in ("ZeroDivisionError", "ValueError")
+        rig.reset()
+        with pytest.raises((ZeroDivisionError, ValueError)) as raised:
+            rig.native(program, 5, value)
+        lines = range(program.__code__.co_firstlineno, program.__code__.co_firstlineno + 6)
+        place, _, reason = str(raised.value).partition(": ")
+        assert (reason, int(place.rpartition(":")[2]) in lines) == (says, True)
+        assert str(raised.value) in rig.image(program).places

@@ -89,6 +89,10 @@ EXPRESSIONS: Final = {
     "9223372036854775808": "`9223372036854775808` is 9223372036854775808, more than 64 bits hold",
     "-9223372036854775809": "`-9223372036854775809` is -9223372036854775809, more than 64 bits hold",
     # operators
+    "x << 64": "`x << 64`: a word has 64 bits: no shift by 64",
+    "1 << 70": "`1 << 70`: a word has 64 bits: no shift by 70",
+    "x >> -1": "`x >> -1`: a word has 64 bits: no shift by -1",
+    "x << BIG": "`BIG` is 18446744073709551616, more than 64 bits hold",
     "x / 2": "`x / 2`: Div is no operation on words",
     "x ** 2": "`x ** 2`: Pow is no operation on words",
     "x @ 2": "`x @ 2`: MatMult is no operation on words",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 words: Final = st.one_of(
+    st.integers(0, 63),
     st.sampled_from([LONG_MIN, LONG_MIN + 1, -1, 0, 1, 63, 64, 65, LONG_MAX - 1, LONG_MAX]),
     st.integers(LONG_MIN, LONG_MAX),
     st.integers(-100, 100),
@@ -26,8 +27,8 @@ BINARY: Final[dict[str, tuple[Callable[[Any, Any], Any], Callable[[int, int], in
     "*": (operator.mul, operator.mul),
     "//": (operator.floordiv, operator.floordiv),
     "%": (operator.mod, operator.mod),
-    "<<": (operator.lshift, lambda a, b: a << b % 64),
-    ">>": (operator.rshift, lambda a, b: a >> b % 64),
+    "<<": (operator.lshift, operator.lshift),
+    ">>": (operator.rshift, operator.rshift),
     "&": (operator.and_, operator.and_),
     "|": (operator.or_, operator.or_),
     "^": (operator.xor, operator.xor),
@@ -52,6 +53,7 @@ def test_wrap_keeps_the_lower_64_bits(value: int) -> None:
 def test_a_binary_operation_gives_what_a_processor_gives(symbol: str, a: int, b: int) -> None:
     apply, model = BINARY[symbol]
     assume(b != 0 or symbol not in ("//", "%"))
+    assume(0 <= b < 64 or symbol not in ("<<", ">>"))
     expected = as_processor(model(a, b))
     for left, right in ((Long(a), Long(b)), (Long(a), b), (a, Long(b))):
         result = apply(left, right)
@@ -78,6 +80,16 @@ def test_words_compare_as_signed_numbers(a: int, b: int) -> None:
 def test_division_by_zero_is_an_error(divide: Callable[[int, int], int]) -> None:
     with pytest.raises(ZeroDivisionError):
         divide(Long(1), Long(0))
+
+
+@pytest.mark.parametrize("shift", [operator.lshift, operator.rshift])
+@given(value=words, count=words.filter(lambda count: not 0 <= count < 64))
+def test_a_shift_by_more_than_the_bits_of_a_word_is_an_error(
+    shift: Callable[[int, int], int], value: int, count: int
+) -> None:
+    for left, right in ((Long(value), Long(count)), (Long(value), count), (value, Long(count))):
+        with pytest.raises(ValueError, match="64 bits"):
+            shift(left, right)
 
 
 def test_the_most_negative_word_has_no_positive_counterpart() -> None:

@@ -126,7 +126,8 @@ class Writer:
         usable = sorted(assigned - set(self._loops))
         if not usable:
             return self._write_assign(assigned, depth, indent)
-        self.lines.append(f"{indent}{self._one_of(usable)} {self._one_of(BINARY)}= {self._expression(assigned, 2)}")
+        symbol = self._one_of(BINARY)
+        self.lines.append(f"{indent}{self._one_of(usable)} {symbol}= {self._operand(symbol, assigned, 2)}")
         return assigned
 
     def _write_yield(self, assigned: frozenset[str], _depth: int, indent: str) -> frozenset[str]:
@@ -232,10 +233,18 @@ class Writer:
         return str(self._one_of(sorted(assigned))) if assigned else self._constant(assigned, depth)
 
     def _binary(self, assigned: frozenset[str], depth: int) -> str:
-        left, symbol, right = self._expression(assigned, depth), self._one_of(BINARY), self._expression(assigned, depth)
-        if symbol in ("//", "%") and self._chance(90):  # a division by zero ends a program, which is a pity
-            right = f"({right} | 1)"
+        left, symbol = self._expression(assigned, depth), self._one_of(BINARY)
+        right = self._operand(symbol, assigned, depth)
         return f"({left} {symbol} {right})"
+
+    def _operand(self, symbol: str, assigned: frozenset[str], depth: int) -> str:
+        """What stands right of it: seldom what has no result, which ends a program; never a shift that is refused."""
+        right = self._expression(assigned, depth)
+        if symbol in ("//", "%") and self._chance(90):
+            return f"({right} | 1)"
+        if symbol not in ("<<", ">>"):
+            return right
+        return self._local(assigned, depth) if assigned and self._chance(5) else f"({right} & 63)"
 
     def _compare(self, assigned: frozenset[str], depth: int) -> str:
         return self._joined(assigned, depth, COMPARISONS, 2)

@@ -16,8 +16,10 @@ from percpu_emu.lang.setting import ContextSpec, Setting
 
 GO: Final = 0  # number of the round that is on; -1 to end
 ARRIVED: Final = 8  # lanes that have arrived at the start, all rounds together
-LANE: Final = 16  # for each lane on a line of its own: the last round it has done, and its delay
-TOKENS: Final = 640  # for each CPU on a line of its own: see `context.TOKENS`
+LATE: Final = 9  # number of the round whose interrupts are to come now, where they have not come yet
+LANE: Final = 16  # for each lane on a line of its own: the last round it has done, its delay, its CPU or -1
+TOKENS: Final = 640  # for each CPU on a line of its own: see `lang.tokens`
+RESULTS: Final = 784  # what the last turn of each context gave
 LOOK_ROUND: Final = 200
 """Looks for the others at the start between two times of letting another process have the processor."""
 _RAN: Final = c.DONE
@@ -26,7 +28,7 @@ MAX_INTERRUPTS: Final = 8
 
 _HELPERS: Final = f"""\
 from percpu_emu.lang import context as c
-from percpu_emu.lang import reaching
+from percpu_emu.lang import sections, tokens
 from percpu_emu.shm import atomics, syscalls
 
 
@@ -36,8 +38,18 @@ def await_round(ctx, control, seen):
     while now == seen:
         if atomics.read_once(ctx.header + c.STOP * 8) != 0:
             return -1
-        now = syscalls.futex_wait(control, seen, 50000)
+        if seen > 0 and atomics.read_once(control + {LATE * 8}) == seen:
+            interrupt(ctx)
+        now = syscalls.futex_wait(control, seen, 10000)
     return atomics.load_acquire(control)
+
+
+@njit
+def interrupt(ctx):
+    if atomics.read_once(ctx.block + c.IRQ_HANDLER * 8) != 0 and tokens.take(ctx, ops.smp_processor_id(ctx)) != 0:
+        ops.arrived(ctx.block)
+        tokens.drop(ctx, ops.smp_processor_id(ctx))
+    return 0
 
 
 @njit
@@ -60,31 +72,30 @@ def now_running(ctx, number, moves):
     if ring != 0:
         atomics.write_once(ring + c.RECORD_CONTEXT * 8, number)
     atomics.write_once(ctx.block + c.MOVES * 8, moves)
-    atomics.write_once(ctx.block + c.PINNED * 8, 0)
+    sections.turn_begins(ctx)
     return 0
 
 
 @njit
-def go_home(ctx, cpu):
-    atomics.write_once(ctx.block + c.CPU * 8, cpu)
-    atomics.write_once(ctx.block + c.UNIT * 8, ctx.unit)
-    return 0
+def at_home(ctx, cpu):
+    unit = {c.NO_UNIT}
+    if cpu >= 0:
+        atomics.write_once(ctx.block + c.CPU * 8, cpu)
+        unit = ctx.percpu + atomics.read_once(ctx.header + (c.UNIT_OFFSETS + cpu) * 8) * 8
+    atomics.write_once(ctx.block + c.UNIT * 8, unit)
+    return Context(ctx.memory, ctx.percpu, unit, ctx.block, ctx.ledger, ctx.header)
 
 
 @njit
-def begin_turn(ctx):
-    return reaching.take_token(ctx, ops.smp_processor_id(ctx))
-
-
-@njit
-def end_turn(ctx):
-    ops.quiescent_state(ctx)
-    return reaching.drop_token(ctx, ops.smp_processor_id(ctx))
+def end_turn(ctx, control, number, result):
+    sections.turn_ends(ctx)
+    atomics.write_once(control + ({RESULTS} + number) * 8, result)
+    return ops.quiescent_state(ctx)
 
 
 @njit
 def take_down(ctx, cpu):
-    if reaching.take_down(ctx, cpu) == 0:
+    if tokens.take_down(ctx, cpu) == 0:
         return 0
     ops.atomic_long_add(ctx, {CPU_ONLINE_MASK} + cpu // 64, ops.neg(1 << (cpu % 64)))
     return 1
@@ -121,41 +132,37 @@ def run_{name}({parameters}):
     return {name}({arguments})
 """
 _TASK: Final = """\
-        if which == {index}:
-            now_running(ctx, {number}, {moves})
-            for turn in range({turns}):
-                if begin_turn(ctx) == 0:
-                    break
-                {name}({arguments})
-                end_turn(ctx)
+    now_running(ctx, {number}, {moves})
+    for turn in range({turns}):
+        if tokens.begin_turn(ctx) == 0:
+            break
+        end_turn(ctx, control, {number}, {name}({arguments}))
+        tokens.end_turn(ctx)
 """
 _OF_THE_COORDINATOR: Final = """\
-        if which == {index}:
-            now_running(ctx, {number}, 0)
-            for turn in range({turns}):
-                {name}({arguments})
-                ops.quiescent_state(ctx)
+    now_running(ctx, {number}, 0)
+    for turn in range({turns}):
+        end_turn(ctx, control, {number}, {name}({arguments}))
 """
 _OFFLINE: Final = """\
-        if which == {index}:
-            now_running(ctx, {number}, 0)
-            if take_down(ctx, {cpu}) != 0:
-                turn = 0
-                {name}({arguments})
-                ops.quiescent_state(ctx)
+    now_running(ctx, {number}, 0)
+    if take_down(ctx, {cpu}) != 0:
+        turn = 0
+        end_turn(ctx, control, {number}, {name}({arguments}))
+"""
+_ONLY_INTERRUPTED: Final = """\
+    interrupt(ctx)
 """
 _LANE: Final = """\
 @njit
-def lane{number}x(ctx, turns):
-    for i in range({count}):
-        which = (turns + i) % {count}
-{contexts}    return 0
+def lane{number}x(ctx, control):
+{context}    return 0
 """
 _INTERRUPT: Final = """\
         if cpu == {cpu} and comes_now(block, {place}) != 0:
             now_running(ctx, {number}, 0)
             turn = 0
-            {name}({arguments})
+            end_turn(ctx, control, {number}, {name}({arguments}))
 """
 _HANDLER: Final = """\
 @cfunc(WORD(WORD, WORD, WORD, WORD), cache=True)
@@ -163,6 +170,7 @@ def handler(block, _code, _a, _b):
     ctx = ops.context_of(ops.interrupt_block(block))
     was_idle = ops.irq_enter(ctx, block)
     cpu = ops.smp_processor_id(ctx)
+    control = atomics.read_once(block + c.IRQ_TABLE * 8)
     if cpu >= 0:
 {interrupts}
     return ops.irq_exit(block, was_idle)
@@ -170,16 +178,15 @@ def handler(block, _code, _a, _b):
 _LOOP: Final = """\
 @njit(WORD(BASES, WORD, WORD), cache=True)
 def lane(bases, number, control):
-    ctx = context(bases)
-    if number >= {first_without_unit}:
-        ctx = Context(bases[0], bases[1], {no_unit}, bases[3], bases[4], bases[5])
+    cpu = atomics.read_once(control + ({lane} + number * 8 + 2) * 8)
+    ctx = at_home(context(bases), cpu)
     turn = 0
     while True:
         ops.idle_enter(ctx)
         turn = await_round(ctx, control, turn)
         if turn < 0:
             return 0
-        go_home(ctx, number)
+        at_home(ctx, cpu)
         meet(control, {lanes}, number, turn)
         ops.idle_exit(ctx)
 {dispatch}
@@ -196,23 +203,25 @@ def lane(number: int, control: int) -> Program[None]:  # noqa: ARG001
 
 @dataclass(frozen=True)
 class Lane:
-    """A process and what it runs: contexts by their numbers in the setting."""
+    """A process and what it runs: one context, by its number in the setting, or none."""
 
     cpu: int | None
     contexts: tuple[int, ...]
     interrupts: tuple[int, ...] = ()
-    """What may interrupt these."""
+    """What may interrupt it."""
 
 
 def lanes_of(setting: Setting) -> list[Lane]:
-    """A lane for every CPU of the machine, in order, then one for each of the coordinator's contexts."""
+    """A lane for every CPU of the machine, in order, then one for each further task, and for the coordinator's."""
     numbered = list(enumerate(setting.contexts))
 
     def on(cpu: int, kind: str) -> tuple[int, ...]:
         return tuple(number for number, spec in numbered if spec.home == cpu and spec.kind == kind)
 
-    on_cpus = [Lane(cpu, on(cpu, "task"), on(cpu, "interrupt")) for cpu in range(setting.cpus)]
-    return on_cpus + [Lane(None, (number,)) for number, spec in numbered if spec.home is None]
+    cpus = range(setting.cpus)
+    first = [Lane(cpu, on(cpu, "task")[:1], on(cpu, "interrupt")) for cpu in cpus]
+    further = [Lane(cpu, (number,), on(cpu, "interrupt")) for cpu in cpus for number in on(cpu, "task")[1:]]
+    return [*first, *further, *(Lane(None, (number,)) for number, spec in numbered if spec.home is None)]
 
 
 class LaneImage(Image):
@@ -223,9 +232,9 @@ class LaneImage(Image):
     ) -> None:
         self.setting = setting
         self.lanes = lanes_of(setting)
-        self.working = [number for number, at in enumerate(self.lanes) if at.contexts]
+        self.working = [number for number, at in enumerate(self.lanes) if at.contexts or at.interrupts]
         """Lanes that have something to do; the others stay idle."""
-        self.interrupted = [number for number, at in enumerate(self.lanes) if at.interrupts]
+        self.interrupted = [cpu for cpu in range(setting.cpus) if self.lanes[cpu].interrupts]
         """CPUs that may be interrupted."""
         self._alone = [program for program in (setting.setup, total, *observed) if program is not None]
         super().__init__([], numbered=[lane], constants=setting.constants, instrumented=True)
@@ -259,11 +268,9 @@ class LaneImage(Image):
         texts += [self._lane(number, name_of) for number in self.working]
         if self.interrupted:
             texts.append(_HANDLER.format(interrupts="".join(self._interrupts(name_of))))
-        dispatch = [f"        if number == {number}:\n            lane{number}x(ctx, turn)" for number in self.working]
+        dispatch = [f"        if number == {n}:\n            lane{n}x(ctx, control)" for n in self.working]
         texts.append(
             _LOOP.format(
-                first_without_unit=self.setting.cpus,
-                no_unit=c.NO_UNIT,
                 lanes=len(self.working),
                 lane=LANE,
                 dispatch="\n".join(dispatch),
@@ -282,13 +289,14 @@ class LaneImage(Image):
         )
 
     def _lane(self, number: int, name_of: Callable[[ProgramFunction], str]) -> str:
-        contexts = []
-        for index, which in enumerate(self.lanes[number].contexts):
-            spec = self.setting.contexts[which]
-            form = _OFFLINE if spec.kind == "offline" else _TASK if spec.cpu is not None else _OF_THE_COORDINATOR
-            fields = {"index": index, "number": which, "moves": spec.migrates, "turns": spec.turns, "cpu": spec.cpu}
-            contexts.append(form.format(name=name_of(spec.program), arguments=_arguments(spec), **fields))
-        return _LANE.format(number=number, count=len(contexts), contexts="".join(contexts))
+        if not self.lanes[number].contexts:
+            return _LANE.format(number=number, context=_ONLY_INTERRUPTED)
+        [which] = self.lanes[number].contexts
+        spec = self.setting.contexts[which]
+        form = _OFFLINE if spec.kind == "offline" else _TASK if spec.cpu is not None else _OF_THE_COORDINATOR
+        fields = {"number": which, "moves": spec.migrates, "turns": spec.turns, "cpu": spec.cpu}
+        context = form.format(name=name_of(spec.program), arguments=_arguments(spec), **fields)
+        return _LANE.format(number=number, context=context)
 
     def _interrupts(self, name_of: Callable[[ProgramFunction], str]) -> Iterator[str]:
         for cpu in self.interrupted:

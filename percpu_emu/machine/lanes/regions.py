@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 
 from percpu_emu.lang.setting import OBJECT_WORDS
 from percpu_emu.percpu import BadFree, PerCpuExhausted
 from percpu_emu.shm import PAGE_SIZE, WORD_SIZE
 from percpu_emu.shm.mapping import map_shared
+
+
+class Misuse(BadFree):
+    """A program asks for what has no result: which check of the model it breaks, and what it asked for."""
+
+    def __init__(self, check: str, detail: str) -> None:
+        super().__init__(detail)
+        self.check = check
 
 
 class Regions:
@@ -36,6 +44,8 @@ class Regions:
         self._freed_by: dict[int, str] = {}
         self.live: set[int] = set()
         self.exhausted = False
+        self.misuse: Misuse | None = None
+        """What it was asked for that has no result."""
         with ExitStack() as undo:
             undo.callback(self.close)
             for index in range(limit):
@@ -47,10 +57,13 @@ class Regions:
         self._length = len(self._pages) // limit * PAGE_SIZE
 
     def alloc(self, size: int, align: int = WORD_SIZE) -> int:  # noqa: ARG002 - a page is aligned to everything
-        """The next region, zeroed; its offset in bytes."""
-        if size > OBJECT_WORDS * WORD_SIZE or self._count == self._limit:
+        """The next region, zeroed; its offset in bytes. Raises Misuse for a size that no object of the model has."""
+        if not 1 <= size <= OBJECT_WORDS * WORD_SIZE:
+            allowed = OBJECT_WORDS * WORD_SIZE
+            raise self._misused("fault", f"an object of the model has 1 to {allowed} bytes, not {size}")
+        if self._count == self._limit:
             self.exhausted = True
-            raise PerCpuExhausted(f"{self._what}: more than {self._limit} a round, or one of {size} bytes")
+            raise PerCpuExhausted(f"{self._what}: more than {self._limit} a round")
         os.ftruncate(self._files[self._count], self._length)
         word = self._first + OBJECT_WORDS * self._count
         self._count += 1
@@ -58,14 +71,21 @@ class Regions:
         return word * WORD_SIZE
 
     def free(self, offset: int) -> None:
-        """Take one back, and its pages away. Raises BadFree."""
+        """Take one back, and its pages away. Raises Misuse for one that is not allocated."""
         word = offset // WORD_SIZE
+        index, inside = divmod(word - self._first, OBJECT_WORDS)
         if word not in self.live:
-            raise BadFree(f"{self._what} {word:#x} is freed, and is not allocated")
+            if not inside and index in self._freed_by:
+                what = f"{self._what} {index} is freed again: {self._freed_by[index]} has freed it"
+                raise self._misused("double-free", what)
+            raise self._misused("wild-free", f"{word:#x} is freed, where no {self._what} was allocated")
         self.live.remove(word)
-        index = (word - self._first) // OBJECT_WORDS
         self._freed_by[index] = self._who()
         os.ftruncate(self._files[index], 0)
+
+    def _misused(self, check: str, detail: str) -> Misuse:
+        self.misuse = Misuse(check, detail)
+        return self.misuse
 
     @property
     def used(self) -> range:
@@ -82,6 +102,15 @@ class Regions:
         self._count = 0
         self._freed_by.clear()
         self.live.clear()
+
+    def holds(self, word: int) -> bool:
+        """Whether a word lies in a region that is allocated."""
+        return word - (word - self._first) % OBJECT_WORDS in self.live
+
+    @property
+    def addresses(self) -> Collection[int]:
+        """Where the pages of all regions lie."""
+        return self._pages.keys()
 
     def describe(self, address: int) -> tuple[bool, str] | None:
         """Which region an address lies in, and whether that was freed in this round; None for an address elsewhere."""

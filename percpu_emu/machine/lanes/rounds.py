@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -15,31 +15,24 @@ from percpu_emu.kernel.profile import KernelProfile
 from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
 from percpu_emu.lang.primitives import ProgramFault
-from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS
+from percpu_emu.lang.setting import FIRST_OBJECT, MAX_CONTEXTS, OBJECT_WORDS
 from percpu_emu.machine.config import MachineConfig
 from percpu_emu.machine.cpu import Ending
 from percpu_emu.machine.events import EventStream
 from percpu_emu.machine.faults import Fault
-from percpu_emu.machine.lanes.image import GO, LANE, TOKENS, LaneImage, lane
+from percpu_emu.machine.lanes.ending import EndState
+from percpu_emu.machine.lanes.image import GO, LANE, RESULTS, TOKENS, LaneImage, lane
 from percpu_emu.machine.lanes.regions import Regions
+from percpu_emu.machine.lanes.watching import RoundFailed, Watcher
 from percpu_emu.machine.machine import Machine, Trapped
 from percpu_emu.machine.memory import PAGE_WORDS, Topology
 from percpu_emu.machine.recording import CALLBACK, Recorded, Rings
 from percpu_emu.machine.signals import signals
-from percpu_emu.shm import WORD_SIZE
+from percpu_emu.shm import PAGE_SIZE, WORD_SIZE
 from percpu_emu.shm.mapping import forbid
 
 MAX_REGIONS: Final = 64
 """Areas, and objects, that a round may allocate."""
-
-
-class RoundFailed(Exception):
-    """A round did not come to its end: by which check of the model it is to blame, "" if by none, and what happened."""
-
-    def __init__(self, check: str, detail: str) -> None:
-        super().__init__(detail)
-        self.check = check
-        self.detail = detail
 
 
 @dataclass
@@ -52,10 +45,11 @@ class Lanes:
     events: EventStream
     faults: Sequence[Fault] = ()
     chaos: int | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
+    """What words are called, by address or per-CPU pointer."""
     patience: float = 10.0
     """Seconds after which a round is given up."""
     rounds: int = 0
-    _refusals: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         spread = Topology.spread(self.image.setting.cpus, self.nodes).cpus_per_node
@@ -85,10 +79,11 @@ class Lanes:
         try:
             self._percpu = memory.percpu = Regions("per-CPU area", OBJECT_WORDS, areas, self._places, self._who)
             self._slab = memory.slab = Regions("object", FIRST_OBJECT, MAX_REGIONS, self._object_places, self._who)
-            forbid(memory.word_address(0), BOOT * WORD_SIZE)  # where NULL, and a field of NULL, points to
+            self._forbid_the_rest()
         except BaseException:
             self._close()
             raise
+        self._watcher = Watcher(self.machine, self.image, self._rings, self.names)
         self._ledgers: dict[int, list[Any]] = {}
         self._commands: dict[int, int] = {}
         self._ring_of = {number: number for number in self.image.working} | {memory.coordinator: len(self.image.lanes)}
@@ -104,23 +99,25 @@ class Lanes:
         self._rings.set_context(len(lanes), CALLBACK)
         memory.blocks[memory.coordinator, c.COORDINATORS_LEDGER] = memory.context(len(lanes)).ledger
         memory.set_online(range(cpus))
-        memory.blocks[cpus : len(lanes), c.UNIT] = c.NO_UNIT
         memory.header[c.NR_CPU_IDS] = cpus
         memory.header[c.TOKENS] = self._rings.word(TOKENS)
         memory.words[CPU_POSSIBLE_MASK : CPU_POSSIBLE_MASK + MASK_WORDS] = 0
         memory.words[CPU_POSSIBLE_MASK] = (1 << cpus) - 1
         self._boot = memory.words[BOOT : STATIC + STATIC_WORDS].copy()
-        self.events.listen(self._hear)
+        self.machine.attend(self._watcher)
+        for number, at in enumerate(lanes):
+            self._rings.words[LANE + number * 8 + 2] = -1 if at.cpu is None else at.cpu
+            if at.cpu is not None and at.interrupts:
+                memory.blocks[number, c.INTERRUPT] = memory.block_address(memory.interrupt(at.cpu))
+                memory.blocks[number, c.IRQ_HANDLER] = self.image.module.handler.address
+                memory.blocks[number, c.IRQ_TABLE] = self._rings.word(GO)
         for place, cpu in enumerate(self.image.interrupted):
-            memory.blocks[cpu, c.IRQ_HANDLER] = self.image.module.handler.address
-            memory.blocks[cpu, c.IRQ_TABLE] = self._rings.word(GO)
             self._ring_of[memory.interrupt(cpu)] = len(lanes) + 1 + place
         for number in self.image.working:
             self._commands[number] = self.machine.cpus.run(number, lane, number, self._rings.word(0))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.events.ignore(self._hear)
         signals().publish(self._rings.word(GO), -1)
         self._close()
 
@@ -134,12 +131,14 @@ class Lanes:
         for number in range(memory.contexts):
             memory.blocks[number, c.CHANCE] = seed + number * 7919
         self._rings.words[TOKENS : TOKENS + 8 * self.image.setting.cpus] = 0
+        self._rings.words[RESULTS : RESULTS + MAX_CONTEXTS] = 0
         for number, delay in zip(self.image.working, delays, strict=True):
             self._rings.words[LANE + number * 8 + 1] = delay
         setup = self.image.setting.setup
         if setup is not None:
-            self.machine.execute(setup)
-            self.machine.settle()
+            with self._watched("the setup"):
+                self.machine.execute(setup)
+                self.machine.settle()
 
     def run(self, *, record: bool, disturb: bool) -> None:
         """Have all lanes run their contexts, and let everything settle. Raises RoundFailed.
@@ -150,16 +149,25 @@ class Lanes:
         for number, ring in self._ring_of.items():
             memory.blocks[number, c.RECORD] = self._rings.address(ring) if record else 0
             memory.blocks[number, c.FAULTS] = self.machine.faults.address if disturb else 0
-        deadline = time.monotonic() + self.patience
         signals().publish(self._rings.word(GO), self.rounds)
-        try:
-            self.machine.wait_for(lambda: self._is_over(deadline))
+        with self._watched("a callback"):
+            self.machine.wait_for(self._is_over)
             self.machine.settle()
-        except Trapped as error:
-            raise self._ended(memory.coordinator) from error
-        except (ValueError, ProgramFault) as error:
-            raise RoundFailed("double-free", f"a callback asked for what was refused: {error}") from error
         memory.blocks[memory.coordinator, [c.RECORD, c.FAULTS]] = 0
+
+    @contextmanager
+    def _watched(self, what: str) -> Iterator[None]:
+        """Raise RoundFailed for what goes wrong inside; `what` is it that the coordinator runs there."""
+        self._watcher.begin(self.patience)
+        try:
+            yield
+            self._watcher.attend(time.monotonic())
+        except Trapped as error:
+            raise self._watcher.ended_by(self.machine.memory.coordinator, self._regions) from error
+        except (ValueError, ArithmeticError, ProgramFault) as error:
+            raise RoundFailed(getattr(error, "check", "fault"), f"{what} failed: {error}") from error
+        finally:
+            self._watcher.end()
 
     def end(self) -> None:
         """Make everything as it was before the setup."""
@@ -191,7 +199,12 @@ class Lanes:
         page, word = divmod(counter, PAGE_WORDS)
         amounts = {number: int(ledger[word]) for number, ledger in enumerate(self._ledgers[page]) if ledger[word]}
         callbacks = len(self.image.lanes)
-        return {"callbacks" if n == callbacks else self._name(n): amount for n, amount in amounts.items()}
+        return {"callbacks" if n == callbacks else self._watcher.owners(n): amount for n, amount in amounts.items()}
+
+    def state(self) -> EndState:
+        """What a round has left, for a scenario's own check."""
+        results = [int(word) for word in self._rings.words[RESULTS:][: len(self.image.setting.contexts)]]
+        return EndState(self.machine.memory, self._percpu, self._slab, self.ledgers(), results)
 
     @property
     def exhausted(self) -> bool:
@@ -219,6 +232,15 @@ class Lanes:
 
     # --- inside
 
+    def _forbid_the_rest(self) -> None:
+        """Have an access trap that goes to no region, nor to the static words, as far as pages can tell them apart."""
+        memory = self.machine.memory
+        pages = {address for part in self._regions for address in part.addresses}
+        pages |= {memory.word_address(word) for word in range(BOOT, STATIC + STATIC_WORDS, PAGE_WORDS)}
+        pages |= {memory.context(cpu).unit for cpu in range(self.image.setting.cpus)}  # the static area's
+        for segment in memory.segments:
+            _forbid_between(segment, pages)
+
     def _pages(self) -> set[int]:
         """Pages of the kernel's memory that may hold counters."""
         pages = {STATIC // PAGE_WORDS, *(word // PAGE_WORDS for word in self._slab.used)}
@@ -240,12 +262,11 @@ class Lanes:
 
     def _who(self) -> str:
         """Whoever is asking the coordinator for something, and from where."""
-        return self._whereabouts(self.machine.requester)
+        return self._watcher.whereabouts(self.machine.requester)
 
-    def _whereabouts(self, number: int, word: int = c.AT) -> str:
-        site = self.image.sites[int(self.machine.memory.blocks[number, word]) - 1]
-        who = self._name(number) if number < len(self.image.lanes) else "a callback"
-        return f"{who} at {site}"
+    @property
+    def _regions(self) -> list[Regions]:
+        return [self._percpu, self._slab]
 
     def _close(self) -> None:
         for regions in (self._percpu, self._slab):
@@ -256,40 +277,34 @@ class Lanes:
         finally:
             self._rings.close()
 
-    def _is_over(self, deadline: float) -> bool:
+    def _is_over(self) -> bool:
         done = self._rings.words[LANE::8]
         if all(int(done[number]) == self.rounds for number in self._commands):
             return True
         online = self.machine.cpus.online
         for number, command in self._commands.items():
             if number not in online:
-                raise self._ended(number)
+                raise self._watcher.ended_by(number, self._regions)
             if self.machine.cpus.done(number, command):
-                refused = self.machine.memory.blocks[number, c.RESULT + 1] == Ending.REFUSED
-                why = "; ".join(self._refusals) or "a program failed"
-                raise RoundFailed("double-free" if refused and self._refusals else "fault", why)
-        if time.monotonic() > deadline:
-            waiting = [self._name(number) for number in self._commands if done[number] != self.rounds]
-            raise RoundFailed("", f"a round was not over after {self.patience:g} s: {', '.join(waiting)} still ran")
+                raise self._refused(number)
         return False
 
-    def _ended(self, number: int) -> RoundFailed:
-        """Why a process was ended by an access."""
-        block = self.machine.memory.blocks[number]
-        address, where = int(block[c.TRAP_ADDRESS]), self._whereabouts(number, c.TRAP_AT)
-        if not block[c.TRAP_SIGNAL]:
-            return RoundFailed("", f"the process of {where} was killed by somebody else")
-        found = self._percpu.describe(address) or self._slab.describe(address)
-        how = signal.Signals(int(block[c.TRAP_SIGNAL])).name
-        if found is None:
-            return RoundFailed("wild-access", f"{where} touched what is nobody's, NULL or near it ({how})")
-        freed, what = found
-        return RoundFailed("use-after-free" if freed else "wild-access", f"{where} touched {what} ({how})")
+    def _refused(self, number: int) -> RoundFailed:
+        """Why a lane's program has ended: what it asked for, or its arithmetic."""
+        where, ending = self._watcher.whereabouts(number), self.machine.memory.blocks[number, c.RESULT + 1]
+        misuse = next((part.misuse for part in self._regions if part.misuse is not None), None)
+        if ending == Ending.REFUSED and misuse is not None:
+            return RoundFailed(misuse.check, f"{where}: {misuse}")
+        if ending == Ending.FAULTY:
+            what = self.image.places[int(self.machine.memory.blocks[number, c.RESULT])]
+            return RoundFailed("fault", f"{self._watcher.name(number)}: {what}")
+        return RoundFailed("fault", f"{where}: the program failed")
 
-    def _name(self, number: int) -> str:
-        contexts, at = self.image.setting.contexts, self.image.lanes[number]
-        return ", ".join(contexts[which].name for which in (*at.contexts, *at.interrupts))
 
-    def _hear(self, event: Any) -> None:
-        if event.kind == "refused":
-            self._refusals.append(str(event.fields["reason"]))
+def _forbid_between(segment: range, kept: set[int]) -> None:
+    """Forbid all of a segment's pages but those that begin at these addresses."""
+    within = sorted(page for page in kept if page in segment)
+    behind = [page + PAGE_SIZE for page in within]
+    for first, last in zip([segment.start, *behind], [*within, segment.stop], strict=True):
+        if first < last:
+            forbid(first, last - first)

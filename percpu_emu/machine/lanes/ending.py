@@ -1,0 +1,46 @@
+"""What a round has left behind, for a scenario's own check of the end."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from percpu_emu.kernel.layout import BOOT, STATIC, STATIC_WORDS
+from percpu_emu.lang.setting import OBJECT_WORDS
+from percpu_emu.machine.lanes.regions import Regions
+from percpu_emu.machine.memory import MachineMemory
+from percpu_emu.shm import WORD_SIZE
+
+
+@dataclass(frozen=True)
+class EndState:
+    """The end of a round, as `explore.subject.StateView` shows a state of the model: a word that is not there is 0."""
+
+    memory: MachineMemory
+    areas: Regions
+    objects: Regions
+    ledgers: Mapping[int, int]
+    results: Sequence[int]
+
+    def word(self, address: int) -> int:
+        """A word of the kernel's memory."""
+        there = BOOT <= address < STATIC + STATIC_WORDS or self.objects.holds(address)
+        return _word_at(self.memory.word_address(address)) if there else 0
+
+    def slot(self, pointer: int, cpu: int) -> int:
+        """A CPU's copy of a per-CPU word."""
+        there = 0 <= pointer < OBJECT_WORDS or self.areas.holds(pointer)
+        return _word_at(self.memory.context(cpu).unit + pointer * WORD_SIZE) if there else 0
+
+    def ledger(self, counter: int) -> int:
+        """What was added to a counter in all, as far as it is entered."""
+        return self.ledgers.get(counter, 0)
+
+    def result(self, number: int) -> int:
+        """What the last turn of a context gave."""
+        return self.results[number]
+
+
+def _word_at(address: int) -> int:
+    return ctypes.c_int64.from_address(address).value

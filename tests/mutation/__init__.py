@@ -1,0 +1,1 @@
+"""Mutants of the product: single changes, each of which some test has to notice."""

@@ -1,0 +1,126 @@
+"""The mutants: in which file, which text becomes which other text."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+OPS: Final = "lang/ops.py"
+EFFECTS: Final = "lang/effects.py"
+VIRTUAL: Final = "lang/virtual.py"
+FLOW: Final = "lang/flow.py"
+REDUCTION: Final = "explore/reduction.py"
+TRANSITION: Final = "explore/transition.py"
+STORE: Final = "explore/store.py"
+SEARCH: Final = "explore/search.py"
+
+
+class Mutant(NamedTuple):
+    """One change, in a file of the package; `old` stands there once."""
+
+    file: str
+    old: str
+    new: str
+
+
+MUTANTS: Final = (
+    # --- the table of operations
+    Mutant(OPS, 'own=True, order="relaxed", operand=1)', 'own=True, order="relaxed", operand=2)'),
+    Mutant(OPS, 'own=True, order="relaxed", operand=-1)', 'own=True, order="relaxed", operand=1)'),
+    Mutant(OPS, 'order="relaxed", operand="negated")', 'order="relaxed")'),
+    Mutant(OPS, '@defines(_effect.FETCH_ADD, "adds', '@defines(_effect.ADD_RETURN, "adds'),
+    Mutant(
+        OPS, '@defines(_effect.ADD_RETURN, "adds {arg} to {word}", order', '@defines(_effect.FETCH_ADD, "adds", order'
+    ),
+    Mutant(OPS, '@defines(_effect.AND_WITH, "keeps', '@defines(_effect.OR_WITH, "keeps'),
+    Mutant(OPS, 'order="acquire", dereference=True)', 'order="acquire")'),
+    Mutant(OPS, "@defines(_effect.PREEMPT_ENABLE,", "@defines(_effect.RCU_READ_UNLOCK,"),
+    Mutant(OPS, "@defines(_effect.SPIN_UNTIL,", "@defines(_effect.READ,"),
+    Mutant(OPS, "@defines(_effect.WAIT_UNTIL,", "@defines(_effect.SPIN_UNTIL,"),
+    Mutant(OPS, "@defines(_effect.QUEUE_WORK,", "@defines(_effect.CALL_RCU,"),
+    Mutant(OPS, "@defines(_effect.RCU_BARRIER,", "@defines(_effect.SYNCHRONIZE_RCU,"),
+    Mutant(OPS, "@defines(_effect.CPU_RELAX,", "@defines(_effect.SYNCHRONIZE_RCU,"),
+    # --- effects
+    Mutant(EFFECTS, "return c if old == b else old", "return c"),
+    Mutant(EFFECTS, "return old & b", "return old"),
+    Mutant(EFFECTS, "add(old, b) if opcode == i.ADD_RETURN else old", "old"),
+    # --- memory, sections
+    Mutant(VIRTUAL, "(size + 7) // 8 << SIZE_SHIFT", "(size + 15) // 8 << SIZE_SHIFT"),
+    Mutant(VIRTUAL, "if vm[KERNEL_FIRST] <= address < vm[KERNEL_END]", "if address < vm[KERNEL_END]"),
+    Mutant(VIRTUAL, "return DONE if found & STATE_OF_REGION == LIVE else USE_AFTER_FREE", "return DONE"),
+    Mutant(VIRTUAL, "if state[base + DEPTH] // unit & MAX_NESTED == 0:", "if state[base + DEPTH] == 0:"),
+    Mutant(VIRTUAL, "return vm[vm[KINDS] + context] == SLOT and state[base + WORK] == 0", "return False"),
+    Mutant(VIRTUAL, "seen = state[base + LOADED] if halfway else stands", "seen = stands"),
+    Mutant(
+        VIRTUAL,
+        "if state[base + NOTED] == 0:\n            state[base + STATUS] = UNUSED",
+        "state[base + STATUS] = UNUSED",
+    ),
+    # --- the blocking rule
+    Mutant(VIRTUAL, "if starting and state[IRQS_OFF] >> (cpu - 1) & 1:", "if False:"),
+    Mutant(VIRTUAL, "elif not level and state[base + DEPTH] != 0:", "elif False:"),
+    Mutant(VIRTUAL, "if state[base + MID_TURN] == HALFWAY and (starting or not level):", "if False:"),
+    Mutant(VIRTUAL, "if starting or not level:\n                return", "if not level:\n                return"),
+    Mutant(VIRTUAL, "if status == WAITING and state[base + WAIT] != 0:", "if False:"),
+    Mutant(
+        VIRTUAL, "if state[block + MID_TURN] or at_interrupt_level(vm, state, other):", "if state[block + MID_TURN]:"
+    ),
+    Mutant(VIRTUAL, "return NOT_BLOCKED if equal else _blocked_by(vm, WORD, 0)", "return NOT_BLOCKED"),
+    # --- the reduction
+    Mutant(REDUCTION, "                _class_of_access(vm, por, state, context, opcode)\n", "                pass\n"),
+    Mutant(REDUCTION, "return VISIBLE  # it will be caught", "return SAFE"),
+    Mutant(
+        REDUCTION,
+        "    found = EARLY\n        for region",
+        "    found = EARLY\n        for region in range(0):\n            pass\n        for region",
+    ),
+    Mutant(
+        REDUCTION,
+        "if (kind == 0 and mode == v.READS) or (kind == 1 and mode == v.ADDS):\n                continue\n"
+        "            touching",
+        "if kind == 0 or (kind == 1 and mode == v.ADDS):\n                continue\n            touching",
+    ),
+    Mutant(REDUCTION, "if state[base + v.MIGRATIONS] > 0:\n            return True\n        if other", "if other"),
+    Mutant(REDUCTION, "seen = opcode != i.QUEUE_WORK and _others_may_read(vm, por, state, context)", "seen = False"),
+    Mutant(REDUCTION, "found = SAFE if state[base + v.WAIT] & v.REGISTERED else VISIBLE", "found = SAFE"),
+    Mutant(
+        REDUCTION,
+        "found = PUT_OFF if entering and _entering_matters(vm, por, state, context) else SAFE\n"
+        "    elif opcode == i.LOCAL",
+        "found = SAFE\n    elif opcode == i.LOCAL",
+    ),
+    Mutant(
+        REDUCTION,
+        "if kill_pending(vm, state, context) or (inside and found == PUT_OFF):",
+        "if inside and found == PUT_OFF:",
+    ),
+    Mutant(
+        REDUCTION,
+        "            if writes & _reaches(vm, por, state, other, reader, block):\n                return True",
+        "            pass",
+    ),
+    Mutant(
+        REDUCTION,
+        "            return True\n    return _others_reach(vm, por, state, context, por[ENTERS], False)",
+        "            return True\n    return False",
+    ),
+    Mutant(
+        TRANSITION, "if committed and (kind == r.VISIBLE or kind == r.PUT_OFF):", "if committed and kind == r.PUT_OFF:"
+    ),
+    Mutant(TRANSITION, "alone = one_way and not (committed or guarded", "alone = not (committed or guarded"),
+    Mutant(TRANSITION, "alone = one_way and not (committed or guarded", "alone = one_way and not (guarded"),
+    Mutant(TRANSITION, "r.enables_others(vm, state, context) or ", ""),
+    Mutant(
+        STORE,
+        "if violated == v.DONE and alone and _settle(vm, store, buffer, number, choice, steps):\n"
+        "            return True",
+        "if violated == v.DONE and alone:\n            _settle(vm, store, buffer, number, choice, steps)\n"
+        "            return True",
+    ),
+    Mutant(SEARCH, "return bool(self.por[r.CHANGED] or self.model.vm[virtual.NEWS] & 1)", "return False"),
+    Mutant(SEARCH, "            self._judge_progress()\n", "            pass\n"),
+    Mutant(
+        FLOW,
+        "if opcode == i.SYNCHRONIZE_RCU and not through_waits:\n            continue",
+        "if opcode in (i.SYNCHRONIZE_RCU, i.RCU_BARRIER) and not through_waits:\n            continue",
+    ),
+)
