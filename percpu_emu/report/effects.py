@@ -21,7 +21,8 @@ def operation_text(view: View, index: int) -> str:
     """The operation as in the source, a helper's with the caller's word; an event of the machine in words."""
     step = view.trace.steps[index]
     if step.site is not None:
-        return _with_the_callers_word(view, index, step.site.text) if view.is_helper(index) else step.site.text
+        text = _with_the_callers_word(view, index, step.site.text) if view.is_helper(index) else step.site.text
+        return f"{text}: {step.half}" if step.half else text
     cpu = cpu_of_event(view.trace, step, view.labels.actors[index])
     events = {"offline": f"CPU {cpu} goes offline", "kill": f"CPU {cpu} is killed", "migrate": f"moves to CPU {cpu}"}
     return events.get(step.op, step.op)

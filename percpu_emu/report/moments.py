@@ -1,7 +1,7 @@
 """What stands beside the words after each step of a trace: contexts, waits for RCU, allocations, ledgers.
 
-States of contexts and the ends of waits are followed here from the steps alone (`_Replay._state`, `_Replay._pass`):
-the two places that read the engine's own states as soon as a trace has them.
+Who is a reader and when a wait is over the engine says, where the trace has its standings; what a native run has
+recorded has none, and is followed by its steps alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from percpu_emu.report.labels import ALLOCATES, FREES, definition, opcode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from percpu_emu.lang.trace import Step, Trace
+    from percpu_emu.lang.trace import Standing, Step, Trace
     from percpu_emu.report.labels import Labels
 
 State: TypeAlias = Literal["not started", "queued", "ready", "waiting", "interrupted", "ended", "offline", "killed"]
@@ -85,7 +85,7 @@ class _Actor:
 def moments(trace: Trace, labels: Labels) -> list[Moment]:
     """The moment before the first step, then the one after each step."""
     replay = _Replay(trace, labels)
-    return [replay.moment(), *(replay.follow(index) for index in range(len(trace.steps)))]
+    return [replay.first(), *(replay.follow(index) for index in range(len(trace.steps)))]
 
 
 class _Replay:
@@ -101,6 +101,10 @@ class _Replay:
         self._freed: set[int] = set()
         self._ledgers = _before(trace, labels)
 
+    def first(self) -> Moment:
+        """What stands before the first step."""
+        return self.moment(standings=self._standings(-1))
+
     def follow(self, index: int) -> Moment:
         step, number = self._trace.steps[index], self._labels.actors[index]
         actor = self._actors[number]
@@ -115,14 +119,24 @@ class _Replay:
         self._rcu(index, step, number)
         if step.ended:
             actor.state = "ended"
-        return self.moment(self._pass(number))
+        standings = self._standings(index)
+        return self.moment(self._pass(number) if standings is None else self._ended_by_now(standings), standings)
 
-    def moment(self, over: tuple[Wait, ...] = ()) -> Moment:
-        states = tuple(self._state(actor) for actor in self._actors)
+    def _standings(self, index: int) -> dict[int, Standing] | None:
+        """How contexts stand after a step, by actor; None where the trace does not say. Before the first step: -1."""
+        if len(self._trace.standings) != len(self._trace.steps) + 1:
+            return None
+        found = ((self._labels.actor_of(one.context, index + 1), one) for one in self._trace.standings[index + 1])
+        return {actor: standing for actor, standing in found if actor is not None}
+
+    def moment(self, over: tuple[Wait, ...] = (), standings: Mapping[int, Standing] | None = None) -> Moment:
+        states = tuple(self._state(number, standings or {}) for number in range(len(self._actors)))
         live, freed = frozenset(self._live), frozenset(self._freed)
         return Moment(states, tuple(self._waits), live, freed, dict(self._ledgers), over)
 
-    def _state(self, actor: _Actor) -> ContextState:
+    def _state(self, number: int, standings: Mapping[int, Standing]) -> ContextState:
+        actor = self._actors[number]
+        reader = standings[number].reader if number in standings else actor.reader
         above = [
             other
             for other in self._actors
@@ -130,7 +144,7 @@ class _Replay:
             if other.state in ("ready", "waiting")
         ]
         covered = actor.kind == "task" and actor.state == "ready" and above
-        return ContextState("interrupted" if covered else actor.state, actor.cpu, actor.reader)
+        return ContextState("interrupted" if covered else actor.state, actor.cpu, reader)
 
     def _begin(self, number: int) -> None:
         self._waits = [replace(wait, taken=True) if wait.runs == number else wait for wait in self._waits]
@@ -199,6 +213,22 @@ class _Replay:
             self._actors[runs].state = "queued"
             return runs
         return None
+
+    def _ended_by_now(self, standings: Mapping[int, Standing]) -> tuple[Wait, ...]:
+        """Take those out of the waits that are not waited for any more; the waits of which the engine says so."""
+        over = []
+        for place, wait in enumerate(self._waits):
+            standing = standings.get(wait.by if wait.runs is None else wait.runs)
+            if wait.taken or not wait.pending or standing is None:
+                continue
+            obstacle = standing.obstacle
+            awaited = obstacle.contexts if obstacle and obstacle.reason in ("grace period", "callbacks") else ()
+            numbers = {self._trace.contexts[actor].number: actor for actor in wait.of}
+            still = tuple(numbers[context] for context in awaited if context in numbers)
+            if obstacle is None or still:
+                self._waits[place] = replace(wait, pending=still)
+            over += [self._waits[place]] if obstacle is None else []
+        return tuple(over)
 
     def _pass(self, number: int) -> tuple[Wait, ...]:
         """Take those who are readers no more out of the waits; the waits that are over with it."""

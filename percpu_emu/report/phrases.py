@@ -83,10 +83,26 @@ def _of_word(view: View, index: int, operation: Operation, before: int | None, p
     address = _address(step, operation)
     word = "there" if address == before else view.labels.place(address, step.cpu)
     seen = access if access is not None and not pending and view.took_place(access, index) else None
-    told = _TOLD.get(operation.opcode, _with_argument)(view, index, operation, word, seen)
+    tell = _half if step.half else _TOLD.get(operation.opcode, _with_argument)
+    told = tell(view, index, operation, word, seen)
     if not pending and view.is_freed(address, index):
         return Clause(f"{told}: that memory has been freed", address, closes=True)
     return Clause(told, address, closes=":" in told)
+
+
+def _half(view: View, index: int, operation: Operation, word: str, seen: Access | None) -> str:
+    """The load or the store of a read-modify-write without LOCK, as other CPUs see it."""
+    step = view.trace.steps[index]
+    of = f", the {step.half} of its {operation.name}"
+    if step.half == "load":
+        return _AT_THERE.sub(" there", f"loads {_old(view, seen)}from {word}{of}")
+    over = _over_what(view, seen, index) if seen else ""
+    new = view.labels.value(seen.address, seen.new) if seen else "the result"
+    return _AT_THERE.sub(" there", f"stores {new} into {word}{of}{over}")
+
+
+def _old(view: View, seen: Access | None) -> str:
+    return f"{view.labels.value(seen.address, seen.old)} " if seen else ""
 
 
 def _address(step: Step, operation: Operation) -> int:

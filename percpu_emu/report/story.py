@@ -223,7 +223,7 @@ class _Told:
         steps = self._view.trace.steps
         first = self._view.labels.actors.index(actor)
         again = steps[index].site is not None and steps[index].site == steps[first].site
-        return again and index not in self._view.in_small_calls
+        return again and steps[index].half != "store" and index not in self._view.in_small_calls
 
 
 def _merged(clauses: Iterable[Clause]) -> Iterator[Clause]:

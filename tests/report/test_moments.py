@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from percpu_emu.lang.trace import Step
+from percpu_emu.lang.trace import Obstacle, Standing, Step
 from percpu_emu.report.view import View
 
 from . import traces
@@ -66,3 +66,17 @@ def test_a_callback_that_runs_on_a_cpu_is_a_reader_until_it_ends() -> None:
     )
     readers = [moment.contexts[4].reader for moment in view.moments]
     assert readers == [*[False] * 12, *[True] * 7, False]
+
+
+def test_a_wait_is_over_when_the_engine_says_that_who_waits_can_go_on() -> None:
+    trace = traces.lost_count()
+    begins, leaves = 16, 17
+    free = [Standing(number, None, True, False, None) for number in range(3)]
+    waits = [*free[:2], Standing(2, None, True, False, Obstacle("grace period", (1,)))]
+    reader = replace(free[1], reader=True)
+    standings = [free] * (begins + 1) + [[free[0], reader, waits[2]]] * 2 + [free] * (len(trace.steps) - leaves - 1)
+    view = View(replace(trace, standings=standings))
+    assert view.moments[leaves + 1].waits[0].pending == (1,), "by its steps the reader has left"
+    assert view.moments[leaves + 1].contexts[1].reader
+    assert [bool(moment.over) for moment in view.moments].index(True) == leaves + 2
+    assert view.moments[leaves + 2].waits[0].pending == ()

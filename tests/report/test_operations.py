@@ -160,3 +160,19 @@ def test_a_single_word_that_is_read_beside_is_told() -> None:
     last = step("write_once", COUNTER, 1, address=COUNTER, number=9)
     assert story(trace(*reads[:1], last))[0].startswith("CPU 0 reads 3 from word ")
     assert story(trace(*reads, last))[0].startswith("CPU 0 reads 3 other words and writes 1 ")
+
+
+def test_the_halves_of_a_read_modify_write_are_told_as_load_and_store() -> None:
+    slot = unit_word(0, SLOTS)
+    loads = replace(step("this_cpu_add", SLOTS, 1, address=slot, old=3, new=3, write=False), half="load")
+    other = replace(step("write_once", slot, 0, address=slot, old=3, new=0), context=1, cpu=1)
+    stores = replace(step("this_cpu_add", SLOTS, 1, address=slot, old=0, new=4), half="store")
+    told = trace(loads, other, stores)
+    first, _, last = step_texts(View(told))
+    assert first == "CPU 0 loads 3 from its slot, the load of its this_cpu_add."
+    assert last == "CPU 0 stores 4 into its slot, the store of its this_cpu_add, over the 0 that CPU 1 wrote."
+    assert story(told)[0].endswith(
+        "It is stopped just before it stores the result there, the store of its this_cpu_add."
+    )
+    assert "this_cpu_add(p, 1): load" in columns(told)
+    assert "this_cpu_add(p, 1): store" in columns(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +53,8 @@ class Recorder:
 
     def trace(self, name: str, summary: str, ledger: int, violation: Violation | None, missing: str = "") -> Trace:
         ledgers: Mapping[int, int] = {COUNTER: ledger}
-        return Trace(
-            name, summary, self.contexts, self.steps, NAMES, self.initial, ledgers, violation, missing, "pe1-0-3kz9"
-        )
+        trace = Trace(name, summary, self.contexts, self.steps, NAMES, self.initial, ledgers, violation)
+        return replace(trace, missing=missing, token="pe1-0-3kz9")
 
 
 def _operation(site: Site) -> str:

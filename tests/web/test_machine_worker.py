@@ -81,7 +81,7 @@ def test_cpus_go_and_come_cgroups_are_made_and_the_pace_changes(worker: Worker) 
     for wrong, said in (
         ({"do": "hold", "cpu": 4}, "cpu is a number from 0 to 3"),
         ({"do": "pace", "ms": "fast"}, "ms is a number from 0 to 2000"),
-        ({"do": "dance"}, "'dance': while a machine runs, it can be told"),
+        ({"do": "dance"}, "'dance': while a machine runs, it takes"),
     ):
         worker.say(**wrong)
         assert said in worker.until(lambda m: "refused" in m)["refused"]

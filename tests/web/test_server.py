@@ -69,13 +69,13 @@ def test_another_origin_is_refused(server: Server) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"to": "nobody"}', "{"])
-def test_a_message_for_nobody_is_answered_in_a_sentence(server: Server, text: str) -> None:
+def test_a_message_for_no_process_is_answered_in_a_sentence(server: Server, text: str) -> None:
     with server.tab() as tab:
         tab.send(text)
         assert json.loads(tab.recv(timeout=PATIENCE))["error"].startswith("a message is a JSON object")
 
 
-def test_requests_that_nobody_takes_are_not_kept_for_ever(server: Server) -> None:
+def test_requests_that_no_process_takes_are_not_kept_for_ever(server: Server) -> None:
     with server.tab() as tab:
         for _ in range(12):
             tab.send(
