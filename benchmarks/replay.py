@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 
 from percpu_emu.lang.ops import Program, this_cpu_add
 from percpu_emu.lang.setting import ContextSpec, Setting
-from percpu_emu.machine.controlled import replay
+from percpu_emu.lang.source import sites
+from percpu_emu.replay import Plan, PlannedStep, replay
 
 SLOT = 8
 ROUNDS = 3
@@ -31,15 +32,21 @@ def count(times: int) -> Program[None]:
         yield this_cpu_add(SLOT, 1)
 
 
+def plan(rounds: int, cpus: int, together: int) -> Plan:
+    """So many steps on each CPU, `together` of them at a time."""
+    site = sites(count)[0]
+    steps = [PlannedStep(cpu, cpu, "this_cpu_add", site) for cpu in range(cpus)]
+    schedule = [steps[number // together % cpus] for number in range(rounds * cpus)]
+    return Plan(tuple(schedule))
+
+
 def measure(cpus: int, steps: int) -> Row:
     """Replay the same steps round and round, and one CPU after the other."""
     each = steps // cpus
-    setting = Setting(cpus, tuple(ContextSpec(f"task {n}", count, cpu=n, arguments=(each,)) for n in range(cpus)))
-    round_robin = [step % cpus for step in range(each * cpus)]
-    in_turn = [step // each for step in range(each * cpus)]
+    setting = Setting(cpus, tuple(ContextSpec(f"task {n}", count, cpu=n, arguments=(each + 1,)) for n in range(cpus)))
     rates = [
-        max(round(len(schedule) / replay(setting, schedule).seconds) for _ in range(ROUNDS))
-        for schedule in (round_robin, in_turn)
+        max(round(each * cpus / replay(setting, plan(each, cpus, together)).seconds) for _ in range(ROUNDS))
+        for together in (1, each)
     ]
     return Row(cpus, *rates)
 

@@ -10,7 +10,8 @@ import pytest
 import percpu_emu
 
 PACKAGE = Path(percpu_emu.__file__).parent
-FLOORS = ["shm", "percpu", "lang", "kernel", "explore", "machine", "scenario", "report", "web", "cli"]
+FLOORS = ["shm", "percpu", "lang", "kernel", "explore", "machine", "replay", "scenario", "report", "web", "cli"]
+SIDE_BY_SIDE = ["explore", "machine", "replay"]
 BELOW_ALL = {"bundled"}
 """Where the package's files are: not a floor, and it imports none."""
 
@@ -36,9 +37,11 @@ def test_a_floor_imports_downwards_only(floor: str) -> None:
         assert imported_floors(path) <= allowed, path
 
 
-def test_search_and_machine_stand_side_by_side() -> None:
-    for path in (PACKAGE / "machine").rglob("*.py"):
-        assert "explore" not in imported_floors(path), path
+@pytest.mark.parametrize("floor", SIDE_BY_SIDE)
+def test_search_machine_and_replay_stand_side_by_side(floor: str) -> None:
+    others = {*SIDE_BY_SIDE} - {floor}
+    for path in (PACKAGE / floor).rglob("*.py"):
+        assert not others & imported_floors(path), path
 
 
 def test_every_folder_of_the_package_is_a_floor() -> None:

@@ -82,8 +82,8 @@ def _classify(error: Exception) -> tuple[Kind, int] | None:
     from percpu_emu.explore.token import BadToken
     from percpu_emu.lang.source import Refused
     from percpu_emu.machine import CgroupError, CpuDied, NoMemory, StartFailed, Trapped
-    from percpu_emu.machine.controlled import ReplayFailed
     from percpu_emu.machine.faults import BadFault
+    from percpu_emu.replay import ReplayFailed
     from percpu_emu.scenario.load import ScenarioError
     from percpu_emu.shm import OutOfPages
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from percpu_emu.lang.asleep import refuse_sleep_in_section
 from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.context import MAX_MARKS
 from percpu_emu.lang.native import Rewriter
@@ -193,6 +194,8 @@ class Image:
             source.refuse(source.tree, f"{source.name} is a worker, which takes a memory cgroup and the turn's number")
         if function in self.interrupts:
             _refuse_to_sleep(function)
+        if unit.sleeps and not self.instrumented:
+            refuse_sleep_in_section(function)
         entry_points = [_run_text(source, name)] if function in self.entries else []
         entry_points += [_LOOP.format(name=name)] if function in self.workers else []
         entry_points += [_INTERRUPT.format(name=name)] if function in self.interrupts else []
@@ -225,6 +228,8 @@ class _Unit:
 
     def __init__(self, image: Image) -> None:
         self.texts: list[str] = []
+        self.sleeps = False
+        """Whether any of the programs may sleep."""
         self._image = image
         self._names: dict[ProgramFunction, str] = {}
 
@@ -237,6 +242,7 @@ class _Unit:
         for node in ast.walk(source.tree):
             if isinstance(node, ast.YieldFrom):
                 self.include(source.callee(node.value), (*callers, function))
+        self.sleeps |= any(operation.wait == "sleeps" for operation, _, _ in source.operations)
         self._names[function] = f"{source.name.strip('_')}_{len(self._names)}"
         rewriter = Rewriter(
             source,

@@ -23,11 +23,11 @@ class PerCpu(NamedTuple):
     cpu: int
 
 
-Pointer: TypeAlias = "int | PerCpu"
+Pointer: TypeAlias = int | PerCpu
 Result = TypeVar("Result", int, None)
-Program: TypeAlias = "Generator[Op, int, Result]"
+Program: TypeAlias = Generator[Op, int, Result]
 """What calling a program function gives: yields operations, is sent their results, returns a number or nothing."""
-ProgramFunction: TypeAlias = Callable[..., Generator["Op", int, Any]]
+ProgramFunction: TypeAlias = Callable[..., Generator[Op, int, Any]]
 
 
 def per_cpu(pointer: int, cpu: int) -> PerCpu:

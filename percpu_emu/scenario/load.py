@@ -112,7 +112,7 @@ def _as_options(overrides: Mapping[str, Any]) -> str:
         name = _OPTIONS.get(key, f"--{key.rpartition('.')[2]}")
         values = value if isinstance(value, list) else [value]
         given += [name if one is True else f"{name} {one}" for one in values]
-    return " ".join(given)
+    return printable(" ".join(given), LONGEST_VALUE)
 
 
 def _refuse_unknown_figures(scenario: Scenario, source: str) -> None:

@@ -2,17 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
-from percpu_emu.explore.counterexample import Counterexample, tell
-from percpu_emu.explore.model import Model
+from percpu_emu.explore.counterexample import Counterexample, tell_of
+from percpu_emu.explore.model import Checks, Model
+from percpu_emu.explore.obstacles import obstacle_of
 from percpu_emu.explore.search import with_room
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.token import BadToken, Token, digest, schedule_of
-from percpu_emu.machine.controlled import Replayed, replay
+from percpu_emu.explore.tracing import NotPossible, Stepper
+from percpu_emu.lang import virtual
+from percpu_emu.lang.operation import OPERATIONS
+from percpu_emu.lang.setting import MIGRATE, Setting, context_of, is_migration
+from percpu_emu.lang.trace import Step
+from percpu_emu.replay import Difference, Part, Plan, PlannedStep, Replayed, replay
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.settings import subject_of
 from percpu_emu.scenario.verdict import Check
+
+FOUND_BY_PROCESSES: Final = frozenset(
+    {"use-after-free", "wild-access", "double-free", "wild-free", "off-cpu", "fault", "warning"}
+)
+"""Checks that processes do themselves, the hardware's among them: where a step of the model fails one, theirs does."""
+
+
+# --- from the model's steps to a plan
+
+
+def plan_of(stepper: Stepper) -> Plan:
+    """The plan of the schedule that a stepper has taken."""
+    areas, objects = (int(stepper.state[word]) for word in (virtual.AREAS, virtual.OBJECTS))
+    return Plan(tuple(_planned(stepper.steps)), stepper.violated, areas, objects)
+
+
+def plan_of_schedule(setting: Setting, schedule: Iterable[int]) -> Plan:
+    """The plan of a schedule of a setting, up to a violation. Raises NotPossible for a choice that is not there."""
+    choices = list(schedule)
+
+    def planned(model: Model) -> Plan:
+        stepper = Stepper(model)
+        for number, choice in enumerate(choices):
+            if stepper.violated:
+                break
+            if choice < 0 or not stepper.is_possible(choice):
+                raise NotPossible(f"step {number}: {_why_not(stepper, choice)}")
+            stepper.take(choice)
+        return plan_of(stepper)
+
+    plan: Plan = with_room(setting, Checks(), planned)
+    return plan
+
+
+def _why_not(stepper: Stepper, choice: int) -> str:
+    number = context_of(choice)
+    if choice < 0 or number not in stepper.contexts():
+        return f"there is no context {number if choice >= 0 else choice}"
+    if obstacle := obstacle_of(stepper, number):
+        whose = [_name(stepper, other) for other in obstacle.contexts]
+        return f"{_name(stepper, number)} cannot go on: {', '.join([obstacle.reason, *whose])}"
+    if is_migration(choice):
+        return f"{_name(stepper, number)} cannot move to CPU {choice // MIGRATE - 1}"
+    return f"the next operation of {_name(stepper, number)} has no halves"
+
+
+def _name(stepper: Stepper, number: int) -> str:
+    contexts = stepper.model.setting.contexts
+    return contexts[number].name if number < len(contexts) else f"callback slot {number - len(contexts)}"
+
+
+def _planned(steps: Iterable[Step]) -> Iterable[PlannedStep]:
+    waiting: set[int] = set()
+    for step in steps:
+        part, slot = _part(step, waiting), -1
+        if part == Part.REGISTER:
+            waiting.add(step.context)
+        else:
+            waiting.discard(step.context)
+        target = step.args[0] if part in (Part.MIGRATE, Part.TAKE_DOWN) else -1
+        if step.op in OPERATIONS and OPERATIONS[step.op].queues:
+            slot = step.args[0]
+        yield PlannedStep(step.context, step.cpu, step.op, step.site, part, target, slot, step.waits_for, step.ended)
+
+
+def _part(step: Step, waiting: set[int]) -> Part:
+    if step.op not in OPERATIONS:
+        return Part.MIGRATE if step.op == "migrate" else Part.TAKE_DOWN
+    if step.half:
+        return Part.LOAD if step.half == "load" else Part.STORE
+    operation = OPERATIONS[step.op]
+    begins = operation.wait == "sleeps" and not operation.is_access and step.context not in waiting
+    return Part.REGISTER if begins else Part.WHOLE
+
+
+# --- a replay
 
 
 @dataclass(frozen=True)
@@ -21,20 +105,37 @@ class Replay:
 
     subject: Subject
     expected: Counterexample
+    plan: Plan
     replayed: Replayed
 
     @property
-    def differs_at(self) -> int | None:
+    def difference(self) -> Difference | None:
         """The first step at which real processes did something else, None if there is none."""
-        pairs = zip(self.expected.trace.steps, self.replayed.steps, strict=False)
-        trapped = self.replayed.violation is not None
-        for number, (virtual, real) in enumerate(pairs):
-            last = number == len(self.replayed.steps) - 1
-            same = virtual.site == real.site if trapped and last else virtual == real
+        planned, done = self.expected.trace.steps, self.replayed.steps
+        for number, (virtual_step, real) in enumerate(zip(planned, done, strict=False)):
+            if self.plan.last_violates(number) or (self.replayed.violation is not None and number == len(done) - 1):
+                same = _place(virtual_step) == _place(real)  # how far it came depends on what found it
+            else:
+                same = virtual_step == real
             if not same:
-                return number
-        missing = len(self.expected.trace.steps) != len(self.replayed.steps)
-        return min(len(self.expected.trace.steps), len(self.replayed.steps)) if missing else None
+                return Difference(number, _told(virtual_step), _told(real))
+        if self.replayed.difference is not None or len(planned) == len(done):
+            return self.replayed.difference
+        return Difference(len(done), _told(planned[len(done)]), "nothing")
+
+
+def _place(step: Step) -> tuple[object, ...]:
+    return step.context, step.op, step.site, step.cpu, step.half
+
+
+def _told(step: Step) -> str:
+    """A step with its values."""
+    half = f"the {step.half} of " if step.half else ""
+    words = ", ".join(map(str, step.args))
+    site = f" at {step.site}" if step.site is not None else ""
+    changes = "".join(f", {a.address:#x}: {a.old} -> {a.new}" for a in step.accesses)
+    last = ", the last step of its context" if step.ended else ""
+    return f"{half}{step.op}({words}){site}{changes}, which gives {step.result}{last}"
 
 
 def subject_of_token(token: Token, path: str | None = None) -> Subject:
@@ -50,34 +151,37 @@ def subject_of_token(token: Token, path: str | None = None) -> Subject:
 
 def schedule_in(token: Token, subject: Subject) -> Counterexample:
     """The schedule of a token, told. Raises BadToken where the programs are others than it was made for."""
+    return _told_and_planned(token, subject)[0]
 
-    def told(model: Model) -> Counterexample:
+
+def _told_and_planned(token: Token, subject: Subject) -> tuple[Counterexample, Plan]:
+    def both(model: Model) -> tuple[Counterexample, Plan]:
         if digest(model) != token.digest:
             raise BadToken(f"it was made for other programs than {subject.name} has now: explore it anew")
-        return tell(subject, model, schedule_of(model, token.departures))
+        schedule = schedule_of(model, token.departures)
+        stepper = Stepper(model).run(schedule)
+        return tell_of(subject, stepper, schedule), plan_of(stepper)
 
-    example: Counterexample = with_room(subject.setting, subject.checks, told)
-    return example
+    made: tuple[Counterexample, Plan] = with_room(subject.setting, subject.checks, both)
+    return made
 
 
 def replay_token(text: str, path: str | None = None, *, debug: bool = False) -> Replay:
     """Run a token's schedule on real processes. Raises BadToken, ScenarioError, ReplayFailed."""
     token = Token.parse(text)
     subject = subject_of_token(token, path)
-    expected = schedule_in(token, subject)
-    return Replay(subject, expected, replay(subject.setting, expected.schedule, debug=debug))
+    expected, plan = _told_and_planned(token, subject)
+    return Replay(subject, expected, plan, replay(subject.setting, plan, debug=debug))
 
 
 def checks_of_replay(done: Replay) -> list[Check]:
     """Whether real processes did the same; what of the schedule's violation they saw themselves."""
-    at, steps = done.differs_at, len(done.replayed.steps)
-    same = Check(
-        "the same on real processes",
-        at is None,
-        f"{steps} steps: every value read and written agrees" if at is None else f"step {at + 1} came out otherwise",
-    )
-    expected, seen = done.expected.trace.violation, done.replayed.violation
+    difference, steps = done.difference, len(done.replayed.steps)
+    told = f"{steps} steps: every value read and written agrees" if difference is None else str(difference)
+    checks = [Check("the same on real processes", difference is None, told)]
+    seen, planned = done.replayed.violation, done.plan.check
     if seen is not None:
-        agrees = expected is not None and expected.check == seen.check
-        return [same, Check(f"{seen.check} on real memory", agrees, seen.detail)]
-    return [same]
+        checks.append(Check(f"{seen.check} on real memory", seen.check == planned, seen.detail))
+    elif planned in FOUND_BY_PROCESSES and difference is None:
+        checks.append(Check(f"{planned} on real memory", ok=False, detail="the processes did not find it"))
+    return checks

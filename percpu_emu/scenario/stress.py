@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from percpu_emu.scenario.machines import chaos_of, faults_of, naming_faults
 from percpu_emu.scenario.outcomes import Outcomes
 from percpu_emu.scenario.settings import subject_of
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
+from percpu_emu.scenario.writers import last_writers
 
 DELAYS: Final = (1, 32, 256, 2048, 1_000_000)
 """How many looks at a word a lane is delayed at most at the start of a round; one of them for each round."""
@@ -70,6 +71,8 @@ class Stressed:
     whole: bool = True
     """Whether the rings held the whole round."""
     stuck: str = ""
+    awaited: Sequence[int] = ()
+    """The words that contexts waited for where a round did not end."""
     marks: dict[str, int] = field(default_factory=dict)
 
 
@@ -94,12 +97,13 @@ def stress_scenario(loaded: Loaded, events: EventStream, *, record: bool) -> Str
     scenario = loaded.scenario
     every = 1 if record else RECORD_EVERY
     seen = stress(loaded, subject, events, record_every=every, seconds=scenario.seconds)
-    notes: list[str] = []
+    notes = list[str]()
     example: Counterexample | None = None
     again: Stressed | None = None
     if seen.violation is not None:
         again = seen if seen.recorded else _again(loaded, subject, events, notes)
         example = _explained(subject, seen.violation, again, notes)
+        notes += last_writers(subject, again.recorded, again.awaited) if again.recorded and again.whole else []
     figures: dict[str, Any] = {
         "rounds": seen.rounds,
         "rounds_per_s": round(seen.rounds / max(seen.seconds, 1e-9)),
@@ -180,6 +184,7 @@ def _round(lanes: Lanes, subject: Subject, chance: random.Random, done: Stressed
         seen = [*failure, *_warnings(lanes)] if error.went_on else [*_warnings(lanes), *failure]
         done.violation, done.further = (seen[0], seen[1:]) if seen else (None, [])
         done.stuck = "" if error.check else error.detail
+        done.awaited = error.words
         return
     if lanes.exhausted:
         done.stuck = "a program asked for more memory than a native round has"

@@ -170,6 +170,16 @@ def touch_nobodys(memcg: int, turn: int) -> Program[None]:  # noqa: ARG001
     yield this_cpu_write(1 << 55, 1)
 
 
+def write_null(memcg: int, turn: int) -> Program[None]:  # noqa: ARG001
+    """A broken worker: it writes where NULL points to."""
+    yield write_once(0, 1)
+
+
+def read_field_of_null(memcg: int, turn: int) -> Program[None]:  # noqa: ARG001
+    """A broken worker: it reads a field of NULL."""
+    yield read_once(VMSTATS_PERCPU)
+
+
 WORKERS = (charge, forgetful)
 PROGRAMS = (
     answer,

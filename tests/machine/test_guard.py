@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -250,6 +251,23 @@ def test_a_cpu_that_ends_by_an_access_is_told_without_the_guard_too(make_machine
     rig.work(programs.touch_nobodys)
     with pytest.raises(Trapped, match=r"turn 0 of touch_nobodys touched an address that cannot be .*SIGSEGV\)"):
         rig.machine.run_for(30)
+
+
+@pytest.mark.parametrize("guard", [False, True])
+@pytest.mark.parametrize("worker", [programs.write_null, programs.read_field_of_null])
+def test_null_traps_with_the_guard_and_without(make_machine: MakeMachine, worker: Any, guard: bool) -> None:
+    rig = make_machine(workers=(worker,), guard=guard)
+    rig.tree.table.add(rig.tree.mkdir("a"))
+    rig.work(worker)
+    with pytest.raises(Trapped, match=rf"turn 0 of {worker.__name__}.* touched word 0x[0-9a-f]+ of the kernel's"):
+        rig.machine.run_for(30)
+
+
+@pytest.mark.parametrize("program", [programs.set_word, programs.raise_word])
+def test_null_traps_in_the_coordinator_too(make_machine: MakeMachine, program: Any) -> None:
+    rig = make_machine()
+    with pytest.raises(Trapped, match=rf"{program.__name__}, run by the coordinator touched word 0x0 of"):
+        rig.machine.execute(program, 0, *[1] * (program is programs.set_word))
 
 
 def test_a_signal_that_somebody_sends_is_no_access(make_machine: MakeMachine) -> None:

@@ -286,6 +286,7 @@ _INTERRUPTS: Final = [
     {"program": "this_cpu_charge", "by": "coordinator"},
 ]
 _FIGURES: Final = [
+    *["patched.updates", "patched.releases", "original.updates", "patched.end.percpu_kb", "patched.offlined"] * 3,
     "updates",
     "patched.after.slab_kb",
     "before.percpu_kb",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -192,6 +193,119 @@ def test_what_cannot_be_stressed_is_refused() -> None:
     killing = replace(subject.setting, contexts=(*others, replace(offline, kind="kill")))
     with pytest.raises(ScenarioError, match="kind 'kill' cannot be stressed"):
         refuse_what_cannot_run(loaded, replace(subject, setting=killing))
+
+
+# --- scenarios of the test's own
+
+PROGRAMS = """\
+from __future__ import annotations
+
+from percpu_emu.kernel.layout import STATIC
+from percpu_emu.lang.ops import *
+
+FLAG = STATIC + 0
+
+
+def hang():
+    yield wait_until(FLAG, 1)
+
+
+def warn_and_hang():
+    yield warn_on(1)
+    yield wait_until(FLAG, 1)
+
+
+def other():
+    yield write_once(FLAG, 3)
+    yield this_cpu_write(5, 4)
+    return 7
+
+
+def holds(state):
+    seen = (state.word(FLAG), state.slot(5, 1), state.slot(5, 0), state.ledger(FLAG), state.result(0))
+    return None if seen == (3, 4, 0, 0, 7) else f"seen: {seen}"
+
+
+def complains(state):
+    return f"flag is {state.word(FLAG)}"
+
+
+def raises(state):
+    return f"{state.result(1)}"
+
+
+def everything(state):
+    return "there is something" if state.word(FLAG + 1) or state.word(0) or state.word(1 << 40) else None
+"""
+
+
+def own(folder: Path, contexts: list[str], more: str = "") -> Loaded:
+    (folder / "own.py").write_text(PROGRAMS)
+    lines = ['name = "own"', 'summary = "own"', "seconds = 0.5", "[machine]", "cpus = 2", "[explore]"]
+    lines += ['programs = "own.py"', more]
+    for context in contexts:
+        lines += ["[[explore.contexts]]", context]
+    path = folder / "own.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return load(str(path))
+
+
+HANG = 'program = "hang"\ncpus = [0]'
+OTHER = 'program = "other"\ncpus = [1]'
+
+
+def test_a_deadlock_says_who_waits_for_what_and_who_wrote_it_last(tmp_path: Path) -> None:
+    result = stress_scenario(own(tmp_path, [HANG, OTHER]), EventStream(), record=True)
+    [failed] = [check for check in result.checks if not check.ok]
+    assert (result.verdict, failed.name, result.figures["violation"]) == ("fail", "progress", "deadlock")
+    assert "hang on CPU 0 at hang:1" in failed.detail
+    assert "sleeps until flag is 1, and it is 3" in failed.detail
+    assert result.counterexample is not None
+    assert result.counterexample.check == "deadlock"
+    assert any(note.startswith("flag was written last by other on CPU 1 at other:1") for note in result.notes)
+    assert "not judged, as no round came to its end: memory, program, sections" in result.notes
+
+
+def test_what_came_before_a_hang_is_reported_too(tmp_path: Path) -> None:
+    warns = HANG.replace("hang", "warn_and_hang")
+    result = stress_scenario(own(tmp_path, [warns, OTHER]), EventStream(), record=True)
+    assert {check.name: check.detail.partition(":")[0] for check in result.checks if not check.ok} == {
+        "program": "warning", "progress": "deadlock",
+    }  # fmt: skip
+    assert result.figures["violation"] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("final", "said"), [("holds", ""), ("everything", ""), ("complains", "final: flag is 3, in round 1")]
+)
+def test_the_scenarios_own_check_of_the_end_is_judged(tmp_path: Path, final: str, said: str) -> None:
+    result = stress_scenario(own(tmp_path, [OTHER], f'final = "{final}"'), EventStream(), record=False)
+    [check] = [check for check in result.checks if check.name == "final"]
+    assert (check.ok, said in check.detail) == (not said, True), check
+    assert result.verdict == ("fail" if said else "pass")
+
+
+def test_a_check_of_the_end_that_fails_itself_is_an_error_of_the_scenario(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"explore.final: raises failed with IndexError"):
+        stress_scenario(own(tmp_path, [OTHER], 'final = "raises"'), EventStream(), record=False)
+
+
+def test_more_interrupts_than_a_cpu_has_room_for_are_refused(tmp_path: Path) -> None:
+    interrupt = 'kind = "interrupt"\n' + OTHER
+    loaded = own(tmp_path, [HANG, *[interrupt] * 9])
+    with pytest.raises(ScenarioError, match=r"explore.contexts: found 9 interrupts on CPU 1, allowed: at most 8"):
+        stress_scenario(loaded, EventStream(), record=False)
+    refuse_what_cannot_run(*subjected(own(tmp_path, [HANG, *[interrupt] * 8])))
+
+
+def test_turns_of_an_interrupt_are_refused(tmp_path: Path) -> None:
+    loaded = own(tmp_path, [HANG, 'kind = "interrupt"\nturns = 2\n' + OTHER])
+    with pytest.raises(ScenarioError, match=r"explore.contexts\[1\].turns: found 2, allowed for an interrupt.*: 1"):
+        stress_scenario(loaded, EventStream(), record=False)
+
+
+def subjected(loaded: Loaded) -> tuple[Loaded, Any]:
+    return loaded, subject_of(loaded)
 
 
 def invoke(*arguments: str) -> tuple[int, Any]:

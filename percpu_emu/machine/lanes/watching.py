@@ -30,12 +30,14 @@ STABLE_SECONDS: Final = 0.5
 class RoundFailed(Exception):
     """A round did not come to its end: by which check of the model it is to blame, "" if by none, and what happened."""
 
-    def __init__(self, check: str, detail: str, *, went_on: bool = False) -> None:
+    def __init__(self, check: str, detail: str, *, went_on: bool = False, words: Sequence[int] = ()) -> None:
         super().__init__(detail)
         self.check = check
         self.detail = detail
         self.went_on = went_on
         """Whether the coordinator's program went on to its end: warnings may come of what failed."""
+        self.words = words
+        """The words of the kernel's memory that contexts wait for."""
 
 
 class Watcher:
@@ -74,8 +76,7 @@ class Watcher:
             self._next = now + LOOK_SECONDS
             self._look_for_a_deadlock(now)
         if now > self._deadline:
-            told = "; ".join(self._told(number) for number in self._unfinished())
-            raise RoundFailed("", f"a round did not end within {self._patience:g} s: {told or 'a callback is due'}")
+            raise self._hung("", self._unfinished())
 
     # --- who and where
 
@@ -144,7 +145,7 @@ class Watcher:
                 signals().publish(self._rings.word(LATE), int(self._rings.words[GO]))
                 self._since = now
                 return
-            raise RoundFailed("deadlock", "; ".join(map(self._told, unfinished)))
+            raise self._hung(Check.DEADLOCK.label, unfinished)
 
     def _is_blocked(self, number: int) -> bool:
         """Whether a context waits for what has not happened."""
@@ -179,6 +180,13 @@ class Watcher:
         return cpu
 
     # --- for people
+
+    def _hung(self, check: str, unfinished: Sequence[int]) -> RoundFailed:
+        """Why a round does not end, or did not in time."""
+        told = "; ".join(map(self._told, unfinished)) or "a callback is due"
+        late = "" if check else f"a round did not end within {self._patience:g} s: "
+        waiting = [n for n in unfinished if self._blocks[n, c.WAITS] in (c.FOR_SLEEP, c.FOR_SPIN)]
+        return RoundFailed(check, late + told, words=[int(self._blocks[n, c.WAITS_FOR]) for n in waiting])
 
     def _told(self, number: int) -> str:
         """What a context does that does not end."""

@@ -1,11 +1,11 @@
-"""Small programs for the tests of controlled runs, and the settings that they are in."""
+"""Small programs for the tests of replays, and the settings that they are in."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from percpu_emu.kernel.cpumask import percpu_sum
-from percpu_emu.kernel.layout import CPU_ONLINE_MASK, STATIC
+from percpu_emu.kernel.layout import CPU_ONLINE_MASK, STATIC, STATIC_WORDS
 from percpu_emu.lang.ops import (
     Program,
     ProgramFunction,
@@ -13,6 +13,7 @@ from percpu_emu.lang.ops import (
     atomic_long_add,
     call_rcu,
     cmpxchg,
+    cpumask_next,
     free_percpu,
     kfree,
     kzalloc,
@@ -130,6 +131,10 @@ def free_by_callback() -> Program[None]:
     yield rcu_barrier()
 
 
+def clear_slot() -> Program[int]:
+    return (yield xchg(per_cpu(SLOT, 1), 0))
+
+
 def chain(left: int) -> Program[None]:
     """A callback with interrupts off for a while, that queues another one."""
     flags = yield local_irq_save()
@@ -148,6 +153,56 @@ def queue() -> Program[None]:
     yield rcu_read_unlock()
     yield queue_work(chain, 0)
     yield rcu_barrier()
+
+
+def queue_in_section() -> Program[None]:
+    yield rcu_read_lock()
+    yield call_rcu(chain, 1)
+    yield rcu_read_unlock()
+
+
+def again(left: int) -> Program[None]:
+    """A callback that queues itself before anything else."""
+    if left:
+        yield call_rcu(again, left - 1)
+    yield atomic_long_add(FLAG, 1)
+
+
+def ping(left: int) -> Program[None]:
+    if left:
+        yield call_rcu(pong, left - 1)
+    yield atomic_long_add(FLAG, 10)
+
+
+def pong(left: int) -> Program[None]:
+    yield atomic_long_add(FLAG, 100)
+    if left:
+        yield queue_work(ping, left - 1)
+
+
+def nothing(_word: int) -> Program[None]:
+    if FLAG == 0:
+        yield write_once(FLAG, 1)
+
+
+def queue_again() -> Program[None]:
+    yield call_rcu(again, 2)
+    yield rcu_barrier()
+
+
+def queue_each_other() -> Program[None]:
+    yield call_rcu(ping, 3)
+    yield queue_work(pong, 2)
+    yield call_rcu(nothing, 0)
+
+
+def queue_many(count: int) -> Program[None]:
+    for _ in range(count):
+        yield queue_work(free_slots, 0)
+
+
+def next_cpu(after: int) -> Program[int]:
+    return (yield cpumask_next(after, CPU_ONLINE_MASK))
 
 
 def fold() -> Program[int]:
@@ -183,6 +238,114 @@ def read_beyond() -> Program[None]:
     yield read_once(word + 1)
 
 
+def read_low() -> Program[None]:
+    yield read_once(8)
+
+
+def read_behind_static() -> Program[None]:
+    yield read_once(STATIC + STATIC_WORDS)
+
+
+def read_minus_one() -> Program[None]:
+    yield read_once(-1)
+
+
+def write_beyond() -> Program[None]:
+    slots = yield alloc_percpu(12, 8)
+    yield write_once(per_cpu(slots + 2, 1), 5)
+
+
+def read_beyond_freed() -> Program[None]:
+    word = yield kzalloc(8)
+    yield kfree(word)
+    yield read_once(word + 1)
+
+
+def read_freed() -> Program[None]:
+    word = yield kzalloc(8)
+    yield kfree(word)
+    yield read_once(word)
+
+
+def read_next_object() -> Program[None]:
+    word = yield kzalloc(4096)
+    yield read_once(word + 512)
+
+
+def allocate_nothing() -> Program[None]:
+    yield kzalloc(0)
+
+
+def allocate_much() -> Program[None]:
+    yield alloc_percpu(4097, 8)
+
+
+def note_too_many() -> Program[None]:
+    for _ in range(4):
+        yield ledger_add(COUNTER, 1)
+
+
+def bump() -> Program[None]:
+    yield this_cpu_inc(SLOT)
+
+
+def wait_in_work() -> Program[None]:
+    yield synchronize_rcu()
+
+
+def wait_for_readers(_word: int) -> Program[None]:
+    yield synchronize_rcu()
+
+
+def queue_waiting() -> Program[None]:
+    yield this_cpu_inc(SLOT)
+    yield queue_work(wait_for_readers, 0)
+
+
+def fill_area() -> Program[None]:
+    area = yield alloc_percpu(4096, 8)
+    yield this_cpu_add(area + 511, 5)
+
+
+def unlock() -> Program[None]:
+    yield rcu_read_unlock()
+
+
+def lock() -> Program[None]:
+    yield rcu_read_lock()
+
+
+def sleep_in_section() -> Program[None]:
+    yield rcu_read_lock()
+    yield wait_until(FLAG, 7)
+    yield rcu_read_unlock()
+
+
+def synchronize_in_interrupt() -> Program[None]:
+    yield synchronize_rcu()
+
+
+def save_twice() -> Program[int]:
+    """Gives whether interrupts were off the second time."""
+    outer = yield local_irq_save()
+    inner = yield local_irq_save()
+    yield local_irq_restore(inner)
+    yield local_irq_restore(outer)
+    return inner
+
+
+def in_odd_turns(turn: int) -> Program[int]:
+    if turn & 1:
+        yield write_once(FLAG, turn)
+        return turn + 10
+    return turn
+
+
+def kzalloc_many(count: int) -> Program[None]:
+    for _ in range(count):
+        yield kzalloc(8)
+
+
 def read_never_allocated() -> Program[None]:
     yield read_once(per_cpu(512 * 3, 1))
 
@@ -205,16 +368,6 @@ def count_for_ever() -> Program[None]:
         yield this_cpu_inc(SLOT)
 
 
-def kzalloc_for_ever() -> Program[None]:
-    while True:
-        yield kzalloc(8)
-
-
-def queue_for_ever() -> Program[None]:
-    while True:
-        yield queue_work(free_slots, 0)
-
-
 def compute_for_ever(word: int) -> Program[None]:
     x = yield read_once(word)
     while x == 0:
@@ -231,5 +384,12 @@ BUSY = [
     Setting(2, (task(update, 1, turns=2), task(free_by_callback, 0), event("interrupt", 1, update)), publish),
     Setting(2, (task(count, 0, turns=2, migrates=2), task(count_irqs_off, 1), event("interrupt", 0, count))),
     Setting(2, (task(queue, 0), task(count, 0, migrates=1), event("kill", 0, fold), task(update, 1)), publish),
-    Setting(3, (task(queue, 1), task(count_preempt_off, 1), event("offline", 1, fold), event("interrupt", 1, queue))),
+    Setting(
+        3,
+        (
+            *(task(queue, 1), task(count_preempt_off, 1), event("offline", 1, fold)),
+            event("interrupt", 1, queue_in_section),
+        ),
+    ),
+    Setting(2, (task(queue_again, 0), task(queue_each_other, 1), task(queue_again), event("kill", 1, fold))),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Final
 
+from percpu_emu.lang.instructions import MARK
 from percpu_emu.lang.reference import _SOURCES, in_words, site_of
 from percpu_emu.lang.words import Long
 
@@ -27,31 +28,28 @@ class Programs:
         self._marks: list[str] = []
         self._numbers: dict[int, int] = {}
         self._sites: dict[tuple[int, int], int] = {}
-        queued = [spec.program for spec in setting.contexts]
-        queued += [setting.setup] if setting.setup is not None else []
-        while queued:
-            queued += self._include(queued.pop(0))
+        self._include_all([spec.program for spec in setting.contexts])
+        self._include_all([setting.setup] if setting.setup is not None else [])
         for number, function in enumerate(self._functions):
-            self._numbers[id(self._words(function).__code__)] = number
+            for form in (function, self._words(function)):  # a program that queues itself knows itself in words
+                self._numbers[id(form.__code__)] = number
         self._yields = [list(self._source(function).sites.values()) for function in self._functions]
+        self._numbers_of_sites = {
+            site: number << _NUMBER_BITS | site.number for number, sites in enumerate(self._yields) for site in sites
+        }
 
     def number(self, function: ProgramFunction) -> int:
         """The number of a program."""
-        return self._functions.index(function)
+        return self._numbers[id(function.__code__)]
 
     def mark_number(self, name: str) -> int:
         """The number of a mark, in the order of the text."""
         return self._marks.index(name)
 
-    def start(self, function: ProgramFunction | int, arguments: Sequence[int]) -> Any:
+    def start(self, number: int, arguments: Sequence[int]) -> Any:
         """A generator, not begun. Of a program that takes fewer arguments, the others are left out."""
-        function = self._functions[function] if isinstance(function, int) else function
-        words = self._words(function)
+        words = self._words(self._functions[number])
         return words(*map(Long, arguments[: words.__code__.co_argcount]))
-
-    def does_something(self, function: ProgramFunction, argument: int) -> bool:
-        """Whether it has an operation at all."""
-        return next(self.start(function, [argument]), None) is not None
 
     def site(self, program: Any) -> int:
         """A number for the yield at which a program stands.
@@ -65,10 +63,19 @@ class Programs:
             self._sites[key] = self._numbers[key[0]] << _NUMBER_BITS | site_of(program).number
         return self._sites[key]
 
+    def number_of_site(self, site: Site) -> int:
+        """The number of a yield. Raises KeyError for one of another setting's programs."""
+        return self._numbers_of_sites[site]
+
     def site_by_number(self, number: int) -> Site:
         """The yield that goes by that number."""
         function, place = number >> _NUMBER_BITS, number & (1 << _NUMBER_BITS) - 1
         return self._yields[function][place - 1]
+
+    def _include_all(self, programs: list[ProgramFunction]) -> None:
+        """Number programs with all that they call and queue, in the order in which the model meets them."""
+        while programs:
+            programs += self._include(programs.pop(0))
 
     def _include(self, function: ProgramFunction) -> list[ProgramFunction]:
         """Number a program and those it calls; what they queue."""
@@ -84,7 +91,7 @@ class Programs:
             operation, call = source.operation(node)
             if operation.queues:
                 queued.append(source.resolve(call.args[0]))
-            if operation.name == "mark" and ast.literal_eval(call.args[0]) not in self._marks:
+            if operation.opcode == MARK and ast.literal_eval(call.args[0]) not in self._marks:
                 self._marks.append(ast.literal_eval(call.args[0]))
         return queued
 

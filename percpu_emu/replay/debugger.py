@@ -1,4 +1,4 @@
-"""pdb inside a program of a controlled run: each step stops first, at its yield, in the process that is to do it.
+"""pdb inside a program of a replay: each step stops first, at its yield, in the process that is to do it.
 
 `step` and `next` go on to the next step, whichever process does it; `continue` goes on to a breakpoint; `quit` ends the
 run. The program's variables are there to be looked at, and everything around it stands still meanwhile.
@@ -11,14 +11,14 @@ import pdb
 import sys
 from typing import TYPE_CHECKING, Any
 
-from percpu_emu.machine.controlled import layout as at
-from percpu_emu.machine.controlled.control import Ended
-from percpu_emu.machine.controlled.layout import Status
+from percpu_emu.replay import layout as at
+from percpu_emu.replay.control import Ended
+from percpu_emu.replay.layout import Status
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from percpu_emu.machine.controlled.control import Control
+    from percpu_emu.replay.control import Control
 
 
 class _Terminal:

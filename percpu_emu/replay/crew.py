@@ -1,4 +1,4 @@
-"""The processes of a controlled run, as the caller sees them: started, watched, found dead, ended."""
+"""The processes of a replay, as the caller sees them: started, watched, found dead, ended."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import multiprocess
 
-from percpu_emu.machine.controlled import layout as at
-from percpu_emu.machine.controlled.control import cpu_offset, one_processor
-from percpu_emu.machine.controlled.layout import Status
-from percpu_emu.machine.controlled.process import process_main
+from percpu_emu.replay import layout as at
+from percpu_emu.replay.control import one_processor
+from percpu_emu.replay.layout import Status, cpu_offset
+from percpu_emu.replay.process import process_main
 from percpu_emu.shm import SignalsLetThrough
 
 if TYPE_CHECKING:
-    from percpu_emu.machine.controlled.control import Control
-    from percpu_emu.machine.controlled.debugger import Debugger
-    from percpu_emu.machine.controlled.memory import ControlledMemory
-    from percpu_emu.machine.controlled.programs import Programs
+    from collections.abc import Sequence
+
+    from percpu_emu.replay.control import Control
+    from percpu_emu.replay.debugger import Debugger
+    from percpu_emu.replay.memory import ReplayedMemory
+    from percpu_emu.replay.orders import Order
+    from percpu_emu.replay.programs import Programs
 
 _FORK: Final = multiprocess.get_context("fork")
 STANDSTILL_SECONDS: Final = 20.0
@@ -38,12 +41,19 @@ class Crew:
     """One process for each CPU, and the coordinator's. Signals that raise are let through only while it waits."""
 
     def __init__(
-        self, control: Control, memory: ControlledMemory, programs: Programs, debugger: Debugger | None
+        self,
+        control: Control,
+        memory: ReplayedMemory,
+        programs: Programs,
+        orders: Sequence[Order],
+        debugger: Debugger | None,
     ) -> None:
         self._control = control
-        self._arguments = control, memory, programs, debugger
+        self._arguments = control, memory, programs, orders, debugger
         self._unhurried = debugger is not None
         self._processes: dict[int, Any] = {}
+        self._alive: dict[Any, int] = {}
+        """By sentinel, those whose end was not seen yet: one may have ended before it is watched."""
         self.trapped = False
         """Whether a process has died of the access that it was doing."""
 
@@ -57,6 +67,7 @@ class Crew:
                 process = _FORK.Process(target=process_main, args=arguments, name=self._name(number), daemon=True)
                 process.start()
                 self._processes[number] = process
+                self._alive[process.sentinel] = number
         finally:
             gc.unfreeze()
         self._watch(until_ready=True)
@@ -76,12 +87,11 @@ class Crew:
 
     def _watch(self, *, until_ready: bool) -> None:
         words, done, since = self._control.words, -1, time.monotonic()
-        alive = {process.sentinel: number for number, process in self._processes.items() if process.exitcode is None}
-        while alive and not self.trapped and not (until_ready and self._ready()):
+        while self._alive and not self.trapped and not (until_ready and self._ready()):
             with SignalsLetThrough():
-                ended = connection.wait(list(alive), 0.001 if until_ready else 1.0)
+                ended = connection.wait(list(self._alive), 0.001 if until_ready else 1.0)
             for sentinel in ended:
-                self._bury(alive.pop(sentinel))
+                self._bury(self._alive.pop(sentinel))
             if words[at.DONE] != done:
                 done, since = words[at.DONE], time.monotonic()
             elif time.monotonic() - since > STANDSTILL_SECONDS and not self._unhurried:
@@ -92,7 +102,7 @@ class Crew:
         return self._control.status != Status.RUNNING or all(words[at.READY + number] for number in self._processes)
 
     def _bury(self, number: int) -> None:
-        """A process has ended: as it was told, by a trap, or by somebody else's hand."""
+        """A process has ended: as it was told, by a trap, or by a signal from outside."""
         process, control = self._processes[number], self._control
         process.join()
         is_down = number < control.coordinator and control.words[cpu_offset(number) + at.DOWN]

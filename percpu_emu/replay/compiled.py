@@ -1,12 +1,7 @@
-"""The compiled part of a controlled step: note what is about to happen, do it, note what it did; pass the turn on.
+"""The compiled part of a step: note what is about to happen, do it, note what it did; pass the turn on.
 
 It is two calls, not one: between them the program has to compute up to its next operation, which tells whether the step
-was its last, and that decides what others may do.
-
-Measured by `benchmarks/replay.py` on 2 processors: a step takes 8 us without a switch. Of these 0.6 are this module's
-call, 1.0 the program's, 0.5 each `Long`, 0.7 the rules, 0.4 the check of the address, 0.4 the number of the yield, the
-rest Python's calls between. A switch adds 6 us with 2 CPUs and 15 with 4, whose memory the processor's cache has lost
-meanwhile: 72,000 and 43,000 steps/s, half of that while other programs want the processor.
+was its last. `benchmarks/replay.py` measures what a step takes.
 """
 
 from __future__ import annotations
@@ -20,9 +15,10 @@ from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.context import Context
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.reference import performer_text
-from percpu_emu.machine.controlled import layout
+from percpu_emu.replay import layout
 
 _TEXT: Final = '''
+from percpu_emu.lang import effects
 from percpu_emu.shm import atomics, syscalls
 
 
@@ -52,15 +48,37 @@ def access(bases, record, context, cpu, code, site, address, a, b, c, writes):
     word = bases[0] + address * 8
     put(record, WROTE, 1 if writes != 0 else 0)
     old = atomics.read_once(word)
-    result = old
-    if code != WAIT_UNTIL:
-        result = perform(bases, code, a, b, c)
+    result = perform(bases, code, a, b, c)
     put(record, OLD, old)
     put(record, NEW, atomics.read_once(word))
     if writes == 2 and old != b:
         put(record, WROTE, 0)
-    if code != WAIT_UNTIL:
-        put(record, GAVE, result)
+    put(record, GAVE, result)
+    return result
+
+
+@njit(WORD(BASES, WORD, WORD), cache=True)
+def load(bases, record, address):
+    """Load the word at `address` and no more: to wait for it, or as the first half of a read-modify-write."""
+    value = atomics.load_acquire(bases[0] + address * 8)
+    put(record, OLD, value)
+    put(record, NEW, value)
+    return value
+
+
+@njit(WORD(BASES, WORD, WORD, WORD, WORD, WORD, WORD), cache=True)
+def store(bases, record, address, opcode, loaded, b, c):
+    """The second half: store what follows from the value that was loaded, whatever stands there now."""
+    word = bases[0] + address * 8
+    put(record, OLD, atomics.read_once(word))
+    if opcode == CMPXCHG and loaded != b:
+        put(record, WROTE, 0)
+    else:
+        put(record, WROTE, 1)
+        atomics.local_write(word, effects.new_value(opcode, loaded, b, c))
+    put(record, NEW, atomics.read_once(word))
+    result = effects.result_of(opcode, loaded, b)
+    put(record, GAVE, result)
     return result
 
 
@@ -94,15 +112,9 @@ _FIELDS: Final = ("CODE", "CONTEXT", "ON_CPU", "SITE", "ARGS", "ADDRESS", "OLD",
 @cache
 def compiled() -> Any:
     """The compiled functions of this module's text, as attributes, and `perform`."""
-    numbers = {"WAIT_UNTIL": codes()["wait_until"], **{name: getattr(layout, name) for name in _FIELDS}}
+    numbers = {"CMPXCHG": OPERATIONS["cmpxchg"].opcode, **{name: getattr(layout, name) for name in _FIELDS}}
     constants = [f"{name} = {number}" for name, number in numbers.items()]  # the cache goes by the text
     module = load_compiled("\n".join([performer_text(), *constants, _TEXT]))
     # numba's first call with an array imports parts of numpy: 20 ms, in every process unless it is done before the fork
-    module.perform(np.zeros(len(Context._fields), dtype=np.int64), codes()["smp_mb"], 0, 0, 0)
+    module.perform(np.zeros(len(Context._fields), dtype=np.int64), OPERATIONS["smp_mb"].number, 0, 0, 0)
     return module
-
-
-@cache
-def codes() -> dict[str, int]:
-    """The code of each operation."""
-    return {name: operation.number for name, operation in OPERATIONS.items()}

@@ -5,21 +5,25 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from percpu_emu.lang import instructions as i
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.trace import Access, Step
 from percpu_emu.lang.words import wrap
-from percpu_emu.machine.controlled import layout as at
-from percpu_emu.machine.controlled.compiled import codes
-from percpu_emu.machine.controlled.layout import Event
+from percpu_emu.replay import layout as at
+from percpu_emu.replay.layout import Event
+from percpu_emu.replay.plan import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from percpu_emu.machine.controlled.programs import Programs
+    from percpu_emu.replay.plan import PlannedStep
+    from percpu_emu.replay.programs import Programs
+
+_HALVES = {Part.LOAD: "load", Part.STORE: "store"}
 
 
-def step_of(row: list[int], programs: Programs) -> Step:
-    """What a record says."""
+def step_of(row: list[int], planned: PlannedStep, programs: Programs) -> Step:
+    """What a record says, and the plan of what no process can know: whom a wait is for."""
     name, arity = _operations()[row[at.CODE] - 1]
     accesses: tuple[Access, ...] = ()
     if row[at.ADDRESS] != at.NOTHING:
@@ -32,24 +36,35 @@ def step_of(row: list[int], programs: Programs) -> Step:
         accesses=accesses,
         site=programs.site_by_number(row[at.SITE]) if row[at.SITE] >= 0 else None,
         cpu=row[at.ON_CPU] if row[at.ON_CPU] >= 0 else None,
-        waits_for=tuple(number for number in range(64) if row[at.WAITS_FOR] >> number & 1),
+        waits_for=planned.waits_for,
         ended=bool(row[at.WAS_LAST]),
+        half=_HALVES.get(planned.part, ""),
     )
+
+
+def where(row: list[int], programs: Programs) -> str:
+    """What a record is of, in words; "" where nothing was begun."""
+    if not row[at.CODE]:
+        return ""
+    name, _ = _operations()[row[at.CODE] - 1]
+    who = "the coordinator" if row[at.ON_CPU] < 0 else f"CPU {row[at.ON_CPU]}"
+    site = f" at {programs.site_by_number(row[at.SITE])}" if row[at.SITE] >= 0 else ""
+    return f"{name} by {who}{site}: "
 
 
 def ledgers_of(rows: Iterable[list[int]]) -> dict[int, int]:
     """What was noted and entered, by counter. A context that is killed enters nothing any more."""
     notes: dict[int, list[tuple[int, int]]] = {}
     ledgers: dict[int, int] = {}
-    add, commit = codes()["ledger_add"] + 1, codes()["ledger_commit"] + 1
-    queues = {codes()["call_rcu"] + 1, codes()["queue_work"] + 1}
+    opcodes = {operation.number + 1: operation.opcode for operation in OPERATIONS.values()}
     for row in rows:
-        if row[at.CODE] == add:
+        opcode = opcodes.get(row[at.CODE])
+        if opcode == i.LEDGER_ADD:
             notes.setdefault(row[at.CONTEXT], []).append((row[at.ARGS], row[at.ARGS + 1]))
-        elif row[at.CODE] == commit:
+        elif opcode == i.LEDGER_COMMIT:
             for counter, delta in notes.pop(row[at.CONTEXT], []):
                 ledgers[counter] = wrap(ledgers.get(counter, 0) + delta)
-        elif row[at.CODE] in queues:
+        elif opcode in (i.CALL_RCU, i.QUEUE_WORK):
             notes.pop(row[at.ARGS], None)  # the next program of a callback slot notes for itself
     return ledgers
 

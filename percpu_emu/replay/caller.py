@@ -1,45 +1,40 @@
-"""Replays a schedule, step by step, on real CPU processes: the caller's side, which hosts no context itself."""
+"""Replays a plan, step by step, on real CPU processes: the caller's side, which hosts no context itself."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from percpu_emu.lang.setting import MAX_CONTEXTS, MAX_CPUS
+from percpu_emu.lang.setting import MAX_CPUS
 from percpu_emu.lang.trace import Step, Violation
-from percpu_emu.machine.controlled import layout as at
-from percpu_emu.machine.controlled.compiled import compiled
-from percpu_emu.machine.controlled.control import Control, Ended, context_offset
-from percpu_emu.machine.controlled.crew import Crew, ReplayFailed
-from percpu_emu.machine.controlled.debugger import Debugger
-from percpu_emu.machine.controlled.layout import Status
-from percpu_emu.machine.controlled.memory import ControlledMemory
-from percpu_emu.machine.controlled.programs import Programs
-from percpu_emu.machine.controlled.records import ledgers_of, step_of
+from percpu_emu.replay import layout as at
+from percpu_emu.replay.compiled import compiled
+from percpu_emu.replay.control import Control, Ended
+from percpu_emu.replay.crew import Crew, ReplayFailed
+from percpu_emu.replay.debugger import Debugger
+from percpu_emu.replay.layout import Status
+from percpu_emu.replay.memory import ReplayedMemory
+from percpu_emu.replay.orders import Order, orders_of
+from percpu_emu.replay.plan import Difference
+from percpu_emu.replay.programs import Programs
+from percpu_emu.replay.records import ledgers_of, step_of, where
 from percpu_emu.shm import OutOfPages, SignalsHeld
 
 if TYPE_CHECKING:
     from percpu_emu.lang.setting import Setting
-
-
-class ScheduleError(ValueError):
-    """The schedule asks for a step that the rules do not allow at that point."""
-
-    def __init__(self, index: int, reason: str) -> None:
-        super().__init__(f"step {index}: {reason}")
-        self.index = index
-        self.reason = reason
+    from percpu_emu.replay.plan import Plan
 
 
 @dataclass
 class Replayed:
-    """What a schedule came to."""
+    """What a plan came to."""
 
     steps: list[Step]
     violation: Violation | None
+    difference: Difference | None
+    """Where a process found another step than planned, and went no further."""
     initial: dict[int, int]
     """Words that are not 0 after the setup, by address."""
     results: tuple[int, ...]
@@ -52,49 +47,50 @@ class Replayed:
     """For the granted steps, without starting and ending."""
 
 
-def replay(setting: Setting, schedule: Sequence[int], *, debug: bool = False) -> Replayed:
-    """Do the steps of a schedule, each by the process of its CPU; up to the end, or to a violation.
+def replay(setting: Setting, plan: Plan, *, debug: bool = False) -> Replayed:
+    """Do the steps of a plan, each by the process of its CPU; up to the end, to a violation, or to a difference.
 
-    Raises `ScheduleError` for a choice that is not possible, `ReplayFailed` where a process dies, `Refused` for a
-    program that is not in the language. `debug`: stop in pdb before each step, on this terminal. Signals that raise are
-    held back except while it waits, so that what was begun is cleaned up.
+    Raises `ReplayFailed` where a process dies, `Refused` for a program that is not in the language, KeyError for a plan
+    of other programs. `debug`: stop in pdb before each step, on this terminal. Signals that raise are held back except
+    while it waits, so that what was begun is cleaned up.
     """
-    if not 0 < setting.cpus <= MAX_CPUS or len(setting.contexts) > MAX_CONTEXTS:
-        raise ValueError(f"a setting has 1 to {MAX_CPUS} CPUs and at most {MAX_CONTEXTS} contexts")
-    outcome = _outcome(setting, schedule, debug)
+    if not 0 < setting.cpus <= MAX_CPUS:
+        raise ValueError(f"a setting has 1 to {MAX_CPUS} CPUs")
+    outcome = _outcome(setting, plan, debug)
     if isinstance(outcome, Exception):
         raise outcome  # from here: a traceback through what it was found with would keep that mapped
     return outcome
 
 
-def _outcome(setting: Setting, schedule: Sequence[int], debug: bool) -> Replayed | ScheduleError | ReplayFailed:
+def _outcome(setting: Setting, plan: Plan, debug: bool) -> Replayed | ReplayFailed:
     compiled()
     programs = Programs(setting)
     with SignalsHeld(), contextlib.ExitStack() as stack:
         try:
-            control = Control(setting, schedule)
+            control = Control(setting, plan)
             stack.callback(control.close)
-            memory = ControlledMemory(control)
+            orders = orders_of(control, programs)
+            memory = ReplayedMemory(control)
             stack.callback(memory.close)
-            crew = Crew(control, memory, programs, Debugger(control) if debug else None)
+            crew = Crew(control, memory, programs, orders, Debugger(control) if debug else None)
             stack.callback(crew.end)
             crew.start()
             initial = memory.words()
-            _run(control, crew)
+            _run(control, orders, crew)
             return _Reading(control, memory, programs, crew.trapped).outcome(initial)
         except (OSError, OutOfPages) as error:
             raise ReplayFailed(f"the operating system refused what a replay needs: {error}") from error
 
 
-def _run(control: Control, crew: Crew) -> None:
+def _run(control: Control, orders: list[Order], crew: Crew) -> None:
     """Grant the first step, and wait for what comes of it."""
     control.words[at.BEGAN] = control.words[at.ENDED] = time.monotonic_ns()
     if crew.trapped or control.status != Status.RUNNING:
         return
-    if control.steps == 0:
-        control.end(Ended(Status.FINISHED))
+    if orders:
+        compiled().grant(control.ticket(orders[0].process), 1)
     else:
-        compiled().grant(control.ticket(control.owner_of(control.words[at.SCHEDULE])), 1)
+        control.end(Ended(Status.FINISHED))
     crew.wait()
     if crew.trapped:
         control.words[at.ENDED] = time.monotonic_ns()
@@ -103,7 +99,7 @@ def _run(control: Control, crew: Crew) -> None:
 class _Reading:
     """Reads back what happened, when all is still."""
 
-    def __init__(self, control: Control, memory: ControlledMemory, programs: Programs, trapped: bool) -> None:
+    def __init__(self, control: Control, memory: ReplayedMemory, programs: Programs, trapped: bool) -> None:
         self._control = control
         self._memory = memory
         self._programs = programs
@@ -117,41 +113,40 @@ class _Reading:
     def _last(self) -> int:
         return self._control.current()
 
-    def outcome(self, initial: dict[int, int]) -> Replayed | ScheduleError | ReplayFailed:
+    def outcome(self, initial: dict[int, int]) -> Replayed | ReplayFailed:
         """The whole, or the error that the run ended with."""
         control, told = self._control, self._told
-        if control.status == Status.REFUSED:
-            return ScheduleError(told["index"], told["reason"])
         if control.status == Status.BROKEN:
             return ReplayFailed(told["reason"])
         of_setup = control.records(control.steps, control.words[at.SETUP_STEPS])
+        planned = zip(self._rows, control.plan.steps, strict=False)
         contexts = range(len(control.setting.contexts))
         return Replayed(
-            steps=[step_of(row, self._programs) for row in self._rows],
+            steps=[step_of(row, step, self._programs) for row, step in planned],
             violation=self._violation(),
+            difference=self._difference(),
             initial=initial,
-            results=tuple(control.words[context_offset(number) + at.RESULT] for number in contexts),
+            results=tuple(control.words[control.layout.context(number) + at.RESULT] for number in contexts),
             words=self._memory.words(),
             ledgers=ledgers_of([*of_setup, *self._rows]),
             seconds=(control.words[at.ENDED] - control.words[at.BEGAN]) / 1e9,
         )
 
+    def _difference(self) -> Difference | None:
+        if self._control.status != Status.DIFFERS:
+            return None
+        index = self._told["index"]
+        return Difference(index, str(self._control.plan.steps[index]), self._told["found"])
+
     def _violation(self) -> Violation | None:
-        """What was found, with the step it was found in; the setup's steps are nobody's to blame."""
+        """What was found, with the steps to blame; those of the setup are none of the schedule's."""
         row = self._control.records(self._last, 1)[0]
         if self._trapped:
             gone = self._memory.gone(row[at.ADDRESS])
-            check, detail, guilty = gone.check, gone.detail, [gone.freed_at, self._last]
+            check, detail, guilty = gone.check, gone.detail, [*gone.guilty, self._last]
         elif self._control.status == Status.VIOLATED:
             check, detail, guilty = self._told["check"], self._told["detail"], self._told["guilty"]
         else:
             return None
         steps = tuple(step for step in guilty if 0 <= step < self._control.steps)
-        return Violation(check, self._where(row) + detail, steps)
-
-    def _where(self, row: list[int]) -> str:
-        if not row[at.CODE]:
-            return ""
-        step = step_of(row, self._programs)
-        who = "the coordinator" if step.cpu is None else f"CPU {step.cpu}"
-        return f"{step.op} by {who} at {step.site}: "
+        return Violation(check, where(row, self._programs) + detail, steps)
