@@ -124,5 +124,7 @@ class Trace:
     missing: str = ""
     """Which step of the protocol is missing, in words of the scenario's author."""
     token: str = ""
+    file: str = ""
+    """Path of the scenario, which a replay of the token needs; "" for one that ships."""
     standings: Sequence[Sequence[Standing]] = ()
     """How every context stands before the first step and after each step; empty where that is not known."""

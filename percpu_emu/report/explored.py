@@ -69,6 +69,8 @@ def print_explored(console: Console, report: Report, summary: str) -> None:
     console.print(checks_table(report))
     for note in report.notes:
         console.print(f"note: {note}", markup=False, highlight=False)
+    for line in _rests_on(report):
+        console.print(line, style="dim", markup=False, highlight=False)
     figures = report.figures
     said = [f"{figures['states']} states", f"{figures['steps']} steps"]
     if figures.get("executions") is not None:
@@ -110,7 +112,20 @@ def mutants_table(protocols: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
+def _rests_on(report: Report) -> list[str]:
+    """What a verdict rests on, besides its scope."""
+    scope, said = report.scope, []
+    if scope["written_from_elsewhere"]:
+        words = ", ".join(scope["written_from_elsewhere"])
+        said.append(f"written by a context that is not on the CPU, so that read-modify-writes are split: {words}")
+    if report.counterexample is None and scope["fair"]:
+        said.append("contexts poll: it holds for a fair scheduler, which does not pass over a context for ever")
+    if scope["confirmed_by_plain_search"]:
+        said.append(f"confirmed by the search without reduction: {scope['confirmed_by_plain_search']} states")
+    return said
+
+
 def _scope_line(scope: dict[str, Any]) -> str:
     constants = ", ".join(f"{name} = {value}" for name, value in scope["constants"].items())
     small = f"; {constants}" if constants else ""
-    return f"{scope['cpus']} CPUs: {', '.join(scope['contexts'])}{small}; {scope['strategy']}"
+    return f"{scope['cpus']} CPUs: {', '.join(scope['contexts'])}{small}; {scope['strategy']}; sc memory"

@@ -66,11 +66,23 @@ def scope_of(explored: Explored) -> dict[str, Any]:
     }
     if explored.stopped:
         scope["stopped"] = explored.stopped
+    scope |= _what_it_rests_on(explored)
     if options.strategy in ("pct", "random"):
         scope["seed"] = options.seed
     if options.prefix:
         scope["prefix"] = len(options.prefix)
     return scope
+
+
+def _what_it_rests_on(explored: Explored) -> dict[str, Any]:
+    """Who else writes slots, whether a pass needs a fair scheduler, and whether the plain search says the same."""
+    reduction = explored.reduction
+    return {
+        "memory": "sc",
+        "written_from_elsewhere": reduction.get("remote_words", []),
+        "fair": bool(reduction.get("fair")),
+        "confirmed_by_plain_search": reduction.get("confirmed"),
+    }
 
 
 def _context(subject: Subject, number: int) -> str:
