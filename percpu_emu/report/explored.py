@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -74,7 +74,19 @@ def print_explored(console: Console, report: Report, summary: str) -> None:
     if figures.get("executions") is not None:
         said.insert(0, f"{figures['executions']:,} interleavings".replace(",", " "))
     console.print(", ".join(said), style="dim", highlight=False)
+    for line in _beside_the_verdict(report.scope):
+        console.print(line, style="dim", markup=False, highlight=False)
     print_verdict(console, report)
+
+
+def _beside_the_verdict(scope: dict[str, Any]) -> Iterator[str]:
+    """What the verdict is under, and what confirms it."""
+    if "remote_words" in scope:
+        yield f"written by other CPUs: {', '.join(scope['remote_words'])}; {scope['split']}"
+    if "scheduler" in scope:
+        yield f"scheduler: {scope['scheduler']}"
+    if "confirmed" in scope:
+        yield f"confirmed: {scope['confirmed']}"
 
 
 def print_counterexample(console: Console, example: ReportedCounterexample) -> None:

@@ -66,6 +66,14 @@ def scope_of(explored: Explored) -> dict[str, Any]:
     }
     if explored.stopped:
         scope["stopped"] = explored.stopped
+    reduction = explored.reduction
+    if reduction.get("remote_words"):
+        scope["remote_words"] = reduction["remote_words"]
+        scope["split"] = "a read-modify-write without LOCK on these words is a load and a store to other CPUs"
+    if reduction.get("fair"):
+        scope["scheduler"] = "fair: a context that spins without effect lets the others run"
+    if reduction.get("confirmed") is not None:
+        scope["confirmed"] = f"the search without reduction agrees, in {plural(reduction['confirmed'], 'state')}"
     if options.strategy in ("pct", "random"):
         scope["seed"] = options.seed
     if options.prefix:
