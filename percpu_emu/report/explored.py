@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -69,14 +69,24 @@ def print_explored(console: Console, report: Report, summary: str) -> None:
     console.print(checks_table(report))
     for note in report.notes:
         console.print(f"note: {note}", markup=False, highlight=False)
-    for line in _rests_on(report):
-        console.print(line, style="dim", markup=False, highlight=False)
     figures = report.figures
     said = [f"{figures['states']} states", f"{figures['steps']} steps"]
     if figures.get("executions") is not None:
         said.insert(0, f"{figures['executions']:,} interleavings".replace(",", " "))
     console.print(", ".join(said), style="dim", highlight=False)
+    for line in _beside_the_verdict(report.scope):
+        console.print(line, style="dim", markup=False, highlight=False)
     print_verdict(console, report)
+
+
+def _beside_the_verdict(scope: dict[str, Any]) -> Iterator[str]:
+    """What the verdict is under, and what confirms it."""
+    if "remote_words" in scope:
+        yield f"written by other CPUs: {', '.join(scope['remote_words'])}; {scope['split']}"
+    if "scheduler" in scope:
+        yield f"scheduler: {scope['scheduler']}"
+    if "confirmed" in scope:
+        yield f"confirmed: {scope['confirmed']}"
 
 
 def print_counterexample(console: Console, example: ReportedCounterexample) -> None:
@@ -110,19 +120,6 @@ def mutants_table(protocols: Sequence[dict[str, Any]]) -> Table:
         cells += ["" if row[key] is None else str(row[key]) for key in ("preemptions", "steps")]
         table.add_row(*cells, style=style)
     return table
-
-
-def _rests_on(report: Report) -> list[str]:
-    """What a verdict rests on, besides its scope."""
-    scope, said = report.scope, []
-    if scope["written_from_elsewhere"]:
-        words = ", ".join(scope["written_from_elsewhere"])
-        said.append(f"written by a context that is not on the CPU, so that read-modify-writes are split: {words}")
-    if report.counterexample is None and scope["fair"]:
-        said.append("contexts poll: it holds for a fair scheduler, which does not pass over a context for ever")
-    if scope["confirmed_by_plain_search"]:
-        said.append(f"confirmed by the search without reduction: {scope['confirmed_by_plain_search']} states")
-    return said
 
 
 def _scope_line(scope: dict[str, Any]) -> str:

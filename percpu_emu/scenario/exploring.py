@@ -57,6 +57,7 @@ def scope_of(explored: Explored) -> dict[str, Any]:
     scope: dict[str, Any] = {
         "engine": "virtual",
         "strategy": options.strategy,
+        "memory": "sc",
         "cpus": subject.setting.cpus,
         "contexts": [_context(subject, number) for number in range(len(subject.setting.contexts))],
         "constants": dict(subject.setting.constants),
@@ -66,23 +67,19 @@ def scope_of(explored: Explored) -> dict[str, Any]:
     }
     if explored.stopped:
         scope["stopped"] = explored.stopped
-    scope |= _what_it_rests_on(explored)
+    reduction = explored.reduction
+    if reduction.get("remote_words"):
+        scope["remote_words"] = reduction["remote_words"]
+        scope["split"] = "a read-modify-write without LOCK on these words is a load and a store to other CPUs"
+    if reduction.get("fair"):
+        scope["scheduler"] = "fair: a context that spins without effect lets the others run"
+    if reduction.get("confirmed") is not None:
+        scope["confirmed"] = f"the search without reduction agrees, in {plural(reduction['confirmed'], 'state')}"
     if options.strategy in ("pct", "random"):
         scope["seed"] = options.seed
     if options.prefix:
         scope["prefix"] = len(options.prefix)
     return scope
-
-
-def _what_it_rests_on(explored: Explored) -> dict[str, Any]:
-    """Who else writes slots, whether a pass needs a fair scheduler, and whether the plain search says the same."""
-    reduction = explored.reduction
-    return {
-        "memory": "sc",
-        "written_from_elsewhere": reduction.get("remote_words", []),
-        "fair": bool(reduction.get("fair")),
-        "confirmed_by_plain_search": reduction.get("confirmed"),
-    }
 
 
 def _context(subject: Subject, number: int) -> str:

@@ -11,7 +11,7 @@ from percpu_emu.explore.explorer import Options, explore
 from percpu_emu.explore.search import Budget
 from percpu_emu.lang.checks import GROUPS
 from percpu_emu.lang.checks import Check as Label
-from percpu_emu.scenario.exploring import checks_of, verdict
+from percpu_emu.scenario.exploring import checks_of, scope_of, verdict
 from percpu_emu.scenario.judging import NO_TOTAL, STOPPED, ledger_notes
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.settings import subject_of
@@ -24,6 +24,8 @@ from percpu_emu.kernel.layout import STATIC
 from percpu_emu.lang.ops import *
 
 COUNTER = STATIC
+SLOT = 8
+NAMES = {SLOT: "slot"}
 
 
 def update():
@@ -51,6 +53,19 @@ def entered():
 def warns():
     x = yield read_once(COUNTER)
     yield warn_on(x)
+
+
+def polls():
+    while (yield read_once(COUNTER)) == 0:
+        yield cpu_relax()
+
+
+def adds():
+    yield this_cpu_add(SLOT, 1)
+
+
+def takes():
+    yield xchg(per_cpu(SLOT, 0), 0)
 
 
 def total(counter):
@@ -148,3 +163,15 @@ def test_the_verdict_and_its_exit_code(checks: list[Check], cut_short: str | Non
     assert exit_code(verdict) == code
     assert exit_code(verdict, as_expected=True) == 0
     assert exit_code(verdict, as_expected=False) == 1
+
+
+def test_the_scope_says_what_confirms_a_verdict_and_what_it_is_under(tmp_path: Path) -> None:
+    explored = explore(subject(tmp_path, "total = 'total'", "update", "update"), Options())
+    scope = scope_of(explored)
+    assert scope["confirmed"].startswith("the search without reduction agrees, in ")
+    assert "scheduler" not in scope
+    assert "remote_words" not in scope
+    spins = scope_of(explore(subject(tmp_path, "", "polls", "update"), Options()))
+    assert spins["scheduler"].startswith("fair: ")
+    taken = scope_of(explore(subject(tmp_path, "", "adds", "takes"), Options()))
+    assert taken["remote_words"] == ["slot of CPU 0"]

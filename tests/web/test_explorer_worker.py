@@ -56,7 +56,7 @@ def test_a_link_opens_the_same_steps_also_of_fewer_contexts() -> None:
         ({"ask": "play", "scenario": "one-word", "choices": [-1]}, "choices is a list of numbers"),
         ({"ask": "play", "scenario": "one-word", "choices": [7]}, "step 0: context 7 cannot do anything now"),
         ({"ask": "play", "scenario": "one-word", "choices": [0] * 3000}, "3000 steps, and at most 2000 are taken"),
-        ({"ask": "trace", "token": "nonsense"}, "'nonsense' is no token"),
+        ({"ask": "trace", "token": "nonsense"}, "'nonsense' is not a token"),
         ({"ask": "trace", "token": "one-word:01.AAAA"}, "the link is about other programs than one-word has now"),
         ({"ask": "trace", "token": "nothing:01.AAAA"}, "'nothing': no scenario that ships"),
     ],

@@ -162,7 +162,7 @@ def test_a_link_opens_the_state_that_it_was_taken_from(page: Page) -> None:
     page.wait(lambda: page.text("#count").startswith("5 of"))
     assert page.text("#step") == step
     page.open("/explore/flush-then-swap#nonsense/3")
-    page.wait(lambda: "is no token" in page.text(".said"))
+    page.wait(lambda: "is not a token" in page.text(".said"))
     page.click(".said button")
     page.wait(lambda: page.texts("#count"))
 
