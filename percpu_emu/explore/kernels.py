@@ -44,6 +44,11 @@ def may_halve(vm, state, context):
 
 
 @njit(cache=True, nogil=True)
+def begins_to_spin(vm, state, context):
+    return virtual.begins_to_spin(vm, state, context)
+
+
+@njit(cache=True, nogil=True)
 def step(vm, state, context):
     return virtual.step(vm, state, context)
 

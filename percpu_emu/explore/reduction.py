@@ -327,12 +327,24 @@ def _class_of_access(vm: Any, por: Any, state: Any, context: int, opcode: int) -
         found = _both(found, _disturbed(vm, por, state, context, REGION_KEY + region, 0, v.READS))
     base = v.block_of(vm, context)
     own = v.code(vm, state[base + v.PC], i.OWN)
-    if own == i.DEREFERENCE and state[base + v.DEPTH] != 0 and v.check_access(vm, state, address) == v.DONE:
+    reads = state[base + v.DEPTH] != 0 or v.at_interrupt_level(vm, state, context)
+    if own & i.DEREFERENCE and reads and v.check_access(vm, state, address) == v.DONE:
         held = v.region_pointed_to(vm, v.load(vm, state, address))
         if held >= 0:  # from now on it holds that region, which a free of it notices
             found = _both(found, _disturbed(vm, por, state, context, REGION_KEY + held, 0, v.READS))
     if own & 1 and state[base + v.MIGRATIONS] > 0:
         return VISIBLE
+    return found
+
+
+@v.inner
+def _class_of_holding(vm: Any, por: Any, state: Any, context: int) -> int:
+    """VISIBLE where what a reader holds may be freed just before it lets go, SAFE elsewhere."""
+    held = state[v.block_of(vm, context) + v.HELD]
+    found = SAFE
+    for region in range(v.MAX_HELD if held else 0):
+        if held >> region & 1 and _disturbed(vm, por, state, context, REGION_KEY + region, 0, v.READS) == VISIBLE:
+            found = VISIBLE
     return found
 
 
@@ -362,11 +374,7 @@ def class_of(vm: Any, por: Any, state: Any, context: int) -> int:
     ):
         found = _class_of_entering(vm, por, state, context)
     elif opcode == i.RCU_READ_UNLOCK or opcode == i.PREEMPT_ENABLE or opcode == i.LOCAL_IRQ_RESTORE:
-        found = EARLY
-        for region in range(v.MAX_HELD):
-            if state[base + v.HELD] >> region & 1:  # what it holds may be freed just before it lets go
-                if _disturbed(vm, por, state, context, REGION_KEY + region, 0, v.READS) == VISIBLE:
-                    found = VISIBLE
+        found = VISIBLE if _class_of_holding(vm, por, state, context) == VISIBLE else EARLY
     elif opcode == i.CALL_RCU or opcode == i.QUEUE_WORK or opcode == i.SYNCHRONIZE_RCU:
         if opcode != i.SYNCHRONIZE_RCU or not state[base + v.WAIT] & v.REGISTERED:
             seen = opcode != i.QUEUE_WORK and _others_may_read(vm, por, state, context)
@@ -384,6 +392,8 @@ def class_of(vm: Any, por: Any, state: Any, context: int) -> int:
     elif opcode == i.TAKE_DOWN:
         _disturbed(vm, por, state, context, vm[v.ONLINE_MASK], 0, v.WRITES)
         found = VISIBLE
+    if v.at_interrupt_level(vm, state, context) and _class_of_holding(vm, por, state, context) == VISIBLE:
+        return VISIBLE  # it may end with this step, and lets go then
     inside = por[por[BLOCKS_INSIDE] + pc]  # then entering a section late could hide that it never goes on
     if kill_pending(vm, state, context) or (inside and found == PUT_OFF):
         return VISIBLE

@@ -90,11 +90,12 @@ class Stepper:
         base = self.model.block(context)
         pc, halfway = int(self.state[base + virtual.PC]), self.state[base + virtual.MID_TURN] == virtual.HALFWAY
         args = self._arguments(context, pc)
+        begins = bool(kernels().begins_to_spin(vm, self.state, context))
         step = kernels().step_half if choice >= HALF else kernels().step
         violated = int(step(vm, self.state, context))
         if violated < 0:
             raise OutOfRoom(violated)
-        half = "load" if choice >= HALF else "store" if halfway else ""
+        half = "load" if choice >= HALF or begins else "store" if halfway else ""
         self.steps.append(self._step(context, pc, args, cpu, half))
         if not violated and self.steps[-1].ended and context >= len(self.model.setting.contexts):
             violated = int(kernels().check_counters(vm, self.state, False))

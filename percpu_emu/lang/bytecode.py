@@ -502,6 +502,7 @@ class _Inline:
         result = self._body.register()
         site = self._source.sites[node.lineno, node.col_offset]
         own = int(operation.own) | i.DEREFERENCE * operation.dereference
+        own |= i.PER_CPU * (bool(call.args) and self._is_per_cpu(call.args[operation.address_at]))
         self._body.operation(operation.name, operation.opcode, result, *operands, own=own, site=site)
         return result
 
@@ -525,8 +526,11 @@ class _Inline:
             return self._body.constant(_number(code.marks, str(node.value)))
         return self._pointer(node) if kind == "pointer" else self._value(node)
 
+    def _is_per_cpu(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Call) and self._source.resolve(node.func) is ops.per_cpu
+
     def _pointer(self, node: ast.expr) -> int:
-        if isinstance(node, ast.Call) and self._source.resolve(node.func) is ops.per_cpu:
+        if isinstance(node, ast.Call) and self._is_per_cpu(node):
             return self._into(i.PERCPU, *[self._value(argument) for argument in node.args])
         return self._value(node)
 

@@ -99,3 +99,5 @@ COLUMNS: Final = 6
 
 DEREFERENCE: Final = 2
 """In OWN: the value read is a pointer that a reader holds on to."""
+PER_CPU: Final = 4
+"""In OWN: the address is `per_cpu(...)`, not a number of the program's."""

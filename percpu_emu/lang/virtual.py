@@ -319,12 +319,16 @@ def irqs_are_off(state: Any, base: int) -> bool:
 
 
 @inner
+def in_interrupt(vm: Any, state: Any, context: int) -> bool:
+    """Whether it is an interrupt or an RCU callback, wherever that runs."""
+    kind = vm[vm[KINDS] + context]
+    return kind == INTERRUPT or (kind == SLOT and state[block_of(vm, context) + WORK] == 0)
+
+
+@inner
 def may_not_sleep(vm: Any, state: Any, context: int) -> bool:
     """Whether it is in a section, an interrupt, or an RCU callback. Queued work may sleep."""
-    base = block_of(vm, context)
-    if state[base + DEPTH] != 0 or vm[vm[KINDS] + context] == INTERRUPT:
-        return True
-    return vm[vm[KINDS] + context] == SLOT and state[base + WORK] == 0
+    return state[block_of(vm, context) + DEPTH] != 0 or in_interrupt(vm, state, context)
 
 
 @inner
@@ -422,8 +426,10 @@ def _blocked_on_cpu(vm: Any, state: Any, context: int, cpu: int) -> int:
 @inner
 def _blocked_on_word(vm: Any, state: Any, base: int, pc: int) -> int:
     address = operand(vm, state, base, code(vm, pc, i.A))
-    if check_access(vm, state, address) != DONE:
+    if address >> UNIT_SHIFT != 0 and not code(vm, pc, i.OWN) & i.PER_CPU:
         return NOT_BLOCKED  # it will be caught
+    if check_access(vm, state, address) != DONE:
+        return NOT_BLOCKED
     equal = load(vm, state, address) == operand(vm, state, base, code(vm, pc, i.B))
     return NOT_BLOCKED if equal else _blocked_by(vm, WORD, 0)
 
@@ -456,6 +462,8 @@ def blocked(vm: Any, state: Any, context: int) -> int:
             return reason
     pc = state[base + PC]
     opcode = code(vm, pc, i.OPCODE)
+    if opcode == i.SPIN_UNTIL and status == WAITING and at_interrupt_level(vm, state, context):
+        return NOT_BLOCKED  # an interrupt comes, and spins then
     if opcode == i.SPIN_UNTIL or (opcode == i.WAIT_UNTIL and not may_not_sleep(vm, state, context)):
         return _blocked_on_word(vm, state, base, pc)
     if opcode == i.SYNCHRONIZE_RCU or opcode == i.RCU_BARRIER:
@@ -549,7 +557,7 @@ def compute(vm: Any, state: Any, context: int) -> int:
                 return FAULT
             state[registers + dst] = turns(a, b, c)
         elif opcode == i.PERCPU:
-            there = 0 <= b < vm[CPUS]
+            there = 0 <= b < vm[CPUS] and a >> UNIT_SHIFT == 0
             state[registers + dst] = add(a, (b + 1) << UNIT_SHIFT) if there else NOWHERE
         elif opcode == i.JUMP:
             pc = dst
@@ -588,14 +596,15 @@ def address_of(vm: Any, state: Any, context: int) -> int:
     if opcode > i.LAST_ACCESS:
         return vm[ONLINE_MASK] if opcode == i.TAKE_DOWN else -1
     address = operand(vm, state, base, code(vm, pc, i.B if opcode == i.CPUMASK_NEXT else i.A))
-    if code(vm, pc, i.OWN) & 1:
+    own = code(vm, pc, i.OWN)
+    if own & 1:
         cpu = state[base + CPU]
         if cpu == 0:
             return np.iinfo(np.int64).min
         if address < 0 or address >> UNIT_SHIFT:
             return -2
         return address + (cpu << UNIT_SHIFT)
-    return address if address != -1 else -2
+    return address if address >= 0 and (own & i.PER_CPU or address >> UNIT_SHIFT == 0) else NOWHERE
 
 
 @inner
@@ -674,12 +683,12 @@ def _access(vm: Any, state: Any, context: int, pc: int, address: int) -> int:
     base, opcode = block_of(vm, context), code(vm, pc, i.OPCODE)
     if address == np.iinfo(np.int64).min:
         return OFF_CPU
+    if opcode == i.WAIT_UNTIL and may_not_sleep(vm, state, context):
+        return SLEEPS  # before it looks, as might_sleep() does
     violated = check_access(vm, state, address)
     vm[vm[LOG] + LOG_ADDRESS] = address
     if violated != DONE:
         return violated
-    if opcode == i.WAIT_UNTIL and may_not_sleep(vm, state, context):
-        return SLEEPS
     mode = mode_of(opcode)
     vm[vm[LOG] + LOG_MODE] = mode
     word = find_word(vm, address)
@@ -837,8 +846,32 @@ def _hold(vm: Any, state: Any, base: int) -> int:
 
 
 @inner
+def begins_to_spin(vm: Any, state: Any, context: int) -> bool:
+    """Whether the next step of an interrupt, or of a callback on a CPU, is only that it begins, and spins then."""
+    base = block_of(vm, context)
+    if state[base + STATUS] != WAITING or not at_interrupt_level(vm, state, context):
+        return False
+    if code(vm, state[base + PC], i.OPCODE) != i.SPIN_UNTIL:
+        return False
+    return _blocked_on_word(vm, state, base, state[base + PC]) != NOT_BLOCKED
+
+
+@inner
+def _begin_to_spin(vm: Any, state: Any, context: int) -> int:
+    base, log = block_of(vm, context), vm[LOG]
+    clear(vm, log + LOG_OLD, log + LOG_WORDS)
+    address = address_of(vm, state, context)
+    vm[log + LOG_ADDRESS], vm[log + LOG_SLOT], vm[log + LOG_MODE] = address, -1, READS
+    vm[log + LOG_OLD] = vm[log + LOG_NEW] = load(vm, state, address)
+    state[base + STATUS], state[base + MID_TURN] = RUNNING, 1
+    return DONE
+
+
+@inner
 def step(vm: Any, state: Any, context: int) -> int:
     """Do one operation of a context that is enabled, and all it computes up to the next one. DONE, or what is wrong."""
+    if begins_to_spin(vm, state, context):
+        return _begin_to_spin(vm, state, context)
     base, log = block_of(vm, context), vm[LOG]
     pc = state[base + PC]
     opcode, dst = code(vm, pc, i.OPCODE), code(vm, pc, i.DST)
@@ -848,7 +881,7 @@ def step(vm: Any, state: Any, context: int) -> int:
     fault = DONE
     if opcode <= i.LAST_ACCESS:
         fault = _access(vm, state, context, pc, address_of(vm, state, context))
-        if fault == DONE and code(vm, pc, i.OWN) == i.DEREFERENCE and state[base + DEPTH] != 0:
+        if fault == DONE and code(vm, pc, i.OWN) & i.DEREFERENCE and is_reader(vm, state, context):
             fault = _hold(vm, state, base)
     elif opcode == i.NR_CPU_IDS:
         vm[log + LOG_RESULT] = vm[CPUS]
@@ -901,8 +934,8 @@ def step(vm: Any, state: Any, context: int) -> int:
     elif opcode == i.SYNCHRONIZE_RCU or opcode == i.RCU_BARRIER:
         if state[base + WAIT] & REGISTERED:
             state[base + WAIT] = 0
-        elif may_not_sleep(vm, state, context) and (opcode == i.RCU_BARRIER or state[base + DEPTH] == 0):
-            fault = SLEEPS  # synchronize_rcu in the own section waits for ever instead
+        elif in_interrupt(vm, state, context) or (opcode == i.RCU_BARRIER and state[base + DEPTH] != 0):
+            fault = SLEEPS  # a task's synchronize_rcu in its own section waits for ever instead
         else:
             wait = 0
             if opcode == i.SYNCHRONIZE_RCU:

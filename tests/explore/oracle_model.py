@@ -118,7 +118,14 @@ class Model:
             return len(context.waits) > 0
         if context.op.name == "wait_until":
             return context.may_sleep and not self._is(*context.op.args)
+        return self._spins(context) and not self._only_begins(context)
+
+    def _spins(self, context: Context) -> bool:
         return context.op.name == "smp_cond_load_acquire" and not self._is(*context.op.args)
+
+    def _only_begins(self, context: Context) -> bool:
+        """Whether its next step is that it comes: an interrupt that spins from its first operation on."""
+        return context.interrupting and not context.began and self._spins(context)
 
     def _is(self, pointer: operations.Pointer, value: int) -> bool:
         """Whether the word has that value; or may not be read at all, which the step finds."""
@@ -164,7 +171,10 @@ class Model:
         self._settle()
 
     def _do(self, context: Context) -> None:
+        only_begins = self._only_begins(context)
         context.began = context.mid_turn = True
+        if only_begins:
+            return
         if context.waits is None and context.op.name in operations.WAITS_FOR:
             context.waits = operations.WAITS_FOR[context.op.name](self, context)
             return
