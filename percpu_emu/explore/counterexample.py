@@ -133,6 +133,7 @@ def tell_of(subject: Subject, stepper: Stepper, schedule: list[int], found: Foun
         standings=stepper.standings,
         missing=subject.missing,
         token=token,
+        file=subject.file,
     )
     return Counterexample(subject, check, tuple(schedule), preemptions(model, schedule), trace, token)
 

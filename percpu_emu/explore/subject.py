@@ -31,6 +31,8 @@ class Subject:
     missing: str = ""
     turns: tuple[int, ...] | None = None
     """What was made smaller: how often each context of the scenario runs its program; 0 leaves it out."""
+    file: str = ""
+    """Its path, where it does not ship."""
     cpus: int | None = None
     """Where it was changed: the number of CPUs."""
 

@@ -445,6 +445,7 @@ def context_of(block: int) -> Context:
 def irq_enter(ctx: Context, block: int) -> int:
     """An interrupt begins: others wait, and a CPU that was idle is no longer. Whether it was."""
     atomics.local_write(block + c.IRQS_OFF * 8, 1)
+    atomics.write_once(block + c.IN_INTERRUPT * 8, 1)
     atomics.local_add(block + c.IRQS * 8, 1)
     if atomics.read_once(block + c.NOTED * 8) > 0:
         atomics.local_add(block + c.IRQS_INSIDE * 8, 1)
@@ -461,6 +462,7 @@ def irq_exit(block: int, was_idle: int) -> int:
     if was_idle:
         atomics.fence()
         atomics.store_release(block + c.QUIESCENT * 8, 0)
+    atomics.write_once(block + c.IN_INTERRUPT * 8, 0)
     atomics.local_write(block + c.IRQS_OFF * 8, 0)
     return 0
 

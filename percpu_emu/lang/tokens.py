@@ -121,10 +121,18 @@ def drop(ctx: Context, cpu: int) -> int:
 
 
 @njit
+def note_turn(ctx: Context) -> int:
+    """A turn begins: its first operation is the next one."""
+    atomics.write_once(in_block(ctx, c.TURN_BEGAN), atomics.read_once(in_block(ctx, c.OPERATIONS)))
+    return 0
+
+
+@njit
 def begin_turn(ctx: Context) -> int:
     """A task begins a turn on its CPU; 0 where that is gone."""
     if take(ctx, here(ctx)) == 0:
         return 0
+    note_turn(ctx)
     atomics.fetch_add(_token(ctx, here(ctx)) + STARTED, 1)
     return 1
 

@@ -121,8 +121,10 @@ class Trace:
     ledgers: Mapping[int, int] = field(default_factory=dict)
     """What was added in all to each counter, by the counter's address, at the end."""
     violation: Violation | None = None
-    standings: Sequence[Sequence[Standing]] = ()
-    """How every context stands before the first step and after each step; empty where that is not known."""
     missing: str = ""
     """Which step of the protocol is missing, in words of the scenario's author."""
     token: str = ""
+    file: str = ""
+    """Path of the scenario, which a replay of the token needs; "" for one that ships."""
+    standings: Sequence[Sequence[Standing]] = ()
+    """How every context stands before the first step and after each step; empty where that is not known."""

@@ -68,14 +68,14 @@ def load(bases, record, address):
 
 @njit(WORD(BASES, WORD, WORD, WORD, WORD, WORD, WORD), cache=True)
 def store(bases, record, address, opcode, loaded, b, c):
-    """The second half: store what follows from the value that was loaded, whatever stands there now."""
+    """The second half: store what follows from the value that was loaded, whatever stands there now.
+
+    A cmpxchg that has failed stores, too: what it has loaded, as the processor does.
+    """
     word = bases[0] + address * 8
+    put(record, WROTE, 1)
     put(record, OLD, atomics.read_once(word))
-    if opcode == CMPXCHG and loaded != b:
-        put(record, WROTE, 0)
-    else:
-        put(record, WROTE, 1)
-        atomics.local_write(word, effects.new_value(opcode, loaded, b, c))
+    atomics.local_write(word, effects.new_value(opcode, loaded, b, c))
     put(record, NEW, atomics.read_once(word))
     result = effects.result_of(opcode, loaded, b)
     put(record, GAVE, result)
@@ -112,8 +112,7 @@ _FIELDS: Final = ("CODE", "CONTEXT", "ON_CPU", "SITE", "ARGS", "ADDRESS", "OLD",
 @cache
 def compiled() -> Any:
     """The compiled functions of this module's text, as attributes, and `perform`."""
-    numbers = {"CMPXCHG": OPERATIONS["cmpxchg"].opcode, **{name: getattr(layout, name) for name in _FIELDS}}
-    constants = [f"{name} = {number}" for name, number in numbers.items()]  # the cache goes by the text
+    constants = [f"{name} = {getattr(layout, name)}" for name in _FIELDS]  # the cache goes by the text
     module = load_compiled("\n".join([performer_text(), *constants, _TEXT]))
     # numba's first call with an array imports parts of numpy: 20 ms, in every process unless it is done before the fork
     module.perform(np.zeros(len(Context._fields), dtype=np.int64), OPERATIONS["smp_mb"].number, 0, 0, 0)

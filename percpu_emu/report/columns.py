@@ -5,6 +5,7 @@ It is made to be pasted into a commit message: ASCII, no colours, at most `width
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections import Counter
 from dataclasses import dataclass
@@ -138,7 +139,8 @@ class _Page:
         if trace.missing:
             yield from self._wrapped(f"Missing: {trace.missing}")
         if trace.token:
-            yield f"Replay: percpu-emu replay {trace.token}"
+            file = f" --scenario {shlex.quote(trace.file)}" if trace.file else ""
+            yield f"Replay: percpu-emu replay {trace.token}{file}"
 
     def _wrapped(self, text: str, indent: str = "  ") -> list[str]:
         return textwrap.wrap(text, self.width, subsequent_indent=indent)

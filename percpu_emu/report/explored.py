@@ -125,4 +125,4 @@ def mutants_table(protocols: Sequence[dict[str, Any]]) -> Table:
 def _scope_line(scope: dict[str, Any]) -> str:
     constants = ", ".join(f"{name} = {value}" for name, value in scope["constants"].items())
     small = f"; {constants}" if constants else ""
-    return f"{scope['cpus']} CPUs: {', '.join(scope['contexts'])}{small}; {scope['strategy']}"
+    return f"{scope['cpus']} CPUs: {', '.join(scope['contexts'])}{small}; {scope['strategy']}; sc memory"

@@ -57,6 +57,7 @@ def scope_of(explored: Explored) -> dict[str, Any]:
     scope: dict[str, Any] = {
         "engine": "virtual",
         "strategy": options.strategy,
+        "memory": "sc",
         "cpus": subject.setting.cpus,
         "contexts": [_context(subject, number) for number in range(len(subject.setting.contexts))],
         "constants": dict(subject.setting.constants),

@@ -78,7 +78,7 @@ def _planned(steps: Iterable[Step]) -> Iterable[PlannedStep]:
         part, slot = _part(step, waiting), -1
         if part == Part.REGISTER:
             waiting.add(step.context)
-        else:
+        elif part == Part.WHOLE:  # it may move to another CPU in between
             waiting.discard(step.context)
         target = step.args[0] if part in (Part.MIGRATE, Part.TAKE_DOWN) else -1
         if step.op in OPERATIONS and OPERATIONS[step.op].queues:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
+from percpu_emu.bundled import bundled_files
 from percpu_emu.explore.model import Checks
 from percpu_emu.explore.subject import Subject
 from percpu_emu.kernel.layout import STATIC, STATIC_WORDS
@@ -56,6 +57,7 @@ def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
         expect=part.expect,
         missing=part.missing,
         turns=None if turns is None else tuple(spec.turns for spec in contexts),
+        file="" if loaded.source in map(str, bundled_files("scenarios", ".toml").values()) else loaded.source,
         cpus=scenario.machine.cpus if "machine.cpus" in loaded.changed else None,
     )
 

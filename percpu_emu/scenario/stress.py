@@ -147,7 +147,10 @@ def _explained(subject: Subject, seen: Violation, again: Stressed, notes: list[s
 def stress(loaded: Loaded, subject: Subject, events: EventStream, *, record_every: int, seconds: float) -> Stressed:
     """Rounds until the first violation, or for so many seconds; each `record_every`-th of them is recorded."""
     done = Stressed(outcomes=Outcomes(loaded))
-    image = LaneImage(subject.setting, subject.checks.total, done.outcomes.programs)
+    try:
+        image = LaneImage(subject.setting, subject.checks.total, done.outcomes.programs)
+    except ValueError as error:  # more marks than a control block has room for
+        raise ScenarioError(loaded.source, [f"not for run: {error}"]) from error
     chance = random.Random(loaded.scenario.seed)
     scenario = loaded.scenario
     faults = [parse_fault(line) for line in (*DISTURBANCES, *scenario.faults.inject)]

@@ -9,7 +9,6 @@ import importlib.util
 import os
 import re
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +16,7 @@ import pytest
 from percpu_emu.explore.explorer import Options, explore
 from percpu_emu.explore.model import Checks, Model
 from percpu_emu.explore.search import Search, with_room
-from percpu_emu.explore.store import MAX_VIOLATIONS
+from percpu_emu.explore.store import MAX_VIOLATIONS, VIOLATIONS
 from percpu_emu.explore.subject import Subject
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.setting import ContextSpec, Setting
@@ -25,8 +24,9 @@ from percpu_emu.scenario.load import load, scenario_names
 from percpu_emu.scenario.settings import subject_of
 
 from .explorer_programs import count_here
-from .oracle import FinalState, Outcome, TooMany, reachable
-from .writer import Written, write
+from .oracle import Outcome, TooMany, reachable
+from .searching import searched
+from .writer import write
 from .writer_many import write_many
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
 SETTINGS = int(os.environ.get("PERCPU_EMU_TEST_SETTINGS", "200"))
 IN_ONE_TEST = 20
-COUNTS = {"lost-count", "doubled-count"}
 
 
 def load_text(path: Path, text: str) -> Any:
@@ -49,52 +48,28 @@ def load_text(path: Path, text: str) -> Any:
     return module
 
 
-@dataclass(frozen=True)
-class Searched:
-    """What a search has found, past violations."""
-
-    violations: set[str]
-    finals: set[FinalState]
-    all_found: bool
-
-
-def searched(setting: Setting, checks: Checks, *, reduce: bool) -> Searched:
-    def search(model: Model) -> Searched:
-        done = Search(model, reduce)
-        found = done.run(every=True)
-        assert not done.stopped
-        finals = {(frozenset(model.words(state).items()), model.results(state)) for state in done.finals}
-        return Searched({violation.check for violation in found}, finals, len(found) < MAX_VIOLATIONS)
-
-    result: Searched = with_room(setting, checks, search)
-    return result
-
-
 def judged(violations: set[str]) -> set[str]:
     """Livelocks are looked for where all else holds: a search ends at its first violation."""
     return violations - {"livelock"} or violations
 
 
-def compare(written: Written, module: Any, outcome: Outcome) -> None:
+def compare(setting: Setting, checks: Checks, outcome: Outcome) -> None:
     """The searches of a setting with what the oracle says of it."""
-    setting, checks = written.setting(module), Checks(**written.checked(module))
     plain = searched(setting, checks, reduce=False)
     expected, possible = judged(outcome.violations), judged(outcome.violations) | outcome.after_callbacks
     if outcome.after_callbacks:  # the oracle does not know which of these differences are held in registers
         assert judged(plain.violations) <= possible
         assert plain.violations or not expected
-    elif plain.all_found:
+    elif plain.search.store.numbers[VIOLATIONS] < MAX_VIOLATIONS:  # else some were not kept
         assert (judged(plain.violations), plain.finals) == (expected, outcome.finals)
     else:
         assert judged(plain.violations) <= expected
-    if checks.bound is not None:
-        return  # which the reduction does not keep
-    reduced = searched(setting, checks, reduce=True)
-    assert judged(reduced.violations) <= possible
-    if not plain.violations:
-        assert (reduced.violations, reduced.finals) == (set(), outcome.finals)
-    elif expected:
-        assert reduced.violations
+    if checks.bound is None:  # which the reduction does not keep
+        reduced = searched(setting, checks, reduce=True)
+        assert judged(reduced.violations) <= possible
+        assert reduced.violations or not expected
+        if not plain.violations:
+            assert (reduced.violations, plain.finals, reduced.finals) == (set(), outcome.finals, outcome.finals)
 
 
 @pytest.mark.parametrize("first", range(0, SETTINGS, IN_ONE_TEST))
@@ -108,7 +83,7 @@ def test_a_random_setting_comes_to_the_same_ends_as_in_the_oracle(first: int, tm
         except TooMany:
             continue
         try:
-            compare(written, module, outcome)
+            compare(written.setting(module), Checks(**written.checked(module)), outcome)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}") from error
         compared += 1
@@ -119,11 +94,12 @@ def test_a_random_setting_comes_to_the_same_ends_as_in_the_oracle(first: int, tm
 def test_more_contexts_marks_and_counters_than_a_word_has_bits(seed: int, tmp_path: Path) -> None:
     written = write_many(seed)
     module = load_text(tmp_path / f"many_{seed}.py", written.text)
-    outcome = reachable(written.setting(module), **written.checked(module))
-    compare(written, module, outcome)
+    setting, checks = written.setting(module), Checks(**written.checked(module))
+    outcome = reachable(setting, **written.checked(module))
+    compare(setting, checks, outcome)
     marks = dict.fromkeys(re.findall(r'mark\("(\w+)"\)', written.text))
     if not outcome.violations:
-        subject = Subject("many", written.setting(module), Checks(**written.checked(module)), sometimes=tuple(marks))
+        subject = Subject("many", setting, checks, sometimes=tuple(marks))
         unreached = set(marks) - outcome.marks
         assert {reduce: set(explore(subject, Options(reduce=reduce)).unreached) for reduce in (False, True)} == {
             False: unreached,

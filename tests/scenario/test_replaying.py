@@ -75,6 +75,17 @@ def test_each_wait_is_begun_for_itself() -> None:
     assert [step.part for step in plan.steps if step.op == "synchronize_rcu"] == [Part.REGISTER] * 2 + [Part.WHOLE]
 
 
+def test_a_wait_that_has_begun_goes_on_on_another_cpu() -> None:
+    setting = Setting(2, (p.task(p.wait_in_work, 0, migrates=1),))
+    done = replayed(setting, [0, 2 * MIGRATE, 0])
+    assert told(done)[0][1]
+    assert [(step.op, step.cpu, step.ended) for step in done.replayed.steps] == [
+        ("synchronize_rcu", 0, False),
+        ("migrate", 0, False),
+        ("synchronize_rcu", 1, True),
+    ]
+
+
 def test_the_halves_of_a_read_modify_write_are_planned() -> None:
     setting = Setting(1, (p.task(p.bump, 0), p.task(p.set_flag)))
     assert [step.part for step in plan_of_schedule(setting, [HALF, 1, 0]).steps] == [Part.LOAD, Part.WHOLE, Part.STORE]

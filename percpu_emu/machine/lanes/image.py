@@ -10,6 +10,7 @@ from typing import Final
 from percpu_emu.kernel.layout import CPU_ONLINE_MASK
 from percpu_emu.lang import context as c
 from percpu_emu.lang.cache import load_compiled
+from percpu_emu.lang.checks import Check
 from percpu_emu.lang.image import Image
 from percpu_emu.lang.ops import Program, ProgramFunction, cpu_relax
 from percpu_emu.lang.setting import ContextSpec, Setting
@@ -73,6 +74,7 @@ def now_running(ctx, number, moves):
         atomics.write_once(ring + c.RECORD_CONTEXT * 8, number)
     atomics.write_once(ctx.block + c.MOVES * 8, moves)
     sections.turn_begins(ctx)
+    tokens.note_turn(ctx)
     return 0
 
 
@@ -162,8 +164,12 @@ _INTERRUPT: Final = """\
         if cpu == {cpu} and comes_now(block, {place}) != 0:
             now_running(ctx, {number}, 0)
             turn = 0
-            end_turn(ctx, control, {number}, {name}({arguments}))
+            try:
+                end_turn(ctx, control, {number}, {name}({arguments}))
+            except Exception:
+                sections.breaks(ctx, {fault})
 """
+"""An exception does not get out of a C function."""
 _HANDLER: Final = """\
 @cfunc(WORD(WORD, WORD, WORD, WORD), cache=True)
 def handler(block, _code, _a, _b):
@@ -303,7 +309,8 @@ class LaneImage(Image):
             for place, which in enumerate(self.lanes[cpu].interrupts):
                 spec = self.setting.contexts[which]
                 name, arguments = name_of(spec.program), _arguments(spec)
-                yield _INTERRUPT.format(cpu=cpu, place=place, number=which, name=name, arguments=arguments)
+                fields = {"number": which, "name": name, "arguments": arguments, "fault": int(Check.FAULT)}
+                yield _INTERRUPT.format(cpu=cpu, place=place, **fields)
 
 
 def _arguments(spec: ContextSpec) -> str:

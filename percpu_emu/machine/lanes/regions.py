@@ -15,9 +15,11 @@ from percpu_emu.shm.mapping import map_shared
 class Misuse(BadFree):
     """A program asks for what has no result: which check of the model it breaks, and what it asked for."""
 
-    def __init__(self, check: str, detail: str) -> None:
+    def __init__(self, check: str, detail: str, requester: int) -> None:
         super().__init__(detail)
         self.check = check
+        self.requester = requester
+        """Number of the context that asked."""
 
 
 class Regions:
@@ -25,19 +27,26 @@ class Regions:
 
     It stands for the per-CPU allocator or for the slabs. Each region is a file of its own, which has pages only while
     the region is allocated: any other access, by any process, raises SIGBUS. `places(word)` are the addresses at which
-    the pages of a region lie; `who` says who frees one, for people.
+    the pages of a region lie; `requester()` is the context that asks, `who` its name and place.
     """
 
     balance_pending = False
     """What the machine asks of a per-CPU allocator."""
 
     def __init__(
-        self, what: str, first: int, limit: int, places: Callable[[int], Sequence[int]], who: Callable[[], str]
+        self,
+        what: str,
+        first: int,
+        limit: int,
+        places: Callable[[int], Sequence[int]],
+        who: Callable[[int], str],
+        requester: Callable[[], int],
     ) -> None:
         self._what = what
         self._first = first
         self._limit = limit
         self._who = who
+        self._requester = requester
         self._count = 0
         self._files: list[int] = []
         self._pages: dict[int, int] = {}
@@ -80,11 +89,11 @@ class Regions:
                 raise self._misused("double-free", what)
             raise self._misused("wild-free", f"{word:#x} is freed, where no {self._what} was allocated")
         self.live.remove(word)
-        self._freed_by[index] = self._who()
+        self._freed_by[index] = self._who(self._requester())
         os.ftruncate(self._files[index], 0)
 
     def _misused(self, check: str, detail: str) -> Misuse:
-        self.misuse = Misuse(check, detail)
+        self.misuse = Misuse(check, detail, self._requester())
         return self.misuse
 
     @property

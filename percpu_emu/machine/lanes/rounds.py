@@ -77,13 +77,14 @@ class Lanes:
         self._bases = memory.context(memory.coordinator).bases()
         areas = min(memory.layout.unit_pages - 1, MAX_REGIONS)
         try:
-            self._percpu = memory.percpu = Regions("per-CPU area", OBJECT_WORDS, areas, self._places, self._who)
-            self._slab = memory.slab = Regions("object", FIRST_OBJECT, MAX_REGIONS, self._object_places, self._who)
+            asks = self._who, lambda: self.machine.requester
+            self._percpu = memory.percpu = Regions("per-CPU area", OBJECT_WORDS, areas, self._places, *asks)
+            self._slab = memory.slab = Regions("object", FIRST_OBJECT, MAX_REGIONS, self._object_places, *asks)
+            self._watcher = Watcher(self.machine, self.image, self._rings, self.names, [self._percpu, self._slab])
             self._forbid_the_rest()
         except BaseException:
             self._close()
             raise
-        self._watcher = Watcher(self.machine, self.image, self._rings, self.names)
         self._ledgers: dict[int, list[Any]] = {}
         self._commands: dict[int, int] = {}
         self._ring_of = {number: number for number in self.image.working} | {memory.coordinator: len(self.image.lanes)}
@@ -132,6 +133,7 @@ class Lanes:
             memory.blocks[number, c.CHANCE] = seed + number * 7919
         self._rings.words[TOKENS : TOKENS + 8 * self.image.setting.cpus] = 0
         self._rings.words[RESULTS : RESULTS + MAX_CONTEXTS] = 0
+        memory.blocks[:, c.AT] = 0
         for number, delay in zip(self.image.working, delays, strict=True):
             self._rings.words[LANE + number * 8 + 1] = delay
         setup = self.image.setting.setup
@@ -163,7 +165,7 @@ class Lanes:
             yield
             self._watcher.attend(time.monotonic())
         except Trapped as error:
-            raise self._watcher.ended_by(self.machine.memory.coordinator, self._regions) from error
+            raise self._watcher.ended_by(self.machine.memory.coordinator) from error
         except (ValueError, ArithmeticError, ProgramFault) as error:
             raise RoundFailed(getattr(error, "check", "fault"), f"{what} failed: {error}") from error
         finally:
@@ -235,7 +237,7 @@ class Lanes:
     def _forbid_the_rest(self) -> None:
         """Have an access trap that goes to no region, nor to the static words, as far as pages can tell them apart."""
         memory = self.machine.memory
-        pages = {address for part in self._regions for address in part.addresses}
+        pages = {address for part in (self._percpu, self._slab) for address in part.addresses}
         pages |= {memory.word_address(word) for word in range(BOOT, STATIC + STATIC_WORDS, PAGE_WORDS)}
         pages |= {memory.context(cpu).unit for cpu in range(self.image.setting.cpus)}  # the static area's
         for segment in memory.segments:
@@ -260,13 +262,9 @@ class Lanes:
     def _object_places(self, word: int) -> list[int]:
         return [self.machine.memory.word_address(word)]
 
-    def _who(self) -> str:
-        """Whoever is asking the coordinator for something, and from where."""
-        return self._watcher.whereabouts(self.machine.requester)
-
-    @property
-    def _regions(self) -> list[Regions]:
-        return [self._percpu, self._slab]
+    def _who(self, number: int) -> str:
+        """Whose context asks the coordinator for something, and from where."""
+        return self._watcher.whereabouts(number)
 
     def _close(self) -> None:
         for regions in (self._percpu, self._slab):
@@ -284,7 +282,7 @@ class Lanes:
         online = self.machine.cpus.online
         for number, command in self._commands.items():
             if number not in online:
-                raise self._watcher.ended_by(number, self._regions)
+                raise self._watcher.ended_by(number)
             if self.machine.cpus.done(number, command):
                 raise self._refused(number)
         return False
@@ -292,9 +290,7 @@ class Lanes:
     def _refused(self, number: int) -> RoundFailed:
         """Why a lane's program has ended: what it asked for, or its arithmetic."""
         where, ending = self._watcher.whereabouts(number), self.machine.memory.blocks[number, c.RESULT + 1]
-        misuse = next((part.misuse for part in self._regions if part.misuse is not None), None)
-        if ending == Ending.REFUSED and misuse is not None:
-            return RoundFailed(misuse.check, f"{where}: {misuse}")
+        self._watcher.attend(time.monotonic())  # which knows of what was asked for in vain
         if ending == Ending.FAULTY:
             what = self.image.places[int(self.machine.memory.blocks[number, c.RESULT])]
             return RoundFailed("fault", f"{self._watcher.name(number)}: {what}")

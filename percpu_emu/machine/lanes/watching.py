@@ -43,7 +43,15 @@ class RoundFailed(Exception):
 class Watcher:
     """Looks at a machine of lanes as often as its coordinator looks round."""
 
-    def __init__(self, machine: Machine, image: LaneImage, rings: Rings, names: Mapping[int, str]) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        image: LaneImage,
+        rings: Rings,
+        names: Mapping[int, str],
+        regions: Sequence[Regions],
+    ) -> None:
+        self._regions = regions
         self._machine = machine
         self._image = image
         self._rings = rings
@@ -70,6 +78,8 @@ class Watcher:
         """Raise RoundFailed where a rule is broken, or where nothing goes on."""
         if self._deadline is None:
             return
+        for misuse in (part.misuse for part in self._regions if part.misuse is not None):
+            raise RoundFailed(misuse.check, f"{self.whereabouts(misuse.requester)}: {misuse}")
         for number in self._blocks[:, c.BROKEN].nonzero()[0].tolist():
             raise self._broken(number)
         if now >= self._next:
@@ -103,13 +113,13 @@ class Watcher:
         interrupts = number < self._image.setting.cpus and lane.interrupts and lane.contexts
         return ", ".join([self.name(number), *([self.name(memory.interrupt(number))] if interrupts else [])])
 
-    def ended_by(self, number: int, regions: Sequence[Regions]) -> RoundFailed:
+    def ended_by(self, number: int) -> RoundFailed:
         """Why a process was ended by an access."""
         block = self._blocks[number]
         address, where = int(block[c.TRAP_ADDRESS]), self.whereabouts(number, c.TRAP_AT)
         if not block[c.TRAP_SIGNAL]:
             return RoundFailed("", f"the process of {where} was killed from outside")
-        found = next((found for part in regions if (found := part.describe(address))), None)
+        found = next((found for part in self._regions if (found := part.describe(address))), None)
         how = signal.Signals(int(block[c.TRAP_SIGNAL])).name
         freed, what = found or (False, "what was never allocated: NULL, near it, or beyond every object")
         check = Check.USE_AFTER_FREE if freed else Check.WILD_ACCESS
@@ -127,16 +137,26 @@ class Watcher:
     # --- deadlocks
 
     def _unfinished(self) -> list[int]:
-        """Contexts that have not ended: lanes, and the coordinator inside of a program."""
+        """Contexts that have not ended: of lanes, or of an interrupt there, and the coordinator inside of a program."""
         turn = int(self._rings.words[GO])
         done = self._rings.words[LANE::8]
         lanes = [number for number in self._image.working if int(done[number]) != turn]
+        lanes += [n for n in self._image.working if n not in lanes and self._blocks[n, c.IN_INTERRUPT]]
+        lanes = [self._acting(number) for number in lanes]
         return [*lanes, self._machine.memory.coordinator] if self._machine.running else lanes
+
+    def _acting(self, number: int) -> int:
+        """Whose block says what a lane's process does: that of the CPU's interrupts while it runs one."""
+        cpu = self._image.lanes[number].cpu
+        in_interrupt = cpu is not None and self._blocks[number, c.IN_INTERRUPT]
+        return self._machine.memory.interrupt(cpu) if cpu is not None and in_interrupt else number
 
     def _look_for_a_deadlock(self, now: float) -> None:
         unfinished = self._unfinished()
         seen = [(n, *self._blocks[n, [c.OPERATIONS, c.WAITS]].tolist()) for n in unfinished]
         if self._machine.has_more_to_run or self._machine.running > 1 or not all(map(self._is_blocked, unfinished)):
+            seen = []
+        if any(map(self._may_vanish, unfinished)):
             seen = []
         if seen != self._seen:
             self._seen, self._since = seen, now
@@ -161,6 +181,18 @@ class Watcher:
             cpu = self._cpu_taken_down(number)
             return self._token(cpu) == BUSY or self._token(cpu, STARTED) > 0
         return False
+
+    def _may_vanish(self, number: int) -> bool:
+        """Whether a context is blocked in the first operation of its turn, on a CPU that is to go off line.
+
+        In the model its turn has not begun then: the CPU goes down, and the context with it. Here it has.
+        """
+        block = self._blocks[number]
+        begun = block[c.OPERATIONS] - block[c.TURN_BEGAN] > 1
+        if number > self._machine.memory.coordinator:
+            return not begun  # an interrupt that does not come: in the model none has to
+        goes_down = {spec.cpu for spec in self._image.setting.contexts if spec.kind == "offline"}
+        return int(block[c.CPU]) in goes_down and not begun
 
     def _runs_a_callback(self) -> bool:
         return bool(self._machine.running and self._blocks[self._machine.memory.coordinator, c.WAITS])
