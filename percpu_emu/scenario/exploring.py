@@ -14,10 +14,10 @@ from percpu_emu.scenario.wording import plural
 def checks_of(explored: Explored) -> list[Check]:
     """Every check, with its result: the one that failed with what is wrong, one that is not judged with the reason."""
     subject, example = explored.subject, explored.counterexample
-    label = example.check if example else ""
-    detail = example.trace.violation.detail if example and example.trace.violation else ""
+    violation = example.trace.violation if example else None
+    failures = [(violation.check, violation.detail)] if violation else []
     unreached = explored.unreached if explored.figures["steps"] else subject.sometimes
-    lines = judged(subject, label, detail, _stopped(explored))
+    lines = judged(subject, failures, _stopped(explored))
     return [*lines, *marks(subject.sometimes, unreached)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from percpu_emu.explore.subject import Subject
@@ -20,22 +20,22 @@ NO_TOTAL: Final = "no `total` is given: no ledger is looked at"
 
 def judged(
     subject: Subject,
-    label: str,
-    detail: str,
+    failures: Sequence[tuple[str, str]],
     stopped: str | None,
     looked_at: Container[c.Group] = c.GROUPS,
 ) -> list[Check]:
     """A line for each group of checks that the subject asks for.
 
-    `label` is the check that failed, "" for none, and `detail` what is wrong. `stopped` says why the others are not
-    judged; None where they hold. A pass does not need the groups that the engine never looks at.
+    `failures` are the labels of the checks that failed, each with what is wrong. `stopped` says why the others are
+    not judged; None where they hold. A pass does not need the groups that the engine never looks at.
     """
-    failed = c.check_of(label).group if label else None
-    groups = _groups_of(subject)
+    failed: dict[c.Group, list[str]] = {}
+    for label, detail in failures:
+        failed.setdefault(c.check_of(label).group, []).append(f"{label}: {detail}")
     lines = []
-    for group in groups if failed is None or failed in groups else [*groups, failed]:
-        if group == failed:
-            lines.append(Check(group.name, False, f"{label}: {detail}"))
+    for group in dict.fromkeys([*_groups_of(subject), *failed]):
+        if group in failed:
+            lines.append(Check(group.name, False, "; ".join(failed[group])))
         elif group not in looked_at:
             lines.append(Check(group.name, None, UNSEEN, needed=False))
         elif stopped is not None:

@@ -113,7 +113,6 @@ def stress_scenario(loaded: Loaded, events: EventStream, *, record: bool) -> Str
     }
     if seen.outcomes.programs:
         figures["outcomes"] = seen.outcomes.rows()
-    notes += [f"in the same round: {more.check}: {more.detail}" for more in seen.further]
     if seen.stuck:
         notes.append(f"cut short: {seen.stuck}")
     notes += ledger_notes(subject)
@@ -244,7 +243,7 @@ def _judged(subject: Subject, lanes: Lanes) -> str | None:
 
 def refuse_what_cannot_run(loaded: Loaded, subject: Subject) -> None:
     """Raise ScenarioError with everything in it that a native run has no means for."""
-    setting, problems = subject.setting, list(_wrong_interrupts(loaded, subject))
+    setting, problems = subject.setting, list(_wrong_interrupts(subject))
     killed = [spec.name for spec in setting.contexts if spec.kind == "kill"]
     problems += [f"context {name}: kind 'kill' cannot be stressed; explore has it" for name in killed]
     alone = [program for program in (setting.setup, subject.checks.total) if program is not None]
@@ -258,13 +257,8 @@ def refuse_what_cannot_run(loaded: Loaded, subject: Subject) -> None:
         raise ScenarioError(loaded.source, [f"not for run: {problem}" for problem in problems])
 
 
-def _wrong_interrupts(loaded: Loaded, subject: Subject) -> Iterator[str]:
+def _wrong_interrupts(subject: Subject) -> Iterator[str]:
     """Interrupts that no CPU can have."""
-    part = loaded.scenario.explore
-    for number, context in enumerate(part.contexts if part is not None else ()):
-        if context.kind == "interrupt" and context.turns != 1:
-            key = f"explore.contexts[{number}].turns"
-            yield f"{key}: found {context.turns}, allowed for an interrupt, which comes once or never: 1"
     homes = Counter(spec.cpu for spec in subject.setting.contexts if spec.kind == "interrupt")
     for cpu, count in homes.items():
         if count > MAX_INTERRUPTS:
@@ -283,11 +277,13 @@ LOOKED_AT: Final = frozenset({MEMORY, PROGRAM, SECTIONS, PROGRESS, COUNTS, LEAKS
 
 
 def _checks(subject: Subject, seen: Stressed) -> list[Check]:
-    found = seen.violation
-    label, detail = (found.check, f"{found.detail}, in round {seen.rounds}") if found else ("", "")
-    stopped = "the stress stopped at the first violation" if found else seen.stuck and f"stopped before: {seen.stuck}"
+    found = [*([seen.violation] if seen.violation else []), *seen.further]
+    failures = [(one.check, f"{one.detail}, in round {seen.rounds}") for one in found]
+    stopped = seen.stuck and f"stopped before: {seen.stuck}"
+    if found:
+        stopped = "the stress stopped at the first violation" if seen.ended else "no round reached its end"
     unreached = tuple(name for name in subject.sometimes if not seen.marks.get(name))
-    lines = judged(subject, label, detail, stopped or None, LOOKED_AT)
+    lines = judged(subject, failures, stopped or None, LOOKED_AT)
     return [*lines, *marks(subject.sometimes, unreached), *seen.outcomes.checks()]
 
 

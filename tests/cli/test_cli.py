@@ -137,11 +137,13 @@ def test_wrong_input_with_json_is_an_object_too() -> None:
 
 
 def test_a_worker_outside_the_language_is_refused_with_file_line_and_reason(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("def mine(memcg, turn):\n    x = [1]\n    yield x\n")
+    (tmp_path / "mine.py").write_text(
+        "from percpu_emu.lang.ops import read_once\n\ndef mine(memcg, turn):\n    x = [1]\n    yield read_once(memcg)\n"
+    )
     (tmp_path / "small.toml").write_text(SMALL.replace('"charge"', '"mine.py"'))
     result = command("run", "small.toml", cwd=tmp_path)
     assert result.returncode == 2
-    assert "mine.py:2: `[1]`: List is not part of the language" in result.stderr
+    assert "mine.py:4: `[1]`: List is not part of the language" in result.stderr
 
 
 def test_the_environments_failure_has_exit_code_3_and_leaves_nothing(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def replayable(result: StressResult) -> str:
 @pytest.mark.parametrize("record", [True, False])
 def test_a_lost_count_is_found_natively_and_explained(record: bool) -> None:
     result = found("flush-then-swap", record=record)
-    assert [check.name for check in result.checks if not check.ok] == ["counts"]
+    assert [check.name for check in result.checks if check.ok is False] == ["counts"]
     assert result.figures["violation"] == "lost-count"
     assert replayable(result) == "lost-count"
     assert any(note.startswith("schedule: ") for note in result.notes)
@@ -256,20 +256,22 @@ OTHER = 'program = "other"\ncpus = [1]'
 
 def test_a_deadlock_says_who_waits_for_what_and_who_wrote_it_last(tmp_path: Path) -> None:
     result = stress_scenario(own(tmp_path, [HANG, OTHER]), EventStream(), record=True)
-    [failed] = [check for check in result.checks if not check.ok]
+    [failed] = [check for check in result.checks if check.ok is False]
     assert (result.verdict, failed.name, result.figures["violation"]) == ("fail", "progress", "deadlock")
     assert "hang on CPU 0 at hang:1" in failed.detail
     assert "sleeps until flag is 1, and it is 3" in failed.detail
     assert result.counterexample is not None
     assert result.counterexample.check == "deadlock"
     assert any(note.startswith("flag was written last by other on CPU 1 at other:1") for note in result.notes)
-    assert "not judged, as no round came to its end: memory, program, sections" in result.notes
+    assert [check.name for check in result.checks if check.detail == "no round reached its end"] == [
+        "memory", "program", "sections"
+    ]  # fmt: skip
 
 
 def test_what_came_before_a_hang_is_reported_too(tmp_path: Path) -> None:
     warns = HANG.replace("hang", "warn_and_hang")
     result = stress_scenario(own(tmp_path, [warns, OTHER]), EventStream(), record=True)
-    assert {check.name: check.detail.partition(":")[0] for check in result.checks if not check.ok} == {
+    assert {check.name: check.detail.partition(":")[0] for check in result.checks if check.ok is False} == {
         "program": "warning", "progress": "deadlock",
     }  # fmt: skip
     assert result.figures["violation"] == "warning"
@@ -296,12 +298,6 @@ def test_more_interrupts_than_a_cpu_has_room_for_are_refused(tmp_path: Path) -> 
     with pytest.raises(ScenarioError, match=r"explore.contexts: found 9 interrupts on CPU 1, allowed: at most 8"):
         stress_scenario(loaded, EventStream(), record=False)
     refuse_what_cannot_run(*subjected(own(tmp_path, [HANG, *[interrupt] * 8])))
-
-
-def test_turns_of_an_interrupt_are_refused(tmp_path: Path) -> None:
-    loaded = own(tmp_path, [HANG, 'kind = "interrupt"\nturns = 2\n' + OTHER])
-    with pytest.raises(ScenarioError, match=r"explore.contexts\[1\].turns: found 2, allowed for an interrupt.*: 1"):
-        stress_scenario(loaded, EventStream(), record=False)
 
 
 def subjected(loaded: Loaded) -> tuple[Loaded, Any]:
