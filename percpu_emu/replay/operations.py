@@ -35,7 +35,7 @@ class Operations(WordOperations):
     def __init__(self, control: Control, memory: ReplayedMemory, programs: Programs, cpu: int | None) -> None:
         super().__init__(control, memory, programs, cpu)
         self._irqs_off: dict[int, int] = {}
-        """By context, where it has no CPU; all contexts of a CPU have one flag."""
+        """By context: while one of a CPU has turned them off, no other of that CPU runs."""
         self._slot = -1
         self._machine = self._machine_operations()
         self._table = {name: self._way(operation) for name, operation in OPERATIONS.items()}
@@ -125,9 +125,8 @@ class Operations(WordOperations):
 
     def _set_irqs_off(self, off: int) -> int:
         """Set the flag; what it was."""
-        whose = self._number if self._cpu < 0 else -1
-        before = self._irqs_off.get(whose, 0)
-        self._irqs_off[whose] = off
+        before = self._irqs_off.get(self._number, 0)
+        self._irqs_off[self._number] = off
         return before
 
     def _restore_irqs(self, flags: int) -> int:

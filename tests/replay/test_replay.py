@@ -196,7 +196,7 @@ def test_an_interrupt_comes_between() -> None:
     assert done.ledgers == {p.COUNTER: 2}
 
 
-def test_interrupts_are_off_for_a_whole_cpu_and_for_one_context_without_a_cpu() -> None:
+def test_whether_interrupts_are_off_is_each_context_s_own() -> None:
     setting = Setting(1, (p.task(p.save_twice, 0), p.task(p.save_twice), p.task(p.save_twice)))
     assert run(setting, [0] * 4 + [1] * 4 + [2] * 4).results == (1, 1, 1)
     assert run(setting, [1, 2, 1, 2, 1, 2, 1, 2]).results == (0, 1, 1)
@@ -301,6 +301,12 @@ def test_another_step_than_planned_is_told_and_not_done(step: PlannedStep, told:
     done = replay(p.LOST_UPDATE, replace(plan, steps=(*plan.steps[:2], step, plan.steps[3])))
     assert len(done.steps) == 2
     assert re.match("step 3 came out otherwise: " + told, str(done.difference))
+
+
+def test_the_same_operation_at_another_place_is_told() -> None:
+    plan = Plan((PlannedStep(0, 0, "local_irq_save", sites(p.save_twice)[1]),))
+    done = replay(Setting(1, (p.task(p.save_twice, 0),)), plan)
+    assert re.search("the model has .* at save_twice:2 .*, the process .* at save_twice:1 ", str(done.difference))
 
 
 def test_a_plan_that_goes_on_behind_the_end_is_told() -> None:
