@@ -16,5 +16,3 @@ def waiter() -> Program[None]:
 def pulse() -> Program[None]:
     yield write_once(WORD, 1)
     yield write_once(WORD, 0)
-
-
