@@ -68,6 +68,12 @@ def smp_mb() -> Op:
     return Op("smp_mb")
 
 
+@defines(_effect.NOTHING, "passes a read barrier", order="read barrier", quiet=True)
+def smp_rmb() -> Op:
+    """A read barrier: reads before it are done before reads behind it."""
+    return Op("smp_rmb")
+
+
 @defines(_effect.ADD_TO, "adds {arg} to {word}", order="relaxed")
 def atomic_long_add(pointer: Pointer, value: int) -> Op:
     """Add, relaxed, no result: additions commute."""

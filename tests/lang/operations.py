@@ -39,6 +39,7 @@ from percpu_emu.lang.ops import (
     smp_load_acquire,
     smp_mb,
     smp_processor_id,
+    smp_rmb,
     smp_store_release,
     synchronize_rcu,
     this_cpu_add,
@@ -105,6 +106,10 @@ def do_xchg(pointer: int, value: int) -> Program[int]:
 
 def do_cmpxchg(pointer: int, old: int, new: int) -> Program[int]:
     return (yield cmpxchg(pointer, old, new))
+
+
+def do_smp_rmb() -> Program[int]:
+    return (yield smp_rmb())
 
 
 def do_this_cpu_read(pointer: int) -> Program[int]:
