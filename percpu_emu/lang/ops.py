@@ -74,6 +74,12 @@ def smp_rmb() -> Op:
     return Op("smp_rmb")
 
 
+@defines(_effect.NOTHING, "passes a write barrier", order="write barrier", quiet=True)
+def smp_wmb() -> Op:
+    """A write barrier: writes before it are done before writes behind it."""
+    return Op("smp_wmb")
+
+
 @defines(_effect.ADD_TO, "adds {arg} to {word}", order="relaxed")
 def atomic_long_add(pointer: Pointer, value: int) -> Op:
     """Add, relaxed, no result: additions commute."""

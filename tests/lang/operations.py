@@ -41,6 +41,7 @@ from percpu_emu.lang.ops import (
     smp_processor_id,
     smp_rmb,
     smp_store_release,
+    smp_wmb,
     synchronize_rcu,
     this_cpu_add,
     this_cpu_add_return,
@@ -110,6 +111,10 @@ def do_cmpxchg(pointer: int, old: int, new: int) -> Program[int]:
 
 def do_smp_rmb() -> Program[int]:
     return (yield smp_rmb())
+
+
+def do_smp_wmb() -> Program[int]:
+    return (yield smp_wmb())
 
 
 def do_this_cpu_read(pointer: int) -> Program[int]:
