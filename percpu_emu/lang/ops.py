@@ -80,6 +80,12 @@ def smp_wmb() -> Op:
     return Op("smp_wmb")
 
 
+@defines(_effect.READ, "reads {word}", order="acquire")
+def atomic_long_read_acquire(pointer: Pointer) -> Op:
+    """The counter; what follows is not done before it."""
+    return Op("atomic_long_read_acquire", (pointer,))
+
+
 @defines(_effect.ADD_TO, "adds {arg} to {word}", order="relaxed")
 def atomic_long_add(pointer: Pointer, value: int) -> Op:
     """Add, relaxed, no result: additions commute."""

@@ -10,6 +10,7 @@ from percpu_emu.lang.ops import (
     atomic_long_add,
     atomic_long_add_return,
     atomic_long_fetch_add,
+    atomic_long_read_acquire,
     call_rcu,
     cmpxchg,
     cpu_relax,
@@ -115,6 +116,10 @@ def do_smp_rmb() -> Program[int]:
 
 def do_smp_wmb() -> Program[int]:
     return (yield smp_wmb())
+
+
+def do_atomic_long_read_acquire(pointer: int) -> Program[int]:
+    return (yield atomic_long_read_acquire(pointer))
 
 
 def do_this_cpu_read(pointer: int) -> Program[int]:

@@ -78,6 +78,7 @@ ROWS: Final = [
     Row("smp_mb", (), 0),
     Row("smp_rmb", (), 0),
     Row("smp_wmb", (), 0),
+    Row("atomic_long_read_acquire", (P,), 7),
     Row("atomic_long_add", (P, -9), 0, word(-2)),
     Row("atomic_long_add", (P, LONG_MAX), 0, word(LONG_MIN + 6)),
     Row("atomic_long_add_return", (P, 4), 11, word(11)),
