@@ -110,6 +110,12 @@ def xchg(pointer: Pointer, value: int) -> Op:
     return Op("xchg", (pointer, value))
 
 
+@defines(_effect.XCHG, "swaps {arg} into {word}", order="relaxed")
+def xchg_relaxed(pointer: Pointer, value: int) -> Op:
+    """Put `value` there, in no order with anything else; the old value."""
+    return Op("xchg_relaxed", (pointer, value))
+
+
 @defines(_effect.CMPXCHG, "compares and swaps {word}", order="full")
 def cmpxchg(pointer: Pointer, old: int, new: int) -> Op:
     """Put `new` where `old` stands, fully ordered; what stood there (`old` if it was done)."""

@@ -258,6 +258,7 @@ def nothing(_model: Model, _context: Context, *_arguments: object) -> None:
 
 
 _OPERATIONS: Final[dict[str, Callable[..., int | None]]] = {
+    "xchg_relaxed": xchg,
     "atomic_long_read_acquire": read,
     "smp_wmb": nothing,
     "smp_rmb": nothing,

@@ -139,6 +139,7 @@ WORDS: Final[tuple[Piece, ...]] = (
     ("x = yield atomic_long_add_return(STATIC + {w}, {n})",),
     ("x = yield atomic_long_fetch_add(STATIC + {w}, {n})",),
     ("x = yield xchg(STATIC + {w}, {n})",),
+    ("x = yield xchg_relaxed(STATIC + {w}, {n})",),
     ("x = yield atomic_long_read_acquire(STATIC + {w})",),
     ("yield smp_wmb()",),
     ("yield smp_rmb()",),

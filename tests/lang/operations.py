@@ -59,6 +59,7 @@ from percpu_emu.lang.ops import (
     warn_on,
     write_once,
     xchg,
+    xchg_relaxed,
 )
 
 
@@ -120,6 +121,10 @@ def do_smp_wmb() -> Program[int]:
 
 def do_atomic_long_read_acquire(pointer: int) -> Program[int]:
     return (yield atomic_long_read_acquire(pointer))
+
+
+def do_xchg_relaxed(pointer: int, value: int) -> Program[int]:
+    return (yield xchg_relaxed(pointer, value))
 
 
 def do_this_cpu_read(pointer: int) -> Program[int]:

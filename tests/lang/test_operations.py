@@ -85,6 +85,7 @@ ROWS: Final = [
     Row("atomic_long_add_return", (P, LONG_MAX), LONG_MIN + 6, word(LONG_MIN + 6)),
     Row("atomic_long_fetch_add", (P, 4), 7, word(11)),
     Row("xchg", (P, 8), 7, word(8)),
+    Row("xchg_relaxed", (P, 8), 7, word(8)),
     Row("cmpxchg", (P, 7, 8), 7, word(8)),
     Row("cmpxchg", (P, 6, 8), 7),
     Row("this_cpu_read", (SLOT,), 5),
