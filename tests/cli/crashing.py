@@ -118,8 +118,8 @@ def _run(scenario: str, pipe: int, out: Path, err: Path) -> NoReturn:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, _terminated)
         _follow(pipe)
-        with errors_for_people("run", scenario, as_json=True):
-            code = run_and_report(scenario, {}, record=False, as_json=True)
+        with errors_for_people("run", scenario, as_json=True) as so_far:
+            code = run_and_report(scenario, {}, so_far, record=False, as_json=True)
     except BaseException as error:
         code = getattr(error, "exit_code", code)
     finally:
