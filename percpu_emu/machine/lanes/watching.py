@@ -190,7 +190,7 @@ class Watcher:
         block = self._blocks[number]
         begun = block[c.OPERATIONS] - block[c.TURN_BEGAN] > 1
         if number > self._machine.memory.coordinator:
-            return not begun  # an interrupt that does not come: in the model none has to
+            return False  # an interrupt that spins has begun, from its first operation on
         goes_down = {spec.cpu for spec in self._image.setting.contexts if spec.kind == "offline"}
         return int(block[c.CPU]) in goes_down and not begun
 
