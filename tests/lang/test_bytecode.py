@@ -18,7 +18,7 @@ from percpu_emu.explore.model import Limits, Model
 from percpu_emu.kernel.layout import CPU_ONLINE_MASK, CPU_POSSIBLE_MASK, cpumask_of
 from percpu_emu.lang import virtual
 from percpu_emu.lang.checks import LABELS
-from percpu_emu.lang.setting import ContextSpec, Setting, unit_word
+from percpu_emu.lang.setting import FIRST_OBJECT, ContextSpec, Setting, unit_word
 from percpu_emu.lang.source import Refused
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
 
@@ -43,7 +43,7 @@ MASKS: Final = {CPU_ONLINE_MASK, CPU_POSSIBLE_MASK, *(cpumask_of(cpu) for cpu in
 ALONE: Final = [
     text for text in writer.OTHER_OPERATIONS
     if not text.startswith(("kzalloc", "alloc_percpu", "kfree", "free_percpu", "warn_on", "call_rcu", "queue_work",
-                            "synchronize_rcu", "rcu_barrier"))
+                            "synchronize_rcu", "rcu_barrier", "rcu_read", "preempt", "local_irq"))
 ]  # fmt: skip
 """Operations that ask nothing of a machine: the rig hands out memory elsewhere, and has no callbacks."""
 INTERESTING: Final = [LONG_MIN, LONG_MIN + 1, -33, -1, 0, 1, 2, 33, 63, 64, 1 << 31, 1 << 32, LONG_MAX - 1, LONG_MAX]
@@ -95,6 +95,7 @@ class Virtual:
     def __post_init__(self) -> None:
         spec = ContextSpec("alone", self.program, "task", 1, self.arguments)
         self.model = Model(Setting(CPUS, (spec,), nodes=2), limits=Limits(words=256))
+        self.model.vm[virtual.KERNEL_FIRST], self.model.vm[virtual.KERNEL_END] = 1, FIRST_OBJECT  # as the rig has it
 
     def outcome(self, before: dict[int, int]) -> tuple[int | str, dict[int, int]]:
         """What the program gives, or "fault", and the words in the end; `before`: those at the start."""
@@ -104,7 +105,7 @@ class Virtual:
         for address, value in before.items():
             state[model.vm[virtual.FIRST_WORD] + run.make_word(model.vm, address)] = value
         result: int | str = ""
-        while result == "" and run.is_enabled(model.vm, state, 0):
+        while result == "" and not run.blocked(model.vm, state, 0):
             violated = run.step(model.vm, state, 0)
             assert violated in (virtual.DONE, virtual.FAULT), LABELS[violated]
             result = "fault" if violated else ""

@@ -327,8 +327,8 @@ def wait_behind_one_branch() -> Program[None]:
 )
 def test_a_wait_inside_a_section_is_seen(program: ProgramFunction, inside: bool) -> None:
     code, _ = compiled(program)
-    assert flow.waits_as_reader(code, {i.WAIT_UNTIL}) is inside
-    assert not flow.waits_as_reader(code, {i.SYNCHRONIZE_RCU})
+    assert flow.waits_as_reader(code, code.stretches[0], {i.WAIT_UNTIL}) is inside
+    assert not flow.waits_as_reader(code, code.stretches[0], {i.SYNCHRONIZE_RCU})
 
 
 # --- states do not differ by what is dead
