@@ -17,6 +17,7 @@ from percpu_emu.lang.ops import (
     __this_cpu_write,
     alloc_percpu,
     atomic_long_add,
+    call_rcu,
     cpu_relax,
     free_percpu,
     kfree,
@@ -335,3 +336,20 @@ def test_the_oracle_says_the_same(case: Case) -> None:
     for setting, violations in ((case.broken, {case.check}), (case.repaired, set())):
         found = reachable(setting, checks.left, checks.total, checks.bound, exclusive=checks.exclusive)
         assert found.violations == violations
+
+
+def count_shared(_: int) -> Program[None]:
+    yield ledger_add(COUNTER, 1)
+    yield atomic_long_add(COUNTER, 1)
+    yield ledger_commit()
+
+
+def queue_count() -> Program[None]:
+    yield call_rcu(count_shared, 0)
+
+
+@pytest.mark.parametrize("reduce", [False, True], ids=["full", "reduced"])
+def test_what_a_killed_callback_had_noted_stays_in_doubt(*, reduce: bool) -> None:
+    killed = ContextSpec("killed", nothing, "kill", 0)
+    setting = of(task(count_shared, 1, 0), task(queue_count, 0), killed)
+    assert searched(setting, Checks(word), reduce=reduce).violations == set()

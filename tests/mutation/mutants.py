@@ -12,6 +12,9 @@ REDUCTION: Final = "explore/reduction.py"
 TRANSITION: Final = "explore/transition.py"
 STORE: Final = "explore/store.py"
 SEARCH: Final = "explore/search.py"
+PLANS: Final = "scenario/replaying.py"
+REPLAY: Final = "replay/operations.py"
+COMPILED: Final = "replay/compiled.py"
 
 
 class Mutant(NamedTuple):
@@ -48,7 +51,7 @@ MUTANTS: Final = (
     Mutant(VIRTUAL, "if vm[KERNEL_FIRST] <= address < vm[KERNEL_END]", "if address < vm[KERNEL_END]"),
     Mutant(VIRTUAL, "return DONE if found & STATE_OF_REGION == LIVE else USE_AFTER_FREE", "return DONE"),
     Mutant(VIRTUAL, "if state[base + DEPTH] // unit & MAX_NESTED == 0:", "if state[base + DEPTH] == 0:"),
-    Mutant(VIRTUAL, "return vm[vm[KINDS] + context] == SLOT and state[base + WORK] == 0", "return False"),
+    Mutant(VIRTUAL, "INTERRUPT or (kind == SLOT and state[block_of(vm, context) + WORK] == 0)", "INTERRUPT"),
     Mutant(VIRTUAL, "seen = state[base + LOADED] if halfway else stands", "seen = stands"),
     Mutant(
         VIRTUAL,
@@ -68,11 +71,7 @@ MUTANTS: Final = (
     # --- the reduction
     Mutant(REDUCTION, "                _class_of_access(vm, por, state, context, opcode)\n", "                pass\n"),
     Mutant(REDUCTION, "return VISIBLE  # it will be caught", "return SAFE"),
-    Mutant(
-        REDUCTION,
-        "    found = EARLY\n        for region",
-        "    found = EARLY\n        for region in range(0):\n            pass\n        for region",
-    ),
+    Mutant(REDUCTION, "_class_of_holding(vm, por, state, context) == VISIBLE else EARLY", "False else EARLY"),
     Mutant(
         REDUCTION,
         "if (kind == 0 and mode == v.READS) or (kind == 1 and mode == v.ADDS):\n                continue\n"
@@ -123,4 +122,10 @@ MUTANTS: Final = (
         "if opcode == i.SYNCHRONIZE_RCU and not through_waits:\n            continue",
         "if opcode in (i.SYNCHRONIZE_RCU, i.RCU_BARRIER) and not through_waits:\n            continue",
     ),
+    # --- replay
+    Mutant(PLANS, 'return Part.LOAD if step.half == "load" else Part.STORE', "return Part.LOAD"),
+    Mutant(PLANS, "slot = step.args[0]", "slot = 0"),
+    Mutant(REPLAY, "i.NR_NODE_IDS: lambda: setting.nodes,", "i.NR_NODE_IDS: lambda: setting.cpus,"),
+    Mutant(REPLAY, "online, ~(1 << order.target), 0)", "online, -1, 0)"),
+    Mutant(COMPILED, "effects.new_value(opcode, loaded, b, c)", "effects.new_value(opcode, loaded, c, b)"),
 )

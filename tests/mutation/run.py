@@ -15,14 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from .mutants import MUTANTS, Mutant
+from .mutants import COMPILED, MUTANTS, PLANS, REPLAY, Mutant
 
 ROOT: Final = Path(__file__).parents[2]
-TESTS: Final = (
-    "tests/explore/test_every_check.py",
-    "tests/explore/test_faults.py",
-    "tests/explore/test_against_oracle.py",
-)
+OF_THE_SEARCH: Final = ("test_every_check.py", "test_faults.py", "test_against_oracle.py")
+OF_REPLAY: Final = ("tests/replay", "tests/scenario/test_replaying.py", "tests/scenario/test_replaying_at_random.py")
 SETTINGS: Final = "200"
 SECONDS: Final = 900
 
@@ -52,22 +49,22 @@ def _is_noticed(number: int, mutant: Mutant) -> bool:
             print(f"{number:3} MISFIT  {mutant.file}: {mutant.old!r:.90} stands there {text.count(mutant.old)} times")
             return False
         path.write_text(text.replace(mutant.old, mutant.new))
-        noticed = _failing_test(tree)
+        noticed = _failing_test(tree, on_processes=mutant.file in (PLANS, REPLAY, COMPILED))
     print(
         f"{number:3} {'noticed' if noticed else 'SURVIVES'}  {mutant.file}: {mutant.old!r:.60}  {noticed}", flush=True
     )
     return bool(noticed)
 
 
-def _failing_test(tree: Path) -> str:
-    """The first test that fails, "" where all pass."""
-    environment = os.environ | {
-        "NUMBA_DISABLE_JIT": "1",
-        "PERCPU_EMU_CACHE": str(tree / "cache"),
-        "PERCPU_EMU_TEST_SETTINGS": SETTINGS,
-        "PYTHONPATH": str(tree),
-    }
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "tests.mutation.plain_engine", *TESTS]
+def _failing_test(tree: Path, *, on_processes: bool) -> str:
+    """The first test that fails, "" where all pass. Those of the search run without compiling anything."""
+    environment = os.environ | {"PYTHONPATH": str(tree), "PERCPU_EMU_TEST_SETTINGS": SETTINGS}
+    command = [sys.executable, "-m", "pytest", "-x", "-q"]
+    if on_processes:
+        command += OF_REPLAY
+    else:
+        environment |= {"NUMBA_DISABLE_JIT": "1", "PERCPU_EMU_CACHE": str(tree / "cache")}
+        command += ["-p", "tests.mutation.plain_engine", *(f"tests/explore/{name}" for name in OF_THE_SEARCH)]
     done = subprocess.run(
         command, cwd=tree, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
     )
