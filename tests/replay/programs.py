@@ -185,6 +185,16 @@ def nothing(_word: int) -> Program[None]:
         yield write_once(FLAG, 1)
 
 
+def note_twice(_word: int) -> Program[None]:
+    yield ledger_add(COUNTER, 1)
+    yield ledger_add(POINTER, 1)
+
+
+def queue_notes() -> Program[None]:
+    for _ in range(2):
+        yield queue_work(note_twice, 0)
+
+
 def queue_again() -> Program[None]:
     yield call_rcu(again, 2)
     yield rcu_barrier()

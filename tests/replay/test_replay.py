@@ -265,6 +265,12 @@ def test_callbacks_that_queue_themselves_and_each_other() -> None:
     assert done.difference is None
 
 
+def test_notes_that_were_not_entered_are_not_those_of_the_slot_s_next_program() -> None:
+    done = run(Setting(1, (p.task(p.queue_notes),)), [0, 1, 1, 0, 1, 1])
+    assert done.violation is None
+    assert [step.context for step in done.steps] == [0, 1, 1, 0, 1, 1]
+
+
 def test_as_many_callbacks_as_the_plan_has() -> None:
     done = run(Setting(1, (p.task(p.queue_many, arguments=(30,)),)), [0] * 30 + [1] + [30])
     assert [step.args[0] for step in done.steps[:30]] == list(range(1, 31))
