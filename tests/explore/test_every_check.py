@@ -18,12 +18,15 @@ from percpu_emu.lang.ops import (
     alloc_percpu,
     atomic_long_add,
     call_rcu,
+    cmpxchg,
     cpu_relax,
     free_percpu,
     kfree,
     kzalloc,
     ledger_add,
     ledger_commit,
+    local_irq_restore,
+    local_irq_save,
     per_cpu,
     rcu_assign_pointer,
     rcu_dereference,
@@ -353,3 +356,29 @@ def test_what_a_killed_callback_had_noted_stays_in_doubt(*, reduce: bool) -> Non
     killed = ContextSpec("killed", nothing, "kill", 0)
     setting = of(task(count_shared, 1, 0), task(queue_count, 0), killed)
     assert searched(setting, Checks(word), reduce=reduce).violations == set()
+
+
+def add_with_interrupts_off() -> Program[None]:
+    flags = yield local_irq_save()
+    yield from add_raw()
+    yield local_irq_restore(flags)
+
+
+def write_what_stands() -> Program[None]:
+    """A remote write that changes nothing, so that the slot's read-modify-writes are split."""
+    yield cmpxchg(per_cpu(SLOT, 0), 99, 99)
+
+
+@pytest.mark.parametrize("reduce", [False, True], ids=["full", "reduced"])
+def test_no_interrupt_begins_with_interrupts_off(*, reduce: bool) -> None:
+    setting = update_and_interrupt(add_with_interrupts_off)
+    assert searched(setting, Checks(with_slots), reduce=reduce).violations == set()
+
+
+@pytest.mark.parametrize("reduce", [False, True], ids=["full", "reduced"])
+def test_no_interrupt_begins_between_the_halves_of_one_instruction(*, reduce: bool) -> None:
+    setting = update_and_interrupt(add_here)
+    split = of(*setting.contexts, task(write_what_stands, 1))
+    found = searched(split, Checks(with_slots), reduce=reduce)
+    assert found.search.model.remote_words()
+    assert found.violations == set()
