@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from percpu_emu.explore.kernels import kernels
+from percpu_emu.explore.compiled import compiled
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.tracing import Stepper
 from percpu_emu.explore.waiting import name_of_word, who_waits
@@ -90,7 +90,7 @@ def _counters(subject: Subject, stepper: Stepper) -> str:
     """What the counters are, and what was added to them."""
     said = []
     for counter, added in sorted(stepper.ledgers().items()):
-        _, value = kernels().total_of(stepper.model.vm, stepper.state, counter)
+        _, value = compiled().total_of(stepper.model.vm, stepper.state, counter)
         off = int(value) - added
         if off:
             many = f"{-off} lost" if off < 0 else f"{off} too many"

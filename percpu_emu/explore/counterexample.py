@@ -8,7 +8,8 @@ from typing import Final
 
 from percpu_emu.explore.blame import blame
 from percpu_emu.explore.model import Model, OutOfRoom, SetupFailed
-from percpu_emu.explore.search import Budget, Found, Search, with_room
+from percpu_emu.explore.room import with_room
+from percpu_emu.explore.search import Budget, Found, Search
 from percpu_emu.explore.subject import Judge, StateView, Subject
 from percpu_emu.explore.token import Token, departures_of, digest
 from percpu_emu.explore.tracing import Stepper

@@ -11,12 +11,13 @@ from percpu_emu.explore.confirming import Confirmation, confirm
 from percpu_emu.explore.counterexample import Counterexample, judges_of, shrunk, tell
 from percpu_emu.explore.model import Model, OutOfRoom
 from percpu_emu.explore.random_search import random_schedules
-from percpu_emu.explore.search import Budget, Search, with_room
+from percpu_emu.explore.room import with_room
+from percpu_emu.explore.search import Budget, Search
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.tracing import Stepper
 from percpu_emu.explore.waiting import name_of_word
-from percpu_emu.lang import virtual
 from percpu_emu.lang.setting import MAX_NUMBERS
+from percpu_emu.lang.virtual import layout, outcomes
 
 Strategy: TypeAlias = Literal["exhaustive", "preemptions", "pct", "random"]
 
@@ -79,9 +80,9 @@ def explore(subject: Subject, options: Options, progress: Callable[[Search], Non
 
 def _gave_up(subject: Subject, options: Options, error: OutOfRoom) -> Explored:
     reasons = {
-        virtual.ENDLESS: "a context goes on for ever without a step that another could notice",
-        virtual.NO_SLOT: f"more than {MAX_NUMBERS} contexts and pending callbacks",
-        virtual.MANY_REGIONS: f"a reader holds one of more than {virtual.MAX_HELD} areas and objects",
+        outcomes.ENDLESS: "a context goes on for ever without a step that another could notice",
+        outcomes.NO_CALLBACK: f"more than {MAX_NUMBERS} contexts and pending callbacks",
+        outcomes.MANY_REGIONS: f"a reader holds one of more than {layout.MAX_HELD} areas and objects",
     }
     reason = reasons[error.reason]
     return Explored(subject, options, False, reason, None, {"executions": None, "states": 0, "steps": 0}, {}, ())

@@ -9,18 +9,19 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from percpu_emu.explore.kernels import kernels
+from percpu_emu.explore.compiled import compiled
 from percpu_emu.kernel.layout import BOOT, CPU_ONLINE_MASK, CPU_POSSIBLE_MASK, STATIC, STATIC_WORDS, cpumask_of
-from percpu_emu.lang import flow, virtual
+from percpu_emu.lang import flow
 from percpu_emu.lang.bytecode import Code, Compiler, Stretch
 from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import ContextSpec, Setting
+from percpu_emu.lang.virtual import layout, outcomes
 
 Words = npt.NDArray[np.int64]
-KINDS: Final = {"task": virtual.TASK, "interrupt": virtual.INTERRUPT, "offline": virtual.OFFLINE, "kill": virtual.KILL}
+KINDS: Final = {"task": layout.TASK, "interrupt": layout.INTERRUPT, "offline": layout.OFFLINE, "kill": layout.KILL}
 MAX_LOCAL: Final = 1 << 12
-GROWS: Final = {virtual.NO_SLOT: "slots", virtual.NO_WORD: "words", virtual.NO_REGION: "areas"}
+GROWS: Final = {outcomes.NO_CALLBACK: "callbacks", outcomes.NO_WORD: "words", outcomes.NO_REGION: "areas"}
 """What a model needs more of, by the reason for which a step ran out of room."""
 
 
@@ -28,7 +29,7 @@ GROWS: Final = {virtual.NO_SLOT: "slots", virtual.NO_WORD: "words", virtual.NO_R
 class Limits:
     """How much room states have; a search that meets a limit begins anew with more."""
 
-    slots: int = 2
+    callbacks: int = 2
     words: int = 48
     areas: int = 8
     objects: int = 8
@@ -36,7 +37,7 @@ class Limits:
     def grown(self, reason: int) -> Limits:
         """More of what a step ran out of."""
         grow = GROWS[reason]
-        values = {name: getattr(self, name) for name in ("slots", "words", "areas", "objects")}
+        values = {name: getattr(self, name) for name in ("callbacks", "words", "areas", "objects")}
         values[grow] *= 2
         if grow == "areas":
             values["objects"] *= 2
@@ -93,7 +94,7 @@ class Model:
             for spec, stretch in zip(self.setting.contexts, self.stretches, strict=True)
         ]
         start = sorted(self.words(self.initial).items())
-        first = int(self.vm[virtual.FIRST_REGION])
+        first = int(self.vm[layout.FIRST_REGION])
         regions = [int(word) for word in self.initial[first:] if word]
         return self.code.rows, self.code.constants, self.setting.cpus, self.setting.nodes, specs, start, regions
 
@@ -105,7 +106,7 @@ class Model:
     @property
     def size(self) -> int:
         """Words of a state."""
-        return int(self.vm[virtual.STATE_WORDS])
+        return int(self.vm[layout.STATE_WORDS])
 
     def _stretch(self, spec: ContextSpec) -> Stretch:
         own = self.setting.cpus if spec.cpu is None else spec.cpu
@@ -120,80 +121,82 @@ class Model:
 
     def _vm(self) -> Words:
         code, limits, contexts = self.code, self.limits, len(self.setting.contexts)
-        slot_registers = max((stretch.registers for stretch in self.queued), default=0)
+        callback_registers = max((stretch.registers for stretch in self.queued), default=0)
         checker = self.total.registers if self.total else 0
-        registers = [s.registers for s in self.stretches] + [max(1, slot_registers)] * limits.slots + [checker + 1]
-        blocks, at = [], virtual.HEADER_WORDS
+        registers = (
+            [s.registers for s in self.stretches] + [max(1, callback_registers)] * limits.callbacks + [checker + 1]
+        )
+        blocks, at = [], layout.HEADER_WORDS
         for count in registers[:-1]:
             blocks.append(at)
-            at += virtual.REGISTERS + count
+            at += layout.REGISTERS + count
         state_words = at + limits.words + limits.areas + limits.objects
         blocks.append(state_words)  # the checker's block lies behind what is compared
         kinds = [KINDS[spec.kind] for spec in self.setting.contexts]
-        kinds += [virtual.SLOT] * limits.slots + [virtual.TASK]
+        kinds += [layout.CALLBACK] * limits.callbacks + [layout.TASK]
         targets = [spec.cpu if spec.home is None and spec.cpu is not None else -1 for spec in self.setting.contexts]
         table = 1 << max(6, (limits.words * 4 - 1).bit_length())
         header = {
-            virtual.CPUS: self.setting.cpus,
-            virtual.CONTEXTS: contexts,
-            virtual.SLOTS: limits.slots,
-            virtual.STATE_WORDS: state_words,
-            virtual.FIRST_WORD: at,
-            virtual.MAX_WORDS: limits.words,
-            virtual.FIRST_REGION: at + limits.words,
-            virtual.MAX_AREAS: limits.areas,
-            virtual.MAX_OBJECTS: limits.objects,
-            virtual.EXCLUSIVE: int(self.checks.exclusive),
-            virtual.ONLINE_MASK: CPU_ONLINE_MASK,
-            virtual.TOTAL_ENTRY: self.total.start if self.total else -1,
-            virtual.LEFT: -1 if self.checks.left is None else self.checks.left,
-            virtual.BOUND: -1 if self.checks.bound is None else self.checks.bound,
-            virtual.CHECKER: contexts + limits.slots,
-            virtual.HASH_MASK: table - 1,
-            virtual.NODES: self.setting.nodes,
-            virtual.KERNEL_FIRST: BOOT,
-            virtual.KERNEL_END: STATIC + STATIC_WORDS,
+            layout.CPUS: self.setting.cpus,
+            layout.CONTEXTS: contexts,
+            layout.MAX_CALLBACKS: limits.callbacks,
+            layout.STATE_WORDS: state_words,
+            layout.FIRST_WORD: at,
+            layout.MAX_WORDS: limits.words,
+            layout.FIRST_REGION: at + limits.words,
+            layout.MAX_AREAS: limits.areas,
+            layout.MAX_OBJECTS: limits.objects,
+            layout.EXCLUSIVE: int(self.checks.exclusive),
+            layout.ONLINE_MASK: CPU_ONLINE_MASK,
+            layout.TOTAL_ENTRY: self.total.start if self.total else -1,
+            layout.LEFT: -1 if self.checks.left is None else self.checks.left,
+            layout.BOUND: -1 if self.checks.bound is None else self.checks.bound,
+            layout.CHECKER: contexts + limits.callbacks,
+            layout.HASH_MASK: table - 1,
+            layout.NODES: self.setting.nodes,
+            layout.KERNEL_FIRST: BOOT,
+            layout.KERNEL_END: STATIC + STATIC_WORDS,
         }
         parts = {
-            virtual.CODE: [value for row in code.rows for value in row],
-            virtual.CONSTANTS: code.constants,
-            virtual.LIVE_MASKS: flow.live_masks(code),
-            virtual.ENTRIES: [s.start for s in self.queued],
-            virtual.BLOCKS: blocks,
-            virtual.REGISTER_COUNTS: registers,
-            virtual.KINDS: kinds,
-            virtual.TARGETS: [*targets, *[-1] * (limits.slots + 1)],
-            virtual.KEYS: [virtual.EMPTY] * table,
-            virtual.INDICES: [0] * table,
-            virtual.ADDRESSES: [0] * limits.words,
-            virtual.LOG: [0] * virtual.LOG_WORDS,
-            virtual.REMOTE: [0] * limits.words,
-            virtual.MARKS: [0] * max(1, len(code.marks)),
-            virtual.SCRATCH: [0] * (virtual.REGISTERS + max(registers)),
+            layout.CODE: [value for row in code.rows for value in row],
+            layout.CONSTANTS: code.constants,
+            layout.LIVE_MASKS: flow.live_masks(code),
+            layout.ENTRIES: [s.start for s in self.queued],
+            layout.BLOCKS: blocks,
+            layout.REGISTER_COUNTS: registers,
+            layout.KINDS: kinds,
+            layout.TARGETS: [*targets, *[-1] * (limits.callbacks + 1)],
+            layout.KEYS: [layout.EMPTY] * table,
+            layout.INDICES: [0] * table,
+            layout.ADDRESSES: [0] * limits.words,
+            layout.LOG: [0] * layout.LOG_WORDS,
+            layout.REMOTE: [0] * limits.words,
+            layout.MARKS: [0] * max(1, len(code.marks)),
+            layout.SCRATCH: [0] * (layout.REGISTERS + max(registers)),
         }
-        return flat(header, parts, virtual.VM_HEADER)
+        return flat(header, parts, layout.VM_HEADER)
 
     @property
     def buffer_words(self) -> int:
         """Words of a buffer in which a state is worked on: the checker's block comes behind it."""
-        return self.size + virtual.REGISTERS + int(self.vm[self.vm[virtual.REGISTER_COUNTS] + self.vm[virtual.CHECKER]])
+        return self.size + layout.REGISTERS + int(self.vm[self.vm[layout.REGISTER_COUNTS] + self.vm[layout.CHECKER]])
 
     # --- the first state
 
     def _initial(self) -> Words:
         state = np.zeros(self.buffer_words, dtype=np.int64)
-        state[virtual.ONLINE] = (1 << self.setting.cpus) - 1
+        state[layout.ONLINE] = (1 << self.setting.cpus) - 1
         self._boot_masks(state)
         if self.setting.setup is not None:
             self._set_up(state)
         for number, (spec, stretch) in enumerate(zip(self.setting.contexts, self.stretches, strict=True)):
             base = self.block(number)
-            state[base + virtual.PC] = stretch.start
-            state[base + virtual.CPU] = 0 if spec.home is None else spec.home + 1
-            state[base + virtual.MIGRATIONS] = spec.migrates
+            state[base + layout.PC] = stretch.start
+            state[base + layout.CPU] = 0 if spec.home is None else spec.home + 1
+            state[base + layout.MIGRATIONS] = spec.migrates
             waiting = spec.kind == "interrupt"
-            state[base + virtual.STATUS] = virtual.WAITING if waiting else virtual.RUNNING
-            if kernels().compute(self.vm, state, number) != virtual.DONE:
+            state[base + layout.STATUS] = layout.WAITING if waiting else layout.RUNNING
+            if compiled().compute(self.vm, state, number) != outcomes.DONE:
                 raise SetupFailed(f"{spec.name}: before its first operation it has no result, or goes on for ever")
         return state[: self.size].copy()
 
@@ -202,7 +205,7 @@ class Model:
         masks = {CPU_POSSIBLE_MASK: everyone, CPU_ONLINE_MASK: everyone}
         masks |= {cpumask_of(cpu): 1 << cpu for cpu in range(self.setting.cpus)}
         for address, mask in masks.items():
-            state[self.vm[virtual.FIRST_WORD] + kernels().make_word(self.vm, address)] = mask
+            state[self.vm[layout.FIRST_WORD] + compiled().make_word(self.vm, address)] = mask
 
     def _set_up(self, state: Words) -> None:
         """Run the setup in a model of its own, which has the same memory, and take its words and regions over."""
@@ -219,74 +222,74 @@ class Model:
         buffer = np.zeros(model.buffer_words, dtype=np.int64)
         buffer[: model.size] = found
         for _ in range(MAX_LOCAL):
-            if kernels().blocked(model.vm, buffer, 0):
+            if compiled().blocked(model.vm, buffer, 0):
                 break
-            violated = kernels().step(model.vm, buffer, 0)
+            violated = compiled().step(model.vm, buffer, 0)
             if violated < 0:
                 raise OutOfRoom(violated)
             if violated:
                 raise SetupFailed(f"{self.setting.setup.__name__}: {LABELS[violated]} in the setup")
-        if buffer[model.block(0) + virtual.STATUS] != virtual.OVER:
+        if buffer[model.block(0) + layout.STATUS] != layout.OVER:
             raise SetupFailed(f"{self.setting.setup.__name__}: it waits, or does not come to an end")
-        slots = range(1, 1 + self.limits.slots)
-        if any(buffer[model.block(slot) + virtual.STATUS] != virtual.UNUSED for slot in slots):
+        callbacks = range(1, 1 + self.limits.callbacks)
+        if any(buffer[model.block(callback) + layout.STATUS] != layout.UNUSED for callback in callbacks):
             raise SetupFailed(f"{self.setting.setup.__name__}: what it queues would run after it, which no setup can")
         here, there = self.vm, model.vm
-        for word in range(int(model.vm[virtual.WORD_COUNT])):
-            mine = kernels().make_word(self.vm, model.address(word))
-            state[here[virtual.FIRST_WORD] + mine] = buffer[there[virtual.FIRST_WORD] + word]
+        for word in range(int(model.vm[layout.WORD_COUNT])):
+            mine = compiled().make_word(self.vm, model.address(word))
+            state[here[layout.FIRST_WORD] + mine] = buffer[there[layout.FIRST_WORD] + word]
         regions = self.limits.areas + self.limits.objects
-        first, theirs = here[virtual.FIRST_REGION], there[virtual.FIRST_REGION]
+        first, theirs = here[layout.FIRST_REGION], there[layout.FIRST_REGION]
         state[first : first + regions] = buffer[theirs : theirs + regions]
-        state[virtual.AREAS : virtual.OBJECTS + 1] = buffer[virtual.AREAS : virtual.OBJECTS + 1]
+        state[layout.AREAS : layout.OBJECTS + 1] = buffer[layout.AREAS : layout.OBJECTS + 1]
 
     # --- reading a state
 
     def block(self, context: int) -> int:
         """Where a context's block begins in a state."""
-        return int(self.vm[self.vm[virtual.BLOCKS] + context])
+        return int(self.vm[self.vm[layout.BLOCKS] + context])
 
     def address(self, word: int) -> int:
         """The address of a word of the state."""
-        return int(self.vm[self.vm[virtual.ADDRESSES] + word])
+        return int(self.vm[self.vm[layout.ADDRESSES] + word])
 
     def words(self, state: Words) -> dict[int, int]:
         """The words of memory that are not 0, by address."""
-        return {a: v for a, v in self._values(state) if a < virtual.ENTERED}
+        return {a: v for a, v in self._values(state) if a < layout.ENTERED}
 
     def ledgers(self, state: Words) -> dict[int, int]:
         """What is entered in the ledger, by the counter's address."""
-        return {a - virtual.LEDGER: v for a, v in self._values(state) if a >= virtual.LEDGER}
+        return {a - layout.LEDGER: v for a, v in self._values(state) if a >= layout.LEDGER}
 
     # --- what was learned of all states
 
     def remote_words(self, vm: Words | None = None) -> list[int]:
         """Copies of CPUs that contexts elsewhere have written, by address; of another array `vm` of this model."""
         vm = self.vm if vm is None else vm
-        count, flags, addresses = (int(vm[at]) for at in (virtual.WORD_COUNT, virtual.REMOTE, virtual.ADDRESSES))
+        count, flags, addresses = (int(vm[at]) for at in (layout.WORD_COUNT, layout.REMOTE, layout.ADDRESSES))
         return sorted(vm[addresses : addresses + count][vm[flags : flags + count] == 1].tolist())
 
     def know_remote(self, addresses: Iterable[int]) -> None:
         """Offer the halves of read-modify-writes of these words."""
         for address in sorted(addresses):
-            word = int(kernels().make_word(self.vm, address))
+            word = int(compiled().make_word(self.vm, address))
             if word < 0:
-                raise OutOfRoom(virtual.NO_WORD)
-            self.vm[self.vm[virtual.REMOTE] + word] = 1
-            self.vm[virtual.NEWS] = 2
+                raise OutOfRoom(outcomes.NO_WORD)
+            self.vm[self.vm[layout.REMOTE] + word] = 1
+            self.vm[layout.NEWS] = 2
 
     def marks(self, vm: Words | None = None) -> frozenset[str]:
         """The marks that were reached."""
         vm = self.vm if vm is None else vm
-        return frozenset(name for number, name in enumerate(self.code.marks) if vm[vm[virtual.MARKS] + number])
+        return frozenset(name for number, name in enumerate(self.code.marks) if vm[vm[layout.MARKS] + number])
 
     def results(self, state: Words) -> tuple[int, ...]:
         """What the last turn of each context of the setting gave."""
-        return tuple(int(state[self.block(n) + virtual.RESULT]) for n in range(len(self.setting.contexts)))
+        return tuple(int(state[self.block(n) + layout.RESULT]) for n in range(len(self.setting.contexts)))
 
     def _values(self, state: Words) -> Sequence[tuple[int, int]]:
-        first = int(self.vm[virtual.FIRST_WORD])
-        count, addresses = int(self.vm[virtual.WORD_COUNT]), int(self.vm[virtual.ADDRESSES])
+        first = int(self.vm[layout.FIRST_WORD])
+        count, addresses = int(self.vm[layout.WORD_COUNT]), int(self.vm[layout.ADDRESSES])
         where = self.vm[addresses : addresses + count].tolist()
         pairs = zip(where, state[first : first + count].tolist(), strict=True)
         return [(address, value) for address, value in pairs if value]

@@ -13,11 +13,11 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 
 from percpu_emu.explore import walks as w
-from percpu_emu.explore.kernels import kernels
+from percpu_emu.explore.compiled import compiled
 from percpu_emu.explore.model import Model, OutOfRoom, flat
 from percpu_emu.explore.store import MAX_CHOICES
-from percpu_emu.lang import virtual
 from percpu_emu.lang.checks import LABELS
+from percpu_emu.lang.virtual import layout, outcomes
 from percpu_emu.lang.words import wrap
 
 MAX_STEPS: Final = 10_000
@@ -87,7 +87,7 @@ def random_schedules(
                 run.plan = replace(run.plan, length=run.longest)
             run.go(threads or len(os.sched_getaffinity(0)), until=schedules)
         except OutOfRoom as error:
-            if error.reason != virtual.LEARNED:
+            if error.reason != outcomes.LEARNED:
                 raise
             model.know_remote(run.remote_words())
             continue
@@ -119,13 +119,13 @@ class _Walker:
             w.DEPTH: depth,
             w.LENGTH: PILOT_LENGTH if pilot else plan.length,
             w.MAX_STEPS: plan.max_steps,
-            w.WORDS: int(model.vm[virtual.WORD_COUNT]),
+            w.WORDS: int(model.vm[layout.WORD_COUNT]),
             w.TURNS: int(any(spec.kind == "offline" or spec.migrates > 0 for spec in specs)),
             w.FIRST: -1,
         }
         parts = {
             w.INITIAL: model.initial.tolist(),
-            w.PRIORITIES: [0] * (len(specs) + model.limits.slots),
+            w.PRIORITIES: [0] * (len(specs) + model.limits.callbacks),
             w.POINTS: [0] * depth,
             w.TRACE: [0] * plan.max_steps,
         }
@@ -134,7 +134,7 @@ class _Walker:
 
     def run(self, first: int, last: int) -> int:
         """Run schedules `first` to `last` - 1; gives `last`, or the number of one that ran out of room."""
-        return int(kernels().walks(self.vm, self.walk, self._state, self._found, first, last))
+        return int(compiled().walks(self.vm, self.walk, self._state, self._found, first, last))
 
     def number(self, which: int) -> int:
         """A number in the header of `walk`."""

@@ -18,12 +18,14 @@ A step that is safe only inside its section makes the section as a whole one tha
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from percpu_emu.lang import instructions as i
-from percpu_emu.lang import virtual as v
 from percpu_emu.lang.arithmetic import mul
 from percpu_emu.lang.setting import UNIT_SHIFT
+from percpu_emu.lang.virtual import accesses, contexts, memory, outcomes, rows
+from percpu_emu.lang.virtual import layout as v
+from percpu_emu.shm.compiling import Row, inner
 
 # --- how a step relates to the steps of others
 VISIBLE: Final = 0  # it has to be tried in every order
@@ -64,43 +66,43 @@ BLOCKS_INSIDE: Final = 18  # for each row of code, 1 if its program may wait or 
 POR_HEADER: Final = 20
 
 
-@v.inner
-def _row_of(por: Any, key: int) -> int:
+@inner
+def _row_of(por: Row, key: int) -> int:
     """The row of a key, a new one for a new key; -1 if there is no room."""
     mask = por[HASH_MASK]
-    slot = (mul(key, 0x9E3779B97F4A7C1) >> 20) & mask
-    while por[por[KEYS] + slot] != v.EMPTY:
-        if por[por[KEYS] + slot] == key:
-            return por[por[KEY_ROWS] + slot]
-        slot = (slot + 1) & mask
+    place = (mul(key, 0x9E3779B97F4A7C1) >> 20) & mask
+    while por[por[KEYS] + place] != v.EMPTY:
+        if por[por[KEYS] + place] == key:
+            return por[por[KEY_ROWS] + place]
+        place = (place + 1) & mask
     row = por[ROWS]
     if row >= por[MAX_ROWS]:
         por[FULL] = 1
         return -1
     por[ROWS] = row + 1
-    por[por[KEY_ROWS] + slot] = row
-    por[por[KEYS] + slot] = key
+    por[por[KEY_ROWS] + place] = row
+    por[por[KEYS] + place] = key
     return row
 
 
-@v.inner
-def _touched(por: Any, row: int, kind: int) -> int:
+@inner
+def _touched(por: Row, row: int, kind: int) -> int:
     """Where the set of operations begins that touch a word in one way."""
     return por[TOUCHED] + (row * KINDS + kind) * por[BITS]
 
 
-@v.inner
-def _note(por: Any, row: int, kind: int, operation: int) -> None:
+@inner
+def _note(por: Row, row: int, kind: int, operation: int) -> None:
     at, bit = _touched(por, row, kind) + (operation >> 6), 1 << (operation & 63)
     if not por[at] & bit:
         por[at] |= bit
         por[CHANGED] = 1
 
 
-@v.inner
-def _held_up(vm: Any, state: Any, context: int, other: int) -> bool:
+@inner
+def _held_up(vm: Row, state: Row, context: int, other: int) -> bool:
     """Whether `other` cannot take a step before `context` does."""
-    mine, base = v.block_of(vm, context), v.block_of(vm, other)
+    mine, base = rows.block_of(vm, context), rows.block_of(vm, other)
     status = state[base + v.STATUS]
     if status == v.UNUSED or status == v.OVER:
         return True
@@ -109,30 +111,30 @@ def _held_up(vm: Any, state: Any, context: int, other: int) -> bool:
     cpu = state[mine + v.CPU]
     if cpu == 0 or state[base + v.CPU] != cpu or state[base + v.MIGRATIONS] > 0:
         return False
-    level = v.at_interrupt_level(vm, state, context)
-    if v.at_interrupt_level(vm, state, other):
+    level = contexts.at_interrupt_level(vm, state, context)
+    if contexts.at_interrupt_level(vm, state, other):
         if status != v.WAITING:
             return False
         return (level and state[mine + v.STATUS] == v.RUNNING) or state[mine + v.DEPTH] >= v.IRQ
     return (level and state[mine + v.STATUS] == v.RUNNING) or state[mine + v.DEPTH] != 0
 
 
-@v.inner
-def _reaches(vm: Any, por: Any, state: Any, other: int, reader: bool, block: int) -> int:
+@inner
+def _reaches(vm: Row, por: Row, state: Row, other: int, reader: bool, block: int) -> int:
     """64 of the operations that `other` can still do; while a context stays a reader, where it is one."""
-    pc = state[v.block_of(vm, other) + v.PC]
+    pc = state[rows.block_of(vm, other) + v.PC]
     operation = por[por[NUMBERS] + pc] * por[BITS] + block
     if not reader:
         return por[por[EVER] + operation]
-    if v.code(vm, pc, i.OPCODE) == i.SYNCHRONIZE_RCU and state[v.block_of(vm, other) + v.WAIT] & v.REGISTERED:
+    if rows.code(vm, pc, i.OPCODE) == i.SYNCHRONIZE_RCU and state[rows.block_of(vm, other) + v.WAIT] & v.REGISTERED:
         return por[por[BEHIND] + operation]
     return por[por[NOW] + operation]
 
 
-@v.inner
-def _meets(vm: Any, por: Any, state: Any, other: int, reader: bool, row: int, cpu: int, mode: int) -> bool:
+@inner
+def _meets(vm: Row, por: Row, state: Row, other: int, reader: bool, row: int, cpu: int, mode: int) -> bool:
     """Whether `other` can still touch the word in a way that does not commute with `mode`."""
-    theirs = v.block_of(vm, other)
+    theirs = rows.block_of(vm, other)
     may_own = cpu == 0 or state[theirs + v.CPU] == cpu or state[theirs + v.MIGRATIONS] > 0
     for block in range(por[BITS]):
         reached = _reaches(vm, por, state, other, reader, block)
@@ -149,8 +151,8 @@ def _meets(vm: Any, por: Any, state: Any, other: int, reader: bool, row: int, cp
     return False
 
 
-@v.inner
-def _anyone(por: Any, row: int, mode: int) -> bool:
+@inner
+def _anyone(por: Row, row: int, mode: int) -> bool:
     """Whether any operation at all touches the word in a way that does not commute with `mode`."""
     for kind in range(KINDS):
         one = kind % OTHERS
@@ -163,13 +165,13 @@ def _anyone(por: Any, row: int, mode: int) -> bool:
     return False
 
 
-@v.inner
-def _disturbed(vm: Any, por: Any, state: Any, context: int, key: int, cpu: int, mode: int) -> int:
+@inner
+def _disturbed(vm: Row, por: Row, state: Row, context: int, key: int, cpu: int, mode: int) -> int:
     """Whether another context can touch a word so that the order matters: SAFE, GUARDED or VISIBLE. Notes the touch.
 
     `cpu`: whose copy of a per-CPU word it is, plus 1; 0 for other words.
     """
-    base = v.block_of(vm, context)
+    base = rows.block_of(vm, context)
     row = _row_of(por, key)
     if row < 0:
         return VISIBLE
@@ -178,9 +180,9 @@ def _disturbed(vm: Any, por: Any, state: Any, context: int, key: int, cpu: int, 
     found = SAFE
     if not _anyone(por, row, mode):
         return SAFE  # most words: only read, or only ever touched by one program
-    reader = v.is_reader(vm, state, context)
-    for other in range(v.contexts_of(vm)):
-        status = state[v.block_of(vm, other) + v.STATUS]
+    reader = contexts.is_reader(vm, state, context)
+    for other in range(rows.contexts_of(vm)):
+        status = state[rows.block_of(vm, other) + v.STATUS]
         if other == context or status == v.UNUSED or status == v.OVER:
             continue
         if not _meets(vm, por, state, other, False, row, cpu, mode):
@@ -192,7 +194,7 @@ def _disturbed(vm: Any, por: Any, state: Any, context: int, key: int, cpu: int, 
     return found
 
 
-@v.inner
+@inner
 def _both(one: int, other: int) -> int:
     """The class of a step that does two things."""
     if one == VISIBLE or other == VISIBLE:
@@ -200,21 +202,21 @@ def _both(one: int, other: int) -> int:
     return GUARDED if one == GUARDED or other == GUARDED else SAFE
 
 
-@v.inner
-def is_seen_halfway(vm: Any, por: Any, state: Any, context: int) -> bool:
+@inner
+def is_seen_halfway(vm: Row, por: Row, state: Row, context: int) -> bool:
     """Whether it makes a difference to do only the load of the next operation (`virtual.is_split`).
 
     It does where a context that is not on the CPU can write the word before the store: not one that waits for this
     context's section first.
     """
-    if not v.is_split(vm, state, context) or not por[ENABLED]:
-        return v.is_split(vm, state, context)
-    row = _row_of(por, (v.address_of(vm, state, context) & ((1 << UNIT_SHIFT) - 1)) | PERCPU_KEY)
+    if not accesses.is_split(vm, state, context) or not por[ENABLED]:
+        return accesses.is_split(vm, state, context)
+    row = _row_of(por, (accesses.address_of(vm, state, context) & ((1 << UNIT_SHIFT) - 1)) | PERCPU_KEY)
     if row < 0:
         return True
-    reader = v.is_reader(vm, state, context)
-    for other in range(v.contexts_of(vm)):
-        status = state[v.block_of(vm, other) + v.STATUS]
+    reader = contexts.is_reader(vm, state, context)
+    for other in range(rows.contexts_of(vm)):
+        status = state[rows.block_of(vm, other) + v.STATUS]
         if other == context or status == v.UNUSED or status == v.OVER or _held_up(vm, state, context, other):
             continue
         for block in range(por[BITS]):
@@ -225,26 +227,26 @@ def is_seen_halfway(vm: Any, por: Any, state: Any, context: int) -> bool:
     return False
 
 
-@v.inner
-def note_waits(vm: Any, por: Any, state: Any) -> None:
+@inner
+def note_waits(vm: Row, por: Row, state: Row) -> None:
     """Note the words that blocked contexts wait for: whoever writes one decides whether they ever go on.
 
     A wait that is never over is no step, so that `class_of` does not see it.
     """
     if not por[ENABLED]:
         return
-    for context in range(v.contexts_of(vm)):
-        base = v.block_of(vm, context)
+    for context in range(rows.contexts_of(vm)):
+        base = rows.block_of(vm, context)
         if state[base + v.STATUS] == v.RUNNING or state[base + v.STATUS] == v.WAITING:
-            opcode = v.code(vm, state[base + v.PC], i.OPCODE)
+            opcode = rows.code(vm, state[base + v.PC], i.OPCODE)
             if opcode == i.WAIT_UNTIL or opcode == i.SPIN_UNTIL:
                 _class_of_access(vm, por, state, context, opcode)
 
 
-@v.inner
-def _others_reach(vm: Any, por: Any, state: Any, context: int, operations: int, reader: bool) -> bool:
+@inner
+def _others_reach(vm: Row, por: Row, state: Row, context: int, operations: int, reader: bool) -> bool:
     """Whether another context can still do one of these; with `reader`, while this one stays in its section."""
-    for other in range(v.contexts_of(vm)):
+    for other in range(rows.contexts_of(vm)):
         if other == context or _held_up(vm, state, context, other):
             continue
         for block in range(por[BITS]):
@@ -253,24 +255,24 @@ def _others_reach(vm: Any, por: Any, state: Any, context: int, operations: int, 
     return False
 
 
-@v.inner
-def _others_may_read(vm: Any, por: Any, state: Any, context: int) -> bool:
+@inner
+def _others_may_read(vm: Row, por: Row, state: Row, context: int) -> bool:
     """Whether another context is a reader, or can still become one."""
-    for other in range(v.contexts_of(vm)):
-        status = state[v.block_of(vm, other) + v.STATUS]
+    for other in range(rows.contexts_of(vm)):
+        status = state[rows.block_of(vm, other) + v.STATUS]
         if other == context or status == v.UNUSED or status == v.OVER:
             continue
-        if v.is_reader(vm, state, other) or v.at_interrupt_level(vm, state, other):
+        if contexts.is_reader(vm, state, other) or contexts.at_interrupt_level(vm, state, other):
             return True
     return _others_reach(vm, por, state, context, por[ENTERS], False)
 
 
-@v.inner
-def _entering_matters(vm: Any, por: Any, state: Any, context: int) -> bool:
+@inner
+def _entering_matters(vm: Row, por: Row, state: Row, context: int) -> bool:
     """Whether someone can notice that a context becomes a reader, or keeps its CPU to itself."""
-    cpu = state[v.block_of(vm, context) + v.CPU]
-    for other in range(v.contexts_of(vm)):
-        base = v.block_of(vm, other)
+    cpu = state[rows.block_of(vm, context) + v.CPU]
+    for other in range(rows.contexts_of(vm)):
+        base = rows.block_of(vm, other)
         status = state[base + v.STATUS]
         if status == v.UNUSED or status == v.OVER:
             continue
@@ -281,55 +283,55 @@ def _entering_matters(vm: Any, por: Any, state: Any, context: int) -> bool:
     return _others_reach(vm, por, state, context, por[WAITS], False)
 
 
-@v.inner
-def kill_pending(vm: Any, state: Any, context: int) -> bool:
+@inner
+def kill_pending(vm: Row, state: Row, context: int) -> bool:
     """Whether a context's CPU may still be killed."""
     return _down_pending(vm, state, context, v.KILL)
 
 
-@v.inner
-def has_other_ways(vm: Any, state: Any, context: int) -> bool:
+@inner
+def has_other_ways(vm: Row, state: Row, context: int) -> bool:
     """Whether something else than its next step may become of a context: it moves, its CPU goes, it never starts."""
-    if state[v.block_of(vm, context) + v.MIGRATIONS] > 0 or not v.must_finish(vm, state, context):
+    if state[rows.block_of(vm, context) + v.MIGRATIONS] > 0 or not contexts.must_finish(vm, state, context):
         return True
     return kill_pending(vm, state, context) or _down_pending(vm, state, context, v.OFFLINE)
 
 
-@v.inner
-def _down_pending(vm: Any, state: Any, context: int, kind: int) -> bool:
-    cpu = state[v.block_of(vm, context) + v.CPU]
+@inner
+def _down_pending(vm: Row, state: Row, context: int, kind: int) -> bool:
+    cpu = state[rows.block_of(vm, context) + v.CPU]
     if cpu == 0:
         return False
     for other in range(vm[v.CONTEXTS]):
-        mine = vm[vm[v.TARGETS] + other] == cpu - 1 or state[v.block_of(vm, context) + v.MIGRATIONS] > 0
+        mine = vm[vm[v.TARGETS] + other] == cpu - 1 or state[rows.block_of(vm, context) + v.MIGRATIONS] > 0
         if vm[vm[v.KINDS] + other] == kind and mine:
-            if v.code(vm, state[v.block_of(vm, other) + v.PC], i.OPCODE) == i.TAKE_DOWN:
+            if rows.code(vm, state[rows.block_of(vm, other) + v.PC], i.OPCODE) == i.TAKE_DOWN:
                 return True
     return False
 
 
-@v.inner
-def between_turns(vm: Any, state: Any, context: int) -> bool:
+@inner
+def between_turns(vm: Row, state: Row, context: int) -> bool:
     """Whether a context is where its CPU may be taken offline."""
-    return state[v.block_of(vm, context) + v.MID_TURN] == 0 and _down_pending(vm, state, context, v.OFFLINE)
+    return state[rows.block_of(vm, context) + v.MID_TURN] == 0 and _down_pending(vm, state, context, v.OFFLINE)
 
 
-@v.inner
-def _class_of_access(vm: Any, por: Any, state: Any, context: int, opcode: int) -> int:
-    address = v.address_of(vm, state, context)
+@inner
+def _class_of_access(vm: Row, por: Row, state: Row, context: int, opcode: int) -> int:
+    address = accesses.address_of(vm, state, context)
     if address < 0:
         return VISIBLE  # it will be caught
     cpu = address >> UNIT_SHIFT
     key = address if cpu == 0 else (address & ((1 << UNIT_SHIFT) - 1)) | PERCPU_KEY
-    found = _disturbed(vm, por, state, context, key, cpu, v.mode_of(opcode))
-    region = v.region_of(vm, address)
+    found = _disturbed(vm, por, state, context, key, cpu, accesses.mode_of(opcode))
+    region = memory.region_of(vm, address)
     if region >= 0:
         found = _both(found, _disturbed(vm, por, state, context, REGION_KEY + region, 0, v.READS))
-    base = v.block_of(vm, context)
-    own = v.code(vm, state[base + v.PC], i.OWN)
-    reads = state[base + v.DEPTH] != 0 or v.at_interrupt_level(vm, state, context)
-    if own & i.DEREFERENCE and reads and v.check_access(vm, state, address) == v.DONE:
-        held = v.region_pointed_to(vm, v.load(vm, state, address))
+    base = rows.block_of(vm, context)
+    own = rows.code(vm, state[base + v.PC], i.OWN)
+    reads = state[base + v.DEPTH] != 0 or contexts.at_interrupt_level(vm, state, context)
+    if own & i.DEREFERENCE and reads and memory.check_access(vm, state, address) == outcomes.DONE:
+        held = memory.region_pointed_to(vm, memory.load(vm, state, address))
         if held >= 0:  # from now on it holds that region, which a free of it notices
             found = _both(found, _disturbed(vm, por, state, context, REGION_KEY + held, 0, v.READS))
     if own & 1 and state[base + v.MIGRATIONS] > 0:
@@ -337,10 +339,10 @@ def _class_of_access(vm: Any, por: Any, state: Any, context: int, opcode: int) -
     return found
 
 
-@v.inner
-def _class_of_holding(vm: Any, por: Any, state: Any, context: int) -> int:
+@inner
+def _class_of_holding(vm: Row, por: Row, state: Row, context: int) -> int:
     """VISIBLE where what a reader holds may be freed just before it lets go, SAFE elsewhere."""
-    held = state[v.block_of(vm, context) + v.HELD]
+    held = state[rows.block_of(vm, context) + v.HELD]
     found = SAFE
     for region in range(v.MAX_HELD if held else 0):
         if held >> region & 1 and _disturbed(vm, por, state, context, REGION_KEY + region, 0, v.READS) == VISIBLE:
@@ -348,29 +350,29 @@ def _class_of_holding(vm: Any, por: Any, state: Any, context: int) -> int:
     return found
 
 
-@v.inner
-def _class_of_entering(vm: Any, por: Any, state: Any, context: int) -> int:
+@inner
+def _class_of_entering(vm: Row, por: Row, state: Row, context: int) -> int:
     """Of turning interrupts off."""
-    entering = not v.irqs_are_off(state, v.block_of(vm, context))
+    entering = not contexts.irqs_are_off(state, rows.block_of(vm, context))
     return PUT_OFF if entering and _entering_matters(vm, por, state, context) else SAFE
 
 
-@v.inner
-def class_of(vm: Any, por: Any, state: Any, context: int) -> int:
+@inner
+def class_of(vm: Row, por: Row, state: Row, context: int) -> int:
     """How a context's next step, which is enabled, relates to the steps of others."""
-    base = v.block_of(vm, context)
+    base = rows.block_of(vm, context)
     pc = state[base + v.PC]
-    opcode = v.code(vm, pc, i.OPCODE)
+    opcode = rows.code(vm, pc, i.OPCODE)
     found = SAFE
     if opcode <= i.LAST_ACCESS:
         found = _class_of_access(vm, por, state, context, opcode)
     elif opcode == i.PROCESSOR_ID:
         found = VISIBLE if state[base + v.MIGRATIONS] > 0 else SAFE
     elif opcode == i.RCU_READ_LOCK or opcode == i.PREEMPT_DISABLE:
-        entering = not v.is_reader(vm, state, context)
+        entering = not contexts.is_reader(vm, state, context)
         found = PUT_OFF if entering and _entering_matters(vm, por, state, context) else SAFE
     elif opcode == i.LOCAL_IRQ_SAVE or (
-        opcode == i.LOCAL_IRQ_RESTORE and v.operand(vm, state, base, v.code(vm, pc, i.A)) != 0
+        opcode == i.LOCAL_IRQ_RESTORE and rows.operand(vm, state, base, rows.code(vm, pc, i.A)) != 0
     ):
         found = _class_of_entering(vm, por, state, context)
     elif opcode == i.RCU_READ_UNLOCK or opcode == i.PREEMPT_ENABLE or opcode == i.LOCAL_IRQ_RESTORE:
@@ -385,32 +387,32 @@ def class_of(vm: Any, por: Any, state: Any, context: int) -> int:
         which = ALLOCATOR_KEY + (1 if opcode == i.KZALLOC else 0)
         found = _disturbed(vm, por, state, context, which, 0, v.WRITES)
     elif opcode == i.FREE_PERCPU or opcode == i.KFREE:
-        pointer = v.operand(vm, state, base, v.code(vm, pc, i.A))
-        region = v.freed_region(vm, pointer, opcode == i.FREE_PERCPU)
+        pointer = rows.operand(vm, state, base, rows.code(vm, pc, i.A))
+        region = memory.freed_region(vm, pointer, opcode == i.FREE_PERCPU)
         if pointer != 0 and region >= 0:
             found = _disturbed(vm, por, state, context, REGION_KEY + region, 0, v.WRITES)
     elif opcode == i.TAKE_DOWN:
         _disturbed(vm, por, state, context, vm[v.ONLINE_MASK], 0, v.WRITES)
         found = VISIBLE
-    if v.at_interrupt_level(vm, state, context) and _class_of_holding(vm, por, state, context) == VISIBLE:
+    if contexts.at_interrupt_level(vm, state, context) and _class_of_holding(vm, por, state, context) == VISIBLE:
         return VISIBLE  # it may end with this step, and lets go then
     inside = por[por[BLOCKS_INSIDE] + pc]  # then entering a section late could hide that it never goes on
     if kill_pending(vm, state, context) or (inside and found == PUT_OFF):
         return VISIBLE
-    if inside and state[base + v.STATUS] == v.WAITING and v.at_interrupt_level(vm, state, context):
+    if inside and state[base + v.STATUS] == v.WAITING and contexts.at_interrupt_level(vm, state, context):
         return VISIBLE
     return found
 
 
-@v.inner
-def enables_others(vm: Any, state: Any, context: int) -> bool:
+@inner
+def enables_others(vm: Row, state: Row, context: int) -> bool:
     """Whether the next step lets another context go on, or makes one: something that could not have come before it."""
-    opcode = v.code(vm, state[v.block_of(vm, context) + v.PC], i.OPCODE)
+    opcode = rows.code(vm, state[rows.block_of(vm, context) + v.PC], i.OPCODE)
     if opcode == i.CALL_RCU or opcode == i.QUEUE_WORK:
         return True
     if opcode not in (i.RCU_READ_UNLOCK, i.PREEMPT_ENABLE, i.LOCAL_IRQ_RESTORE):
         return False
-    for other in range(v.contexts_of(vm)):
-        if state[v.block_of(vm, other) + v.WAIT] >> context & 1:
+    for other in range(rows.contexts_of(vm)):
+        if state[rows.block_of(vm, other) + v.WAIT] >> context & 1:
             return True
     return False

@@ -6,13 +6,18 @@ them: two states are one only if they are equal, and a proof has no probability 
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from percpu_emu.explore import reduction as r
 from percpu_emu.explore import transition as t
-from percpu_emu.lang import virtual as v
 from percpu_emu.lang.arithmetic import mul
 from percpu_emu.lang.setting import HALF, MIGRATE
+from percpu_emu.lang.virtual import accesses, blocking, contexts, outcomes, rows
+from percpu_emu.lang.virtual import layout as v
+from percpu_emu.shm.compiling import Row, inner
+
+if TYPE_CHECKING:
+    from percpu_emu.explore.model import Words
 
 # --- `Store.numbers`
 FOUND: Final = 0
@@ -33,7 +38,7 @@ BOUNDED: Final = 3  # those within LIMIT preemptions since the start, which a st
 FINISHED: Final = 0
 FULL: Final = 1
 BUDGET: Final = 2
-ROOM: Final = 16  # plus the reason (NO_SLOT ...) negated
+ROOM: Final = 16  # plus the reason (NO_CALLBACK ...) negated
 
 MAX_CHOICES: Final = 1024
 MAX_WANDERING: Final = 10_000
@@ -55,8 +60,8 @@ class Store(NamedTuple):
     numbers: Any  # int64[STORE_NUMBERS]
 
 
-@v.inner
-def _hash(state: Any, words: int) -> int:
+@inner
+def _hash(state: Row, words: int) -> int:
     value = 0x2545F4914F6CDD1D
     for word in range(words):
         value = mul(value ^ state[word], 0x9E3779B97F4A7C1)
@@ -64,20 +69,20 @@ def _hash(state: Any, words: int) -> int:
     return value
 
 
-@v.inner
-def insert(store: Store, state: Any) -> tuple[int, bool]:
+@inner
+def insert(store: Store, state: Row) -> tuple[int, bool]:
     """The number of a state, and whether it is new."""
     words = store.states.shape[1]
     mask = len(store.table) - 1
-    slot = _hash(state, words) & mask
+    place = _hash(state, words) & mask
     while True:
-        entry = store.table[slot]
+        entry = store.table[place]
         if entry == 0:
             number = store.numbers[FOUND]
             store.numbers[FOUND] = number + 1
-            v.copy(store.states[number], state, words)
+            rows.copy(store.states[number], state, words)
             store.finals[number] = 0
-            store.table[slot] = number + 1
+            store.table[place] = number + 1
             return number, True
         known = store.states[entry - 1]
         equal = True
@@ -87,22 +92,22 @@ def insert(store: Store, state: Any) -> tuple[int, bool]:
                 break
         if equal:
             return entry - 1, False
-        slot = (slot + 1) & mask
+        place = (place + 1) & mask
 
 
-@v.inner
+@inner
 def refill(store: Store) -> None:
     """Enter all states in a table that was made anew."""
     words = store.states.shape[1]
     mask = len(store.table) - 1
     for number in range(store.numbers[FOUND]):
-        slot = _hash(store.states[number], words) & mask
-        while store.table[slot] != 0:
-            slot = (slot + 1) & mask
-        store.table[slot] = number + 1
+        place = _hash(store.states[number], words) & mask
+        while store.table[place] != 0:
+            place = (place + 1) & mask
+        store.table[place] = number + 1
 
 
-@v.inner
+@inner
 def _violate(store: Store, check: int, state: int, choice: int, depth: int) -> None:
     count = store.numbers[VIOLATIONS]
     if count < MAX_VIOLATIONS:
@@ -113,11 +118,11 @@ def _violate(store: Store, check: int, state: int, choice: int, depth: int) -> N
         store.numbers[VIOLATIONS] = count + 1
 
 
-@v.inner
-def _settle(vm: Any, store: Store, state: Any, source: int, choice: int, steps: int) -> bool:
+@inner
+def _settle(vm: Row, store: Store, state: Row, source: int, choice: int, steps: int) -> bool:
     """Enter a state that a move has led to, and check it if it is new, which is what it gives."""
     depth = store.depths[source] + steps if source >= 0 else 0
-    v.forget_dead_registers(vm, state)
+    contexts.forget_dead_registers(vm, state)
     bound = t.check_bound(vm, state)
     final = t.is_final(vm, state)
     number, new = insert(store, state)
@@ -129,66 +134,66 @@ def _settle(vm: Any, store: Store, state: Any, source: int, choice: int, steps: 
     if not new:
         return False
     store.parents[number], store.moves[number], store.depths[number] = source, choice, depth
-    if bound != v.DONE:
+    if bound != outcomes.DONE:
         _violate(store, bound, number, -1, depth)
     elif final:
         store.finals[number] = 1
         store.numbers[FINALS] += 1
         violated = t.check_final(vm, state)
-        if violated != v.DONE:
+        if violated != outcomes.DONE:
             _violate(store, violated, number, -1, depth)
     return True
 
 
-@v.inner
-def begin(vm: Any, store: Store, buffer: Any, initial: Any) -> None:
+@inner
+def begin(vm: Row, store: Store, buffer: Row, initial: Words) -> None:
     """Enter the first state."""
-    v.copy(buffer, initial, len(initial))
+    rows.copy(buffer, initial, len(initial))
     _settle(vm, store, buffer, -1, -1, 0)
 
 
-@v.inner
-def wander(vm: Any, por: Any, buffers: Any, initial: Any, seed: int) -> int:
+@inner
+def wander(vm: Row, por: Row, buffers: Words, initial: Words, seed: int) -> int:
     """Go one way to an end, by chance, to learn what conflicts before a search begins; DONE, or what it ran out of."""
     state, found = buffers[1], buffers[2]
-    v.copy(state, initial, len(initial))
+    rows.copy(state, initial, len(initial))
     for _ in range(MAX_WANDERING):
         count = t.choices(vm, state, found)
         if count == 0:
             break
         seed = mul(seed, 0x5851F42D4C957F2D) + 0x14057B7EF767814F
         choice = found[((seed >> 33) & 0x3FFFFFFF) % count]
-        violated = v.DONE
+        violated = outcomes.DONE
         r.note_waits(vm, por, state)
         violated, _ = make_choice(vm, por, state, choice)
-        if violated != v.DONE:
-            return min(violated, v.DONE)
-    return v.DONE
+        if violated != outcomes.DONE:
+            return min(violated, outcomes.DONE)
+    return outcomes.DONE
 
 
-@v.inner
-def _preempts(vm: Any, state: Any, choice: int) -> bool:
+@inner
+def _preempts(vm: Row, state: Row, choice: int) -> bool:
     """Whether a choice takes the turn from a context that could have gone on."""
     last = state[v.LAST] - 1
     if last < 0 or (last == choice % MIGRATE and not MIGRATE <= choice < HALF):
         return False
-    return MIGRATE <= choice < HALF or v.is_enabled(vm, state, last)
+    return MIGRATE <= choice < HALF or blocking.is_enabled(vm, state, last)
 
 
-@v.inner
-def make_choice(vm: Any, por: Any, state: Any, choice: int) -> tuple[int, int]:
+@inner
+def make_choice(vm: Row, por: Row, state: Row, choice: int) -> tuple[int, int]:
     """Make a choice; DONE or what is wrong, and how many steps it was."""
     if choice >= HALF:
-        return v.step_half(vm, state, choice - HALF), 1
+        return accesses.step_half(vm, state, choice - HALF), 1
     if choice >= MIGRATE:
         t.migrate(vm, state, choice)
-        return v.DONE, 1
+        return outcomes.DONE, 1
     violated, steps, _ = t.move(vm, por, state, choice)
     return violated, steps
 
 
-@v.inner
-def _one_for_all(vm: Any, por: Any, store: Store, buffers: Any, count: int, number: int) -> bool:
+@inner
+def _one_for_all(vm: Row, por: Row, store: Store, buffers: Words, count: int, number: int) -> bool:
     """Whether there is a move after which all others can be made just as well; it is made.
 
     The state that it leads to has to be new: else everyone else could be put off for ever, round and round.
@@ -200,17 +205,17 @@ def _one_for_all(vm: Any, por: Any, store: Store, buffers: Any, count: int, numb
         choice = found[index]
         if choice >= MIGRATE or r.class_of(vm, por, here, choice) == r.VISIBLE:
             continue
-        v.copy(buffer, here, store.states.shape[1])
+        rows.copy(buffer, here, store.states.shape[1])
         violated, steps, alone = t.move(vm, por, buffer, choice)
         store.numbers[STEPS] += steps
-        if violated == v.DONE and alone and _settle(vm, store, buffer, number, choice, steps):
+        if violated == outcomes.DONE and alone and _settle(vm, store, buffer, number, choice, steps):
             return True
     return False
 
 
-@v.inner
+@inner
 def expand(
-    vm: Any, por: Any, store: Store, buffers: Any, first: int, last: int, which: int, count_turns: bool, stop_at: int
+    vm: Row, por: Row, store: Store, buffers: Words, first: int, last: int, which: int, count_turns: bool, stop_at: int
 ) -> tuple[int, int]:
     """Make the moves of states `first` to `last` - 1. Gives why it came back, and the state to go on with.
 
@@ -219,15 +224,15 @@ def expand(
     """
     here, buffer, found = buffers[0], buffers[1], buffers[2]
     words = store.states.shape[1]
-    most = v.contexts_of(vm) * (vm[v.CPUS] + 1)
+    most = rows.contexts_of(vm) * (vm[v.CPUS] + 1)
     for number in range(first, last):
         if store.numbers[FOUND] + most >= len(store.states) or store.numbers[EDGES] + most >= len(store.sources):
             return FULL, number
-        v.copy(here, store.states[number], words)
+        rows.copy(here, store.states[number], words)
         count = t.choices(vm, here, found)
         r.note_waits(vm, por, here)
         if count == 0 and not t.is_final(vm, here):
-            _violate(store, v.DEADLOCK, number, -1, store.depths[number])
+            _violate(store, outcomes.DEADLOCK, number, -1, store.depths[number])
         if which == ALL and count > 1 and _one_for_all(vm, por, store, buffers, count, number):
             continue
         for index in range(count):
@@ -240,7 +245,7 @@ def expand(
                 (which == GOING_ON or which == PREEMPTING) and preempts != (which == PREEMPTING)
             ):
                 continue
-            v.copy(buffer, here, words)
+            rows.copy(buffer, here, words)
             violated, steps = make_choice(vm, por, buffer, choice)
             store.numbers[STEPS] += steps
             if violated < 0:

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from percpu_emu.explore.kernels import kernels
+from percpu_emu.explore.compiled import compiled
 from percpu_emu.explore.model import Model, OutOfRoom, Words
 from percpu_emu.explore.obstacles import contexts_in, obstacle_of
 from percpu_emu.lang import instructions as i
-from percpu_emu.lang import virtual
 from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.setting import HALF, MIGRATE, context_of, is_migration
 from percpu_emu.lang.source import Site
 from percpu_emu.lang.trace import Access, Standing, Step, TracedContext
+from percpu_emu.lang.virtual import layout, outcomes
 
 
 class NotPossible(ValueError):
@@ -47,7 +47,7 @@ class Stepper:
         """What can be done now; nothing after a violation."""
         if self.violated:
             return []
-        return [int(c) for c in self._choices[: kernels().choices(self.model.vm, self.state, self._choices)]]
+        return [int(c) for c in self._choices[: compiled().choices(self.model.vm, self.state, self._choices)]]
 
     def is_possible(self, choice: int) -> bool:
         """Whether a choice can be made now: also the half of a read-modify-write that no other CPU is known to see."""
@@ -55,17 +55,17 @@ class Stepper:
             return choice in self.choices()
         context = context_of(choice)
         vm = self.model.vm
-        return context in self.choices() and bool(kernels().may_halve(vm, self.state, context))
+        return context in self.choices() and bool(compiled().may_halve(vm, self.state, context))
 
     @property
     def is_final(self) -> bool:
         """Whether everything that has to run has run."""
-        return bool(kernels().is_final(self.model.vm, self.state))
+        return bool(compiled().is_final(self.model.vm, self.state))
 
     def must_run(self, context: int) -> bool:
         """Whether a context has to run before the end; an interrupt need not."""
-        status = self.state[self.model.block(context) + virtual.STATUS]
-        return not (status == virtual.WAITING and context < len(self.model.setting.contexts))
+        status = self.state[self.model.block(context) + layout.STATUS]
+        return not (status == layout.WAITING and context < len(self.model.setting.contexts))
 
     def run(self, schedule: Iterable[int]) -> Stepper:
         """Take the steps of a schedule, up to a violation. Raises NotPossible."""
@@ -83,24 +83,24 @@ class Stepper:
         cpu = self._cpu(context)
         self._meet(context)
         if is_migration(choice):
-            kernels().migrate(vm, self.state, choice)
+            compiled().migrate(vm, self.state, choice)
             self.steps.append(Step(context, "migrate", (choice // MIGRATE - 1,), cpu=cpu))
             self._note_standings()
             return
         base = self.model.block(context)
-        pc, halfway = int(self.state[base + virtual.PC]), self.state[base + virtual.MID_TURN] == virtual.HALFWAY
+        pc, halfway = int(self.state[base + layout.PC]), self.state[base + layout.MID_TURN] == layout.HALFWAY
         args = self._arguments(context, pc)
-        begins = bool(kernels().begins_to_spin(vm, self.state, context))
-        step = kernels().step_half if choice >= HALF else kernels().step
+        begins = bool(compiled().begins_to_spin(vm, self.state, context))
+        step = compiled().step_half if choice >= HALF else compiled().step
         violated = int(step(vm, self.state, context))
         if violated < 0:
             raise OutOfRoom(violated)
         half = "load" if choice >= HALF or begins else "store" if halfway else ""
         self.steps.append(self._step(context, pc, args, cpu, half))
         if not violated and self.steps[-1].ended and context >= len(self.model.setting.contexts):
-            violated = int(kernels().check_counters(vm, self.state, False))
+            violated = int(compiled().check_counters(vm, self.state, False))
         self.violated = LABELS[violated]
-        if violated == virtual.FAULT:
+        if violated == outcomes.FAULT:
             self.fault = self._place_of_fault(context)
         self._note_standings()
 
@@ -111,40 +111,40 @@ class Stepper:
         """The check that the state as it stands violates, where everything has run, or can run no more; "" for none."""
         if self.violated:
             return self.violated
-        if bound := LABELS[int(kernels().check_bound(self.model.vm, self.state))]:
+        if bound := LABELS[int(compiled().check_bound(self.model.vm, self.state))]:
             return bound
         if self.is_final:
-            return LABELS[int(kernels().check_final(self.model.vm, self.state))]
+            return LABELS[int(compiled().check_final(self.model.vm, self.state))]
         return "" if self.choices() else "deadlock"
 
     def is_unfinished(self, context: int) -> bool:
         """Whether a context has begun, or has to, and is not over."""
-        return bool(kernels().must_finish(self.model.vm, self.state, context))
+        return bool(compiled().must_finish(self.model.vm, self.state, context))
 
     def live_regions(self) -> int:
         """Areas and objects that are allocated."""
-        first = self.model.vm[virtual.FIRST_REGION]
-        return int((self.state[first : self.model.size] & virtual.STATE_OF_REGION == virtual.LIVE).sum())
+        first = self.model.vm[layout.FIRST_REGION]
+        return int((self.state[first : self.model.size] & layout.STATE_OF_REGION == layout.LIVE).sum())
 
     def ledgers(self) -> dict[int, int]:
         """What is entered in the ledger, by the counter's address."""
         return self.model.ledgers(self.state)
 
     def contexts(self) -> list[int]:
-        """Those of the setting, and the slots in which something is queued or runs; over or not."""
-        slots = range(len(self.model.setting.contexts), int(self.model.vm[virtual.CHECKER]))
-        used = [slot for slot in slots if self.state[self.model.block(slot) + virtual.STATUS] != virtual.UNUSED]
+        """Those of the setting, and the callbacks that are queued or run; over or not."""
+        callbacks = range(len(self.model.setting.contexts), int(self.model.vm[layout.CHECKER]))
+        used = [number for number in callbacks if self.state[self.model.block(number) + layout.STATUS] != layout.UNUSED]
         return [*range(len(self.model.setting.contexts)), *used]
 
     def standing(self, context: int) -> Standing:
         """How a context stands: where it is, whether a grace period waits for it, and why it cannot go on."""
-        status = int(self.state[self.model.block(context) + virtual.STATUS])
-        reader = status == virtual.RUNNING and bool(kernels().is_reader(self.model.vm, self.state, context))
-        return Standing(context, self._cpu(context), status != virtual.WAITING, reader, obstacle_of(self, context))
+        status = int(self.state[self.model.block(context) + layout.STATUS])
+        reader = status == layout.RUNNING and bool(compiled().is_reader(self.model.vm, self.state, context))
+        return Standing(context, self._cpu(context), status != layout.WAITING, reader, obstacle_of(self, context))
 
     def ahead(self, context: int) -> tuple[str, Site | None]:
         """The operation that comes next in a context, "" for none, and where it stands; None for a machine's event."""
-        pc = int(self.state[self.model.block(context) + virtual.PC])
+        pc = int(self.state[self.model.block(context) + layout.PC])
         name = self.model.code.names.get(pc, "")
         if name == "take_down":
             name = self.model.setting.contexts[context].kind
@@ -158,15 +158,13 @@ class Stepper:
     # --- what a step did
 
     def _cpu(self, context: int) -> int | None:
-        cpu = int(self.state[self.model.block(context) + virtual.CPU])
+        cpu = int(self.state[self.model.block(context) + layout.CPU])
         return cpu - 1 if cpu else None
 
     def operand(self, context: int, which: int) -> int:
         """A register of a context, or a constant, as its code names it."""
         vm, base = self.model.vm, self.model.block(context)
-        return int(
-            self.state[base + virtual.REGISTERS + which] if which >= 0 else vm[vm[virtual.CONSTANTS] - 1 - which]
-        )
+        return int(self.state[base + layout.REGISTERS + which] if which >= 0 else vm[vm[layout.CONSTANTS] - 1 - which])
 
     def _arguments(self, context: int, pc: int) -> tuple[int, ...]:
         """The operation's arguments, as its program gave them."""
@@ -180,35 +178,35 @@ class Stepper:
 
     def _step(self, context: int, pc: int, args: tuple[int, ...], cpu: int | None, half: str) -> Step:
         vm, code = self.model.vm, self.model.code
-        log = vm[vm[virtual.LOG] : vm[virtual.LOG] + virtual.LOG_WORDS].tolist()
+        log = vm[vm[layout.LOG] : vm[layout.LOG] + layout.LOG_WORDS].tolist()
         name = code.names[pc]
         if name == "take_down":
-            name, args = self.model.setting.contexts[context].kind, (int(vm[vm[virtual.TARGETS] + context]),)
-        if log[virtual.LOG_SLOT] >= 0:
-            self._queued[log[virtual.LOG_SLOT]] = code.queued[args[0]].__name__
-            args = (log[virtual.LOG_SLOT], *args[1:])
+            name, args = self.model.setting.contexts[context].kind, (int(vm[vm[layout.TARGETS] + context]),)
+        if log[layout.LOG_QUEUED] >= 0:
+            self._queued[log[layout.LOG_QUEUED]] = code.queued[args[0]].__name__
+            args = (log[layout.LOG_QUEUED], *args[1:])
         accesses: tuple[Access, ...] = ()
-        if log[virtual.LOG_ADDRESS] >= 0:
-            old, new = log[virtual.LOG_OLD], log[virtual.LOG_NEW]
-            failed = code.rows[pc][i.OPCODE] == i.CMPXCHG and log[virtual.LOG_RESULT] != args[1] and half != "store"
-            wrote = log[virtual.LOG_MODE] > virtual.READS and not failed
-            accesses = (Access(log[virtual.LOG_ADDRESS], old, new, wrote),)
+        if log[layout.LOG_ADDRESS] >= 0:
+            old, new = log[layout.LOG_OLD], log[layout.LOG_NEW]
+            failed = code.rows[pc][i.OPCODE] == i.CMPXCHG and log[layout.LOG_RESULT] != args[1] and half != "store"
+            wrote = log[layout.LOG_MODE] > layout.READS and not failed
+            accesses = (Access(log[layout.LOG_ADDRESS], old, new, wrote),)
         return Step(
             context,
             name,
             args,
-            log[virtual.LOG_RESULT],
+            log[layout.LOG_RESULT],
             accesses,
             code.sites.get(pc),
             cpu,
-            contexts_in(log[virtual.LOG_WAIT]),
-            bool(log[virtual.LOG_ENDED]),
+            contexts_in(log[layout.LOG_WAIT]),
+            bool(log[layout.LOG_ENDED]),
             half,
         )
 
     def _place_of_fault(self, context: int) -> Site | None:
-        slot = int(self.model.vm[self.model.vm[virtual.LOG] + virtual.LOG_SLOT])
-        at = self.state[self.model.block(slot if slot >= 0 else context) + virtual.PC]
+        queued = int(self.model.vm[self.model.vm[layout.LOG] + layout.LOG_QUEUED])
+        at = self.state[self.model.block(queued if queued >= 0 else context) + layout.PC]
         return self.model.code.sites.get(int(at)) or self.steps[-1].site
 
     # --- who does them
@@ -219,7 +217,7 @@ class Stepper:
             spec = specs[context]
             met = TracedContext(context, spec.name, spec.cpu, spec.kind, spec.program.__name__)
         else:
-            work = bool(self.state[self.model.block(context) + virtual.WORK])
+            work = bool(self.state[self.model.block(context) + layout.WORK])
             program = self._queued.get(context, "")
             met = TracedContext(context, program, self._cpu(context), "work" if work else "callback", program)
         self.actors.setdefault((context, met.program), met)

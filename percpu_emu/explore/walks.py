@@ -20,15 +20,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import types
 
 from percpu_emu.explore import transition as t
 from percpu_emu.lang import instructions as i
-from percpu_emu.lang import virtual as v
 from percpu_emu.lang.arithmetic import add, mul
 from percpu_emu.lang.setting import HALF, MIGRATE
+from percpu_emu.lang.virtual import accesses, outcomes, rows, stepping
+from percpu_emu.lang.virtual import layout as v
 from percpu_emu.lang.words import wrap
+from percpu_emu.shm.compiling import Row, inlined, inner, intrinsic
 
 # --- `walk`: what is asked for, what came of it, and the walk that is under way; one array, as `vm` is
 SEED: Final = 0
@@ -52,7 +53,7 @@ WAITERS: Final = 17  # 1 if a context stands before a wait_until
 COUNTS: Final = 18  # of schedules that violate each check
 # where its parts begin:
 INITIAL: Final = 60  # the first state
-PRIORITIES: Final = 61  # of each context and slot
+PRIORITIES: Final = 61  # of each context and place
 POINTS: Final = 62  # the change points
 TRACE: Final = 63  # the choices of the walk
 WALK_HEADER: Final = 64
@@ -71,10 +72,6 @@ NEVER: Final = -1
 GOLDEN: Final = wrap(0x9E3779B97F4A7C15)
 FIRST_FACTOR: Final = wrap(0xBF58476D1CE4E5B9)
 SECOND_FACTOR: Final = wrap(0x94D049BB133111EB)
-
-
-inlined = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
-"""For what is done at every step: a call takes as long as a tenth of a step."""
 
 
 @intrinsic
@@ -99,7 +96,7 @@ def mixed(value: int) -> int:
 
 
 @inlined
-def draw(walk: Any, limit: int) -> int:
+def draw(walk: Row, limit: int) -> int:
     """A number below `limit`, which is below 2**31: none is more than limit / 2**32 likelier than another."""
     walk[RANDOM] = add(walk[RANDOM], GOLDEN)
     return (mixed(walk[RANDOM]) >> 32 & LOW) * limit >> 32
@@ -108,8 +105,8 @@ def draw(walk: Any, limit: int) -> int:
 # --- the start of a walk
 
 
-@v.inner
-def _forget_words(vm: Any, known: int) -> None:
+@inner
+def _forget_words(vm: Row, known: int) -> None:
     """The words that earlier schedules have touched are unknown again: in the order opposite to that of their coming.
 
     Else the room that is left for words, and which ledgers there are to check, would depend on who ran what before.
@@ -117,16 +114,16 @@ def _forget_words(vm: Any, known: int) -> None:
     mask = vm[v.HASH_MASK]
     for word in range(vm[v.WORD_COUNT] - 1, known - 1, -1):
         address = vm[vm[v.ADDRESSES] + word]
-        slot = (mul(address, 0x9E3779B97F4A7C1) >> 20) & mask
-        while vm[vm[v.KEYS] + slot] != address:
-            slot = (slot + 1) & mask
-        vm[vm[v.KEYS] + slot] = v.EMPTY
+        place = (mul(address, 0x9E3779B97F4A7C1) >> 20) & mask
+        while vm[vm[v.KEYS] + place] != address:
+            place = (place + 1) & mask
+        vm[vm[v.KEYS] + place] = v.EMPTY
         vm[vm[v.REMOTE] + word] = 0
     vm[v.WORD_COUNT] = known
 
 
-@v.inner
-def _begin(vm: Any, walk: Any, state: Any, number: int) -> None:
+@inner
+def _begin(vm: Row, walk: Row, state: Row, number: int) -> None:
     """The first state, and for PCT the priorities and the change points of this schedule."""
     _forget_words(vm, walk[WORDS])
     initial = walk[INITIAL]
@@ -136,7 +133,7 @@ def _begin(vm: Any, walk: Any, state: Any, number: int) -> None:
     walk[POINT] = NEVER
     if walk[DEPTH] == 0:
         return
-    for context in range(v.contexts_of(vm)):
+    for context in range(rows.contexts_of(vm)):
         _rank(walk, context)
     for point in range(walk[DEPTH] - 1):
         walk[walk[POINTS] + point] = draw(walk, walk[LENGTH])
@@ -146,14 +143,14 @@ def _begin(vm: Any, walk: Any, state: Any, number: int) -> None:
 # --- PCT
 
 
-@v.inner
-def _rank(walk: Any, context: int) -> None:
+@inner
+def _rank(walk: Row, context: int) -> None:
     """A random priority above those of change points. Equal ones, 1 pair in 2**30, are decided by the numbers."""
     walk[walk[PRIORITIES] + context] = walk[DEPTH] + draw(walk, 1 << 30)
 
 
-@v.inner
-def _next_point(walk: Any, steps: int) -> None:
+@inner
+def _next_point(walk: Row, steps: int) -> None:
     """Set POINT to the first change point from `steps` on."""
     walk[POINT] = NEVER
     for point in range(walk[DEPTH] - 1):
@@ -162,8 +159,8 @@ def _next_point(walk: Any, steps: int) -> None:
             walk[POINT] = at
 
 
-@v.inner
-def _first(walk: Any, found: Any, count: int) -> int:
+@inner
+def _first(walk: Row, found: Row, count: int) -> int:
     """Which of the choices is first in priority; a context's step stands before its moves to other CPUs."""
     best = 0
     for index in range(1, count):
@@ -173,8 +170,8 @@ def _first(walk: Any, found: Any, count: int) -> int:
     return best
 
 
-@v.inner
-def _change(walk: Any, found: Any, count: int, steps: int) -> None:
+@inner
+def _change(walk: Row, found: Row, count: int, steps: int) -> None:
     """At a change point, whoever would go on now gets a priority below all others'; which one is the point's number."""
     for point in range(walk[DEPTH] - 1):
         if walk[walk[POINTS] + point] == steps:
@@ -183,8 +180,8 @@ def _change(walk: Any, found: Any, count: int, steps: int) -> None:
     _next_point(walk, steps + 1)
 
 
-@v.inner
-def _move_or_step(walk: Any, found: Any, count: int, best: int) -> int:
+@inner
+def _move_or_step(walk: Row, found: Row, count: int, best: int) -> int:
     """Which choice is first; at one step in LENGTH a task that may move to another CPU chooses among all it can do."""
     last = best
     if best + 1 < count and found[best + 1] >= HALF:
@@ -195,7 +192,7 @@ def _move_or_step(walk: Any, found: Any, count: int, best: int) -> int:
 
 
 @inlined
-def _choose(walk: Any, found: Any, count: int, steps: int, anew: bool) -> int:
+def _choose(walk: Row, found: Row, count: int, steps: int, anew: bool) -> int:
     """Which of the choices to take. As long as they stay the same, PCT has no need to look for the first."""
     if walk[DEPTH] == 0:
         return draw(walk, count)
@@ -210,22 +207,22 @@ def _choose(walk: Any, found: Any, count: int, steps: int, anew: bool) -> int:
 # --- one step
 
 
-@v.inner
-def _look(vm: Any, walk: Any, state: Any, found: Any) -> int:
+@inner
+def _look(vm: Row, walk: Row, state: Row, found: Row) -> int:
     """Find every choice there is; how many."""
     walk[WAITERS] = 0
-    for context in range(v.contexts_of(vm)):
-        base = v.block_of(vm, context)
-        opcode = v.code(vm, state[base + v.PC], i.OPCODE)
+    for context in range(rows.contexts_of(vm)):
+        base = rows.block_of(vm, context)
+        opcode = rows.code(vm, state[base + v.PC], i.OPCODE)
         if state[base + v.STATUS] == v.RUNNING and (opcode == i.WAIT_UNTIL or opcode == i.SPIN_UNTIL):
             walk[WAITERS] = 1
     return t.choices(vm, state, found)
 
 
 @inlined
-def _may_wait(vm: Any, state: Any, base: int) -> bool:
+def _may_wait(vm: Row, state: Row, base: int) -> bool:
     """Whether a context has come to an operation that may have to wait."""
-    opcode = v.code(vm, state[base + v.PC], i.OPCODE)
+    opcode = rows.code(vm, state[base + v.PC], i.OPCODE)
     return (
         opcode == i.WAIT_UNTIL
         or opcode == i.SPIN_UNTIL
@@ -236,19 +233,19 @@ def _may_wait(vm: Any, state: Any, base: int) -> bool:
 
 
 @inlined
-def _is_quiet(vm: Any, walk: Any, state: Any, context: int) -> bool:
+def _is_quiet(vm: Row, walk: Row, state: Row, context: int) -> bool:
     """Whether a step can change nothing of what others can do, but by the word that it writes."""
-    base = v.block_of(vm, context)
+    base = rows.block_of(vm, context)
     if state[base + v.STATUS] != v.RUNNING or (walk[TURNS] and state[base + v.MID_TURN] == 0):
         return False
-    return v.code(vm, state[base + v.PC], i.OPCODE) <= i.LEDGER_COMMIT
+    return rows.code(vm, state[base + v.PC], i.OPCODE) <= i.LEDGER_COMMIT
 
 
 @inlined
-def _left(vm: Any, walk: Any, state: Any, found: Any, count: int, index: int) -> int:
+def _left(vm: Row, walk: Row, state: Row, found: Row, count: int, index: int) -> int:
     """How many choices there are after a quiet step: the context goes if it has ended; LOOK where that is unclear."""
     context, log = found[index], vm[v.LOG]
-    base = v.block_of(vm, context)
+    base = rows.block_of(vm, context)
     if walk[WAITERS] and vm[log + v.LOG_MODE] > v.READS:
         return LOOK
     if vm[log + v.LOG_ENDED] == 0:
@@ -264,31 +261,31 @@ def _left(vm: Any, walk: Any, state: Any, found: Any, count: int, index: int) ->
 
 
 @inlined
-def _judge(vm: Any, walk: Any, state: Any, count: int, steps: int, ended: bool) -> int:
+def _judge(vm: Row, walk: Row, state: Row, count: int, steps: int, ended: bool) -> int:
     """What is to say of a state: DONE to go on, GOOD_END, LIMIT_MET, or what is wrong."""
-    violated = t.check_bound(vm, state) if vm[v.BOUND] >= 0 else v.DONE
-    if violated == v.DONE and ended and t.is_final(vm, state):
+    violated = t.check_bound(vm, state) if vm[v.BOUND] >= 0 else outcomes.DONE
+    if violated == outcomes.DONE and ended and t.is_final(vm, state):
         violated = t.check_final(vm, state)
-        if violated == v.DONE and (count == 0 or draw(walk, 2)):
+        if violated == outcomes.DONE and (count == 0 or draw(walk, 2)):
             return GOOD_END  # interrupts may still come, or not
-    if violated == v.DONE and count == 0:
-        return v.DEADLOCK
-    return LIMIT_MET if violated == v.DONE and steps == walk[MAX_STEPS] else violated
+    if violated == outcomes.DONE and count == 0:
+        return outcomes.DEADLOCK
+    return LIMIT_MET if violated == outcomes.DONE and steps == walk[MAX_STEPS] else violated
 
 
-@v.inner
-def _walk(vm: Any, walk: Any, state: Any, found: Any, number: int) -> int:
+@inner
+def _walk(vm: Row, walk: Row, state: Row, found: Row, number: int) -> int:
     """Take one schedule to its end: GOOD_END, LIMIT_MET, or what is wrong. LAST_STEPS is its length."""
     _begin(vm, walk, state, number)
     steps, count, ended = 0, LOOK, True
     last, alone = -1, 0
-    violated = v.DONE
-    while violated == v.DONE:
+    violated = outcomes.DONE
+    while violated == outcomes.DONE:
         anew = count == LOOK or ended
         if count == LOOK:
             count = _look(vm, walk, state, found)
         violated = _judge(vm, walk, state, count, steps, ended)
-        if violated != v.DONE:
+        if violated != outcomes.DONE:
             break
         index = _choose(walk, found, count, steps, anew)
         choice = found[index]
@@ -296,19 +293,19 @@ def _walk(vm: Any, walk: Any, state: Any, found: Any, number: int) -> int:
         steps += 1
         if choice >= MIGRATE:
             if choice >= HALF:
-                violated = v.step_half(vm, state, choice - HALF)
+                violated = accesses.step_half(vm, state, choice - HALF)
             else:
                 t.migrate(vm, state, choice)
             count, ended = LOOK, False
             continue
-        relaxes = v.code(vm, state[v.block_of(vm, choice) + v.PC], i.OPCODE) == i.CPU_RELAX
+        relaxes = rows.code(vm, state[rows.block_of(vm, choice) + v.PC], i.OPCODE) == i.CPU_RELAX
         quiet = _is_quiet(vm, walk, state, choice)
-        violated = v.step(vm, state, choice)
+        violated = stepping.step(vm, state, choice)
         ended = vm[vm[v.LOG] + v.LOG_ENDED] != 0
         count = _left(vm, walk, state, found, count, index) if quiet else LOOK
-        if walk[DEPTH] and vm[vm[v.LOG] + v.LOG_SLOT] >= 0:
-            _rank(walk, vm[vm[v.LOG] + v.LOG_SLOT])
-        if violated == v.DONE and ended and vm[vm[v.KINDS] + choice] == v.SLOT:
+        if walk[DEPTH] and vm[vm[v.LOG] + v.LOG_QUEUED] >= 0:
+            _rank(walk, vm[vm[v.LOG] + v.LOG_QUEUED])
+        if violated == outcomes.DONE and ended and vm[vm[v.KINDS] + choice] == v.CALLBACK:
             violated = t.check_counters(vm, state, False)
         alone = alone + 1 if choice == last else 0
         last = choice
@@ -316,15 +313,20 @@ def _walk(vm: Any, walk: Any, state: Any, found: Any, number: int) -> int:
             walk[walk[PRIORITIES] + choice] = -steps  # a fair scheduler: whoever only polls gives way
             count, alone = LOOK, 0
         if vm[v.NEWS] & 1:
-            violated = v.LEARNED
+            violated = outcomes.LEARNED
     walk[STEPS] += steps
     walk[LAST_STEPS] = steps
     return violated
 
 
-@v.inner
+@inner
 def walks(vm: Any, walk: Any, state: Any, found: Any, first: int, last: int) -> int:
-    """Take schedules number `first` to `last` - 1; `last`, or the number of one that ran out of room."""
+    """Take schedules number `first` to `last` - 1, of arrays; `last`, or the number of one that ran out of room."""
+    return _walks(words_of(vm), words_of(walk), words_of(state), words_of(found), first, last)
+
+
+@inner
+def _walks(vm: Row, walk: Row, state: Row, found: Row, first: int, last: int) -> int:
     for number in range(first, last):
         violated = _walk(vm, walk, state, found, number)
         walk[LONGEST] = max(walk[LONGEST], walk[LAST_STEPS])

@@ -64,7 +64,7 @@ def _foundation() -> bytes:
     import numba
 
     folders = [Path(__file__).parent, Path(shm.__file__).parent]
-    sources = sorted(path for folder in folders for path in folder.glob("*.py"))
+    sources = sorted(path for folder in folders for path in folder.rglob("*.py"))
     versions = f"{sys.version}{numba.__version__}{llvmlite.__version__}{platform.machine()}"
     return b"".join(path.read_bytes() for path in sources) + versions.encode()
 

@@ -45,7 +45,7 @@ HALF: Final = 1 << 12
 MAX_CONTEXTS: Final = 48
 """Of a setting."""
 MAX_NUMBERS: Final = 62
-"""Contexts and callback slots together: as many bits has a word that says whom a wait is for."""
+"""Contexts and callbacks together: as many bits has a word that says whom a wait is for."""
 MAX_CPUS: Final = 16
 OBJECT_WORDS: Final = 512
 FIRST_OBJECT: Final = 1 << 18

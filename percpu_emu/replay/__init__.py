@@ -1,7 +1,7 @@
 """Replay: one schedule, step by step, on real CPU processes.
 
-Which step can be taken, what it waits for and which slot a callback gets is decided elsewhere, and stands in the plan.
-Here processes run the programs and perform their accesses on real memory.
+The model decides which step can be taken, what it waits for, and which number a callback gets: the plan says it.
+Processes run the programs and perform their accesses on real memory.
 """
 
 from percpu_emu.replay.caller import Replayed, replay

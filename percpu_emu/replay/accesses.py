@@ -145,7 +145,7 @@ class WordOperations:
             return self._programs.mark_number(argument)
         if isinstance(argument, PerCpu):
             return wrap(unit_word(int(argument.cpu), int(argument.pointer)))
-        return 0  # a program: the plan says in which slot it is
+        return 0  # a program: the plan says which callback it is
 
 
 def _operand(operation: Operation, args: Arguments) -> int:

@@ -35,9 +35,9 @@ class Control:
         self.steps = len(plan.steps)
         self.coordinator = setting.cpus
         """Number of the coordinator's process; those of the CPUs have the CPU's number."""
-        numbers = [number for step in plan.distinct for number in (step.context, step.slot)]
+        numbers = [number for step in plan.distinct for number in (step.context, step.queued)]
         self.setup = max(len(setting.contexts), 1 + max(numbers, default=-1))
-        """Number by which the setup goes: the first that no context and no slot has."""
+        """Number by which the setup goes: the first that no context and no callback has."""
         self.layout = Layout(plan.areas, plan.objects, self.setup, self.steps)
         self._segment = Segment("replay", -(-self.layout.words * WORD_SIZE // PAGE_SIZE) * PAGE_SIZE)
         self.words: memoryview[int] = memoryview(self._segment.words)  # type: ignore[arg-type]
@@ -63,7 +63,7 @@ class Control:
         contexts = self.setting.contexts
         if number < len(contexts):
             return contexts[number].name
-        return f"callback slot {number - len(contexts)}" if number < self.setup else "the setup"
+        return f"callback {number - len(contexts)}" if number < self.setup else "the setup"
 
     def address(self, word: int) -> int:
         """Where a word lies, for compiled code."""

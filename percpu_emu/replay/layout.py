@@ -47,12 +47,12 @@ SIZE: Final = 0  # in bytes
 FREED_AT: Final = 1  # index of the step that gave it back + 1
 IS_FREE: Final = 2
 
-# --- contexts: those of the setting, the slots, then the setup
+# --- contexts: those of the setting, the callbacks, then the setup
 CONTEXT_WORDS: Final = 8
 RESULT: Final = 0
 TURN: Final = 1
 TURN_AT: Final = 2  # first step that can belong to this turn
-FUNCTION: Final = 3  # number of the program, in a slot
+FUNCTION: Final = 3  # number of the program, of a callback
 ARGUMENT: Final = 4
 NOTED: Final = 5  # counters that its update in flight touches
 
@@ -101,7 +101,7 @@ class Layout:
     areas: int
     objects: int
     numbers: int
-    """Contexts and slots, without the setup."""
+    """Contexts and callbacks, without the setup."""
     steps: int
 
     def region(self, index: int) -> int:

@@ -36,14 +36,14 @@ class Operations(WordOperations):
         super().__init__(control, memory, programs, cpu)
         self._irqs_off: dict[int, int] = {}
         """By context: while one of a CPU has turned them off, no other of that CPU runs."""
-        self._slot = -1
+        self._queued = -1
         self._machine = self._machine_operations()
         self._table = {name: self._way(operation) for name, operation in OPERATIONS.items()}
 
     def perform(self, index: int, order: Order, op: Op) -> int | None:
         """Do step `index`, as far as its order says."""
         self._begin(index, order.context, order.site)
-        self._slot = order.slot
+        self._queued = order.queued
         if order.part == Part.WHOLE:
             way, operation, writes = self._table[op.name]
             return way(operation, writes, op.args)
@@ -134,16 +134,16 @@ class Operations(WordOperations):
         return 0
 
     def _queue(self, function: ProgramFunction, argument: int) -> int:
-        """Have the slot of the plan hold a program; it computes up to its first operation, where it has one."""
+        """Queue a program as the callback of the plan; it computes up to its first operation, where it has one."""
         words, program = self._words, self._programs.number(function)
-        words[self._record + at.ARGS] = self._slot
+        words[self._record + at.ARGS] = self._queued
         try:
             advance(self._programs.start(program, [argument]), None)
         except StopIteration:
             return 0
-        if self._slot < 0:
-            raise Otherwise(f"{function.__name__} in a queue, for which there is no slot")
-        base = self._control.layout.context(self._slot)
+        if self._queued < 0:
+            raise Otherwise(f"{function.__name__} in a queue, for which there is no callback")
+        base = self._control.layout.context(self._queued)
         words[base + at.TURN] = words[base + at.NOTED] = 0
         words[base + at.TURN_AT] = self._index + 1
         words[base + at.FUNCTION] = program

@@ -26,7 +26,7 @@ class Order(NamedTuple):
     """Of the operation, or of an `Event`."""
     site: int
     target: int
-    slot: int
+    queued: int
     ended: bool
 
 
@@ -41,7 +41,7 @@ def orders_of(control: Control, programs: Programs) -> list[Order]:
     def order(step: PlannedStep) -> Order:
         site = NO_SITE if step.site is None else programs.number_of_site(step.site)
         process = control.process_of(step.cpu)
-        return Order(process, step.context, step.part, code_of(step.op), site, step.target, step.slot, step.ended)
+        return Order(process, step.context, step.part, code_of(step.op), site, step.target, step.queued, step.ended)
 
     made = {id(step): order(step) for step in control.plan.distinct}
     return [made[id(step)] for step in control.plan.steps]

@@ -31,7 +31,7 @@ class PlannedStep:
     """One step."""
 
     context: int
-    """By its number: those of the setting first, then the slots for what is queued."""
+    """By its number: those of the setting first, then the callbacks."""
     cpu: int | None
     """The CPU that the context is on, and whose process does the step; None: the coordinator."""
     op: str
@@ -39,7 +39,7 @@ class PlannedStep:
     site: Site | None = None
     part: Part = Part.WHOLE
     target: int = -1
-    slot: int = -1
+    queued: int = -1
     """Of what queues a program: the number under which that runs."""
     waits_for: tuple[int, ...] = ()
     """Contexts that a wait which this step begins has to wait for."""

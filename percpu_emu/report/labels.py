@@ -71,7 +71,7 @@ def is_static(value: int) -> bool:
 
 
 class Labels:
-    """Names for one trace. An actor is an index into `trace.contexts`: callback slots are used more than once."""
+    """Names for one trace. An actor is an index into `trace.contexts`, as callbacks share their numbers."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace

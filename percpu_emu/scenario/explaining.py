@@ -10,12 +10,13 @@ from typing import Final
 from percpu_emu.explore.counterexample import Counterexample, smallest, tell
 from percpu_emu.explore.explorer import Explored, Options, explore
 from percpu_emu.explore.model import Model, OutOfRoom
-from percpu_emu.explore.search import Budget, with_room
+from percpu_emu.explore.room import with_room
+from percpu_emu.explore.search import Budget
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.tracing import Stepper
-from percpu_emu.lang import virtual
 from percpu_emu.lang.setting import MIGRATE
 from percpu_emu.lang.source import Site
+from percpu_emu.lang.virtual import layout
 from percpu_emu.machine.recording import CALLBACK, Recorded
 from percpu_emu.shm.atomics import X86_64
 
@@ -157,10 +158,10 @@ class _Follower:
         self.schedule.append(choice)
 
     def _site(self, context: int) -> Site | None:
-        pc = int(self.stepper.state[self._model.block(context) + virtual.PC])
+        pc = int(self.stepper.state[self._model.block(context) + layout.PC])
         return self._model.code.sites.get(pc)
 
     def _callback(self, site: Site, choices: Sequence[int]) -> int:
-        """The slot of a callback that stands at a site; -1 if there is none."""
-        slots = [n for n in choices if len(self._model.setting.contexts) <= n < MIGRATE]
-        return next((n for n in slots if self._site(n) == site), -1)
+        """The number of a callback that stands at a site; -1 if there is none."""
+        callbacks = [n for n in choices if len(self._model.setting.contexts) <= n < MIGRATE]
+        return next((n for n in callbacks if self._site(n) == site), -1)

@@ -12,10 +12,10 @@ from percpu_emu.explore.obstacles import obstacle_of
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.token import Token, digest, plain_choice, schedule_of
 from percpu_emu.explore.tracing import Stepper
-from percpu_emu.lang import virtual
 from percpu_emu.lang.setting import MIGRATE
 from percpu_emu.lang.source import Site
 from percpu_emu.lang.trace import Obstacle, Trace
+from percpu_emu.lang.virtual import outcomes
 
 LONGEST: Final = 2000
 """Steps that are taken; no bundled protocol needs a tenth of it."""
@@ -84,7 +84,7 @@ class Player:
             try:
                 return act(self._model)
             except OutOfRoom as error:
-                if error.reason == virtual.ENDLESS:
+                if error.reason == outcomes.ENDLESS:
                     raise
                 limits = self._model.limits.grown(error.reason)
                 self._model = Model(self.subject.setting, self.subject.checks, limits)

@@ -7,7 +7,8 @@ from typing import Final
 
 from percpu_emu.explore.counterexample import smallest, tell
 from percpu_emu.explore.model import Model
-from percpu_emu.explore.search import Budget, with_room
+from percpu_emu.explore.room import with_room
+from percpu_emu.explore.search import Budget
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.tracing import Stepper
 from percpu_emu.lang.trace import Trace

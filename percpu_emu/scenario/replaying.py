@@ -9,14 +9,14 @@ from typing import Final
 from percpu_emu.explore.counterexample import Counterexample, tell_of
 from percpu_emu.explore.model import Checks, Model
 from percpu_emu.explore.obstacles import obstacle_of
-from percpu_emu.explore.search import with_room
+from percpu_emu.explore.room import with_room
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.token import BadToken, Token, digest, schedule_of
 from percpu_emu.explore.tracing import NotPossible, Stepper
-from percpu_emu.lang import virtual
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.setting import MIGRATE, Setting, context_of, is_migration
 from percpu_emu.lang.trace import Step
+from percpu_emu.lang.virtual import layout
 from percpu_emu.replay import Difference, Part, Plan, PlannedStep, Replayed, replay
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.settings import subject_of
@@ -33,7 +33,7 @@ FOUND_BY_PROCESSES: Final = frozenset(
 
 def plan_of(stepper: Stepper) -> Plan:
     """The plan of the schedule that a stepper has taken."""
-    areas, objects = (int(stepper.state[word]) for word in (virtual.AREAS, virtual.OBJECTS))
+    areas, objects = (int(stepper.state[word]) for word in (layout.AREAS, layout.OBJECTS))
     return Plan(tuple(_planned(stepper.steps)), stepper.violated, areas, objects)
 
 
@@ -69,21 +69,21 @@ def _why_not(stepper: Stepper, choice: int) -> str:
 
 def _name(stepper: Stepper, number: int) -> str:
     contexts = stepper.model.setting.contexts
-    return contexts[number].name if number < len(contexts) else f"callback slot {number - len(contexts)}"
+    return contexts[number].name if number < len(contexts) else f"callback {number - len(contexts)}"
 
 
 def _planned(steps: Iterable[Step]) -> Iterable[PlannedStep]:
     waiting: set[int] = set()
     for step in steps:
-        part, slot = _part(step, waiting), -1
+        part, queued = _part(step, waiting), -1
         if part == Part.REGISTER:
             waiting.add(step.context)
         elif part == Part.WHOLE:  # it may move to another CPU in between
             waiting.discard(step.context)
         target = step.args[0] if part in (Part.MIGRATE, Part.TAKE_DOWN) else -1
         if step.op in OPERATIONS and OPERATIONS[step.op].queues:
-            slot = step.args[0]
-        yield PlannedStep(step.context, step.cpu, step.op, step.site, part, target, slot, step.waits_for, step.ended)
+            queued = step.args[0]
+        yield PlannedStep(step.context, step.cpu, step.op, step.site, part, target, queued, step.waits_for, step.ended)
 
 
 def _part(step: Step, waiting: set[int]) -> Part:

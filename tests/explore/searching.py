@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from percpu_emu.explore.model import Checks, Model
-from percpu_emu.explore.search import Search, with_room
+from percpu_emu.explore.room import with_room
+from percpu_emu.explore.search import Search
 from percpu_emu.lang.setting import ContextSpec, Setting
 
 if TYPE_CHECKING:

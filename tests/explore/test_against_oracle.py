@@ -15,7 +15,8 @@ import pytest
 
 from percpu_emu.explore.explorer import Options, explore
 from percpu_emu.explore.model import Checks, Model
-from percpu_emu.explore.search import Search, with_room
+from percpu_emu.explore.room import with_room
+from percpu_emu.explore.search import Search
 from percpu_emu.explore.store import MAX_VIOLATIONS, VIOLATIONS
 from percpu_emu.explore.subject import Subject
 from percpu_emu.lang.operation import OPERATIONS

@@ -7,7 +7,8 @@ import pytest
 from percpu_emu.explore import counterexample
 from percpu_emu.explore.explorer import Options, explore
 from percpu_emu.explore.model import Checks, Model, SetupFailed
-from percpu_emu.explore.search import Budget, Search, with_room
+from percpu_emu.explore.room import with_room
+from percpu_emu.explore.search import Budget, Search
 from percpu_emu.explore.subject import StateView, Subject
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import ContextSpec, Setting

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from percpu_emu.explore import random_search, walks
-from percpu_emu.explore.kernels import kernels
+from percpu_emu.explore.compiled import compiled
 from percpu_emu.explore.model import Checks, Limits, Model, OutOfRoom
 from percpu_emu.explore.random_search import PILOTS, Walked, random_schedules
 from percpu_emu.explore.tracing import Stepper
 from percpu_emu.kernel.layout import STATIC
-from percpu_emu.lang import virtual
 from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.ops import (
     Program,
@@ -47,6 +46,7 @@ from percpu_emu.lang.ops import (
     write_once,
 )
 from percpu_emu.lang.setting import MIGRATE, ContextSpec, Setting
+from percpu_emu.lang.virtual import outcomes
 
 pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
 
@@ -281,10 +281,10 @@ def test_no_choice_is_forgotten(each: Model) -> None:
         for choice in schedule:
             at = state.tobytes()
             if at not in there:
-                there[at] = set(found[: kernels().choices(vm, state, found)].tolist())
+                there[at] = set(found[: compiled().choices(vm, state, found)].tolist())
             met[at] += 1
             done.setdefault(at, set()).add(choice)
-            kernels().migrate(vm, state, choice) if choice >= MIGRATE else kernels().step(vm, state, choice)
+            compiled().migrate(vm, state, choice) if choice >= MIGRATE else compiled().step(vm, state, choice)
     often = [state for state, times in met.items() if times > 20 * len(there[state])]
     assert len(often) >= 3
     assert {state: done[state] for state in often} == {state: there[state] for state in often}
@@ -443,10 +443,10 @@ def test_time_is_a_limit() -> None:
 
 
 def test_what_runs_out_of_room_says_of_what() -> None:
-    cramped = Model(Setting(1, (task(queue_two, 0),)), limits=Limits(slots=1))
+    cramped = Model(Setting(1, (task(queue_two, 0),)), limits=Limits(callbacks=1))
     with pytest.raises(OutOfRoom) as caught:
         walk(cramped)
-    assert caught.value.reason == virtual.NO_SLOT
+    assert caught.value.reason == outcomes.NO_CALLBACK
 
 
 def test_progress_is_told_while_it_runs() -> None:

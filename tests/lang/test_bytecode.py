@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pytest
 
-from percpu_emu.explore.kernels import kernels
+from percpu_emu.explore.compiled import compiled
 from percpu_emu.explore.model import Limits, Model
 from percpu_emu.kernel.layout import CPU_ONLINE_MASK, CPU_POSSIBLE_MASK, cpumask_of
-from percpu_emu.lang import virtual
 from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.setting import FIRST_OBJECT, ContextSpec, Setting, unit_word
 from percpu_emu.lang.source import Refused
+from percpu_emu.lang.virtual import layout, outcomes
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
 
 from . import writer
@@ -95,19 +95,19 @@ class Virtual:
     def __post_init__(self) -> None:
         spec = ContextSpec("alone", self.program, "task", 1, self.arguments)
         self.model = Model(Setting(CPUS, (spec,), nodes=2), limits=Limits(words=256))
-        self.model.vm[virtual.KERNEL_FIRST], self.model.vm[virtual.KERNEL_END] = 1, FIRST_OBJECT  # as the rig has it
+        self.model.vm[layout.KERNEL_FIRST], self.model.vm[layout.KERNEL_END] = 1, FIRST_OBJECT  # as the rig has it
 
     def outcome(self, before: dict[int, int]) -> tuple[int | str, dict[int, int]]:
         """What the program gives, or "fault", and the words in the end; `before`: those at the start."""
-        model, run = self.model, kernels()
+        model, run = self.model, compiled()
         state = np.zeros(model.buffer_words, dtype=np.int64)
         state[: model.size] = model.initial
         for address, value in before.items():
-            state[model.vm[virtual.FIRST_WORD] + run.make_word(model.vm, address)] = value
+            state[model.vm[layout.FIRST_WORD] + run.make_word(model.vm, address)] = value
         result: int | str = ""
         while result == "" and not run.blocked(model.vm, state, 0):
             violated = run.step(model.vm, state, 0)
-            assert violated in (virtual.DONE, virtual.FAULT), LABELS[violated]
+            assert violated in (outcomes.DONE, outcomes.FAULT), LABELS[violated]
             result = "fault" if violated else ""
         words = {address: value for address, value in model.words(state).items() if address not in MASKS}
         return (result or model.results(state)[0]), words

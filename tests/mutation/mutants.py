@@ -6,7 +6,11 @@ from typing import Final, NamedTuple
 
 OPS: Final = "lang/ops.py"
 EFFECTS: Final = "lang/effects.py"
-VIRTUAL: Final = "lang/virtual.py"
+ACCESSES: Final = "lang/virtual/accesses.py"
+BLOCKING: Final = "lang/virtual/blocking.py"
+CONTEXTS: Final = "lang/virtual/contexts.py"
+MEMORY: Final = "lang/virtual/memory.py"
+SECTIONS: Final = "lang/virtual/sections.py"
 FLOW: Final = "lang/flow.py"
 REDUCTION: Final = "explore/reduction.py"
 TRANSITION: Final = "explore/transition.py"
@@ -47,27 +51,31 @@ MUTANTS: Final = (
     Mutant(EFFECTS, "return old & b", "return old"),
     Mutant(EFFECTS, "add(old, b) if opcode == i.ADD_RETURN else old", "old"),
     # --- memory, sections
-    Mutant(VIRTUAL, "(size + 7) // 8 << SIZE_SHIFT", "(size + 15) // 8 << SIZE_SHIFT"),
-    Mutant(VIRTUAL, "if vm[KERNEL_FIRST] <= address < vm[KERNEL_END]", "if address < vm[KERNEL_END]"),
-    Mutant(VIRTUAL, "return DONE if found & STATE_OF_REGION == LIVE else USE_AFTER_FREE", "return DONE"),
-    Mutant(VIRTUAL, "if state[base + DEPTH] // unit & MAX_NESTED == 0:", "if state[base + DEPTH] == 0:"),
-    Mutant(VIRTUAL, "INTERRUPT or (kind == SLOT and state[block_of(vm, context) + WORK] == 0)", "INTERRUPT"),
-    Mutant(VIRTUAL, "seen = state[base + LOADED] if halfway else stands", "seen = stands"),
+    Mutant(MEMORY, "(size + 7) // 8 << v.SIZE_SHIFT", "(size + 15) // 8 << v.SIZE_SHIFT"),
+    Mutant(MEMORY, "if vm[v.KERNEL_FIRST] <= address < vm[v.KERNEL_END]", "if address < vm[v.KERNEL_END]"),
+    Mutant(MEMORY, "return DONE if found & v.STATE_OF_REGION == v.LIVE else USE_AFTER_FREE", "return DONE"),
+    Mutant(SECTIONS, "if state[base + v.DEPTH] // unit & v.MAX_NESTED == 0:", "if state[base + v.DEPTH] == 0:"),
     Mutant(
-        VIRTUAL,
-        "if state[base + NOTED] == 0:\n            state[base + STATUS] = UNUSED",
-        "state[base + STATUS] = UNUSED",
+        CONTEXTS, "v.INTERRUPT or (kind == v.CALLBACK and state[block_of(vm, context) + v.WORK] == 0)", "v.INTERRUPT"
+    ),
+    Mutant(ACCESSES, "seen = state[base + v.LOADED] if halfway else stands", "seen = stands"),
+    Mutant(
+        CONTEXTS,
+        "if state[base + v.NOTED] == 0:\n            state[base + v.STATUS] = v.UNUSED",
+        "state[base + v.STATUS] = v.UNUSED",
     ),
     # --- the blocking rule
-    Mutant(VIRTUAL, "if starting and state[IRQS_OFF] >> (cpu - 1) & 1:", "if False:"),
-    Mutant(VIRTUAL, "elif not level and state[base + DEPTH] != 0:", "elif False:"),
-    Mutant(VIRTUAL, "if state[base + MID_TURN] == HALFWAY and (starting or not level):", "if False:"),
-    Mutant(VIRTUAL, "if starting or not level:\n                return", "if not level:\n                return"),
-    Mutant(VIRTUAL, "if status == WAITING and state[base + WAIT] != 0:", "if False:"),
+    Mutant(BLOCKING, "if starting and state[v.IRQS_OFF] >> (cpu - 1) & 1:", "if False:"),
+    Mutant(BLOCKING, "elif not level and state[base + v.DEPTH] != 0:", "elif False:"),
+    Mutant(BLOCKING, "if state[base + v.MID_TURN] == v.HALFWAY and (starting or not level):", "if False:"),
+    Mutant(BLOCKING, "if starting or not level:\n                return", "if not level:\n                return"),
+    Mutant(BLOCKING, "if status == v.WAITING and state[base + v.WAIT] != 0:", "if False:"),
     Mutant(
-        VIRTUAL, "if state[block + MID_TURN] or at_interrupt_level(vm, state, other):", "if state[block + MID_TURN]:"
+        BLOCKING,
+        "if state[block + v.MID_TURN] or at_interrupt_level(vm, state, other):",
+        "if state[block + v.MID_TURN]:",
     ),
-    Mutant(VIRTUAL, "return NOT_BLOCKED if equal else _blocked_by(vm, WORD, 0)", "return NOT_BLOCKED"),
+    Mutant(BLOCKING, "return NOT_BLOCKED if equal else _blocked_by(vm, WORD, 0)", "return NOT_BLOCKED"),
     # --- the reduction
     Mutant(REDUCTION, "                _class_of_access(vm, por, state, context, opcode)\n", "                pass\n"),
     Mutant(REDUCTION, "return VISIBLE  # it will be caught", "return SAFE"),
@@ -110,12 +118,12 @@ MUTANTS: Final = (
     Mutant(TRANSITION, "r.enables_others(vm, state, context) or ", ""),
     Mutant(
         STORE,
-        "if violated == v.DONE and alone and _settle(vm, store, buffer, number, choice, steps):\n"
+        "if violated == outcomes.DONE and alone and _settle(vm, store, buffer, number, choice, steps):\n"
         "            return True",
-        "if violated == v.DONE and alone:\n            _settle(vm, store, buffer, number, choice, steps)\n"
+        "if violated == outcomes.DONE and alone:\n            _settle(vm, store, buffer, number, choice, steps)\n"
         "            return True",
     ),
-    Mutant(SEARCH, "return bool(self.por[r.CHANGED] or self.model.vm[virtual.NEWS] & 1)", "return False"),
+    Mutant(SEARCH, "return bool(self.por[r.CHANGED] or self.model.vm[layout.NEWS] & 1)", "return False"),
     Mutant(SEARCH, "            self._judge_progress()\n", "            pass\n"),
     Mutant(
         FLOW,

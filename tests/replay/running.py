@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from percpu_emu.explore.model import Checks, Model
-from percpu_emu.explore.search import with_room
+from percpu_emu.explore.room import with_room
 from percpu_emu.explore.tracing import Stepper
 from percpu_emu.lang.setting import Setting
 from percpu_emu.replay import Replayed, replay

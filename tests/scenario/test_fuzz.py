@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from percpu_emu.bundled import bundled
 from percpu_emu.cli.errors import _classify
 from percpu_emu.cli.main import app
-from percpu_emu.explore.search import with_room
+from percpu_emu.explore.room import with_room
 from percpu_emu.lang.image import Image
 from percpu_emu.machine.config import _image
 from percpu_emu.machine.faults import parse_fault, points_of

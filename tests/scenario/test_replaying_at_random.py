@@ -9,7 +9,7 @@ import pytest
 
 from percpu_emu.explore.counterexample import tell_of
 from percpu_emu.explore.model import Checks, Model
-from percpu_emu.explore.search import with_room
+from percpu_emu.explore.room import with_room
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.tracing import Stepper
 from percpu_emu.lang.setting import HALF, MIGRATE, Setting

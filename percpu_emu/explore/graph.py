@@ -1,7 +1,7 @@
-"""States from which no end can be reached: what makes a livelock, where no context is blocked for ever.
+"""The states of a search as a graph: cycles, states from which no end can be reached, and how many ways there are.
 
-A search that has found every state knows every way on from each. Where none of them leads to an end, no scheduler
-helps, however fair it is. Where one does, a fair scheduler takes it: a loop that only polls gives way.
+A search that has found every state knows every way on from each. Where none leads to an end, that is a livelock: no
+scheduler helps, however fair it is. Where one does, a fair scheduler takes it: a loop that only polls gives way.
 """
 
 from __future__ import annotations
@@ -46,3 +46,26 @@ def has_cycle(states: int, sources: Any, targets: Any) -> bool:
         candidates = np.unique(targets[edges])
         front = candidates[entries[candidates] == 0]
     return gone < states
+
+
+def ways(sources: Any, targets: Any, finals: npt.NDArray[np.bool_]) -> int | None:
+    """How many ways lead from state 0 to a final state; None where one goes in circles."""
+    after: dict[int, list[int]] = {}
+    for source, target in zip(sources.tolist(), targets.tolist(), strict=True):
+        after.setdefault(source, []).append(target)
+    count: dict[int, int] = {}
+    todo, on_way = [0], set[int]()
+    while todo:
+        at = todo[-1]
+        if at in count:
+            on_way.discard(todo.pop())
+            continue
+        missing = [target for target in after.get(at, []) if target not in count]
+        if not missing:
+            count[at] = sum(count[target] for target in after.get(at, [])) + int(finals[at])
+            continue
+        if on_way.intersection(missing):
+            return None
+        on_way.add(at)
+        todo += missing
+    return count[0]

@@ -1,0 +1,65 @@
+"""One step: an operation of a context, and all it computes up to the next one."""
+
+from __future__ import annotations
+
+from percpu_emu.lang import instructions as i
+from percpu_emu.lang.virtual import layout as v
+from percpu_emu.lang.virtual.accesses import access, begin_to_spin, begins_to_spin
+from percpu_emu.lang.virtual.computing import compute
+from percpu_emu.lang.virtual.contexts import take_down
+from percpu_emu.lang.virtual.harness import observe
+from percpu_emu.lang.virtual.memory import allocate, free
+from percpu_emu.lang.virtual.outcomes import DONE, UNKNOWN
+from percpu_emu.lang.virtual.rcu import begin_to_wait, queue
+from percpu_emu.lang.virtual.rows import block_of, clear_log, code, operand
+from percpu_emu.lang.virtual.sections import change_section
+from percpu_emu.shm.compiling import Row, inner
+
+
+@inner
+def step(vm: Row, state: Row, context: int) -> int:
+    """Do one operation of a context that is enabled, and all it computes up to the next one. DONE, or what is wrong."""
+    if begins_to_spin(vm, state, context):
+        return begin_to_spin(vm, state, context)
+    base = block_of(vm, context)
+    pc = state[base + v.PC]
+    opcode, dst = code(vm, pc, i.OPCODE), code(vm, pc, i.DST)
+    clear_log(vm)
+    state[base + v.STATUS] = v.RUNNING
+    if opcode == i.SYNCHRONIZE_RCU or opcode == i.RCU_BARRIER:
+        if not state[base + v.WAIT] & v.REGISTERED:
+            return begin_to_wait(vm, state, context, opcode)
+        state[base + v.WAIT] = 0
+        violated = DONE
+    else:
+        violated = _operate(vm, state, context, pc)
+    if violated != DONE:
+        return violated
+    state[base + v.MID_TURN] = 1
+    if dst >= 0:
+        state[base + v.REGISTERS + dst] = vm[vm[v.LOG] + v.LOG_RESULT]
+    state[base + v.PC] = pc + 1
+    return compute(vm, state, context)
+
+
+@inner
+def _operate(vm: Row, state: Row, context: int, pc: int) -> int:
+    """An operation that is done in one step; its result is left in the log."""
+    opcode = code(vm, pc, i.OPCODE)
+    a = operand(vm, state, block_of(vm, context), code(vm, pc, i.A))
+    if opcode <= i.LAST_ACCESS:
+        return access(vm, state, context, pc)
+    if opcode <= i.LEDGER_COMMIT:
+        return observe(vm, state, context, pc)
+    if opcode <= i.LOCAL_IRQ_RESTORE:
+        return change_section(vm, state, context, opcode, a)
+    if opcode == i.CALL_RCU or opcode == i.QUEUE_WORK:
+        return queue(vm, state, context, pc)
+    if opcode == i.ALLOC_PERCPU or opcode == i.KZALLOC:
+        return allocate(vm, state, v.AREAS if opcode == i.ALLOC_PERCPU else v.OBJECTS, a)
+    if opcode == i.FREE_PERCPU or opcode == i.KFREE:
+        return free(vm, state, context, a, opcode == i.FREE_PERCPU)
+    if opcode != i.TAKE_DOWN:
+        return UNKNOWN
+    take_down(vm, state, vm[vm[v.TARGETS] + context])
+    return DONE
