@@ -59,7 +59,7 @@ def test_a_choice_that_is_not_possible_is_refused_with_the_reason(
 
 def test_a_plan_says_what_processes_cannot_know() -> None:
     plan = plan_of_schedule(p.CALLBACK, [0, 0, 1, 1, 1, 0, 0, 2, 1])
-    assert [(step.part, step.slot, step.waits_for) for step in plan.steps if step.context == 1] == [
+    assert [(step.part, step.queued, step.waits_for) for step in plan.steps if step.context == 1] == [
         (Part.WHOLE, -1, ()),
         (Part.WHOLE, 2, (0,)),
         (Part.REGISTER, -1, (2,)),

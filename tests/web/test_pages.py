@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(240)  # the first run compiles programs
 PATIENCE = 120.0
+MOVERS = "#movers[aria-busy=false] button"
+"""Those of the state that is shown: a key that is pressed before they are there does nothing."""
 SIZES = [(1280, 720), (768, 1024), (390, 800)]
 
 
@@ -136,12 +138,12 @@ def test_the_first_lesson_measures_here_and_now(page: Page) -> None:
 
 def test_the_learner_chooses_who_moves_and_a_blocked_one_says_why(page: Page) -> None:
     page.open("/explore/free-without-grace-period-fixed")
-    page.wait(lambda: page.texts("#movers button"))
+    page.wait(lambda: page.texts(MOVERS))
     page.click("#to-start")
     for who in ("CPU 0", "CPU 0", "CPU 0", *["The coordinator"] * 3):
         before = page.text("#count")
-        page.wait(lambda: page.texts("#movers button"))
-        buttons = page.texts("#movers button")
+        page.wait(lambda: page.texts(MOVERS))
+        buttons = page.texts(MOVERS)
         page.press(str(1 + next(i for i, text in enumerate(buttons) if who in text)))
         page.wait(lambda before=before: page.text("#count") != before)
     page.wait(lambda: page.texts("#movers button[aria-disabled]"))
@@ -171,17 +173,15 @@ def test_a_level_is_won_with_the_smallest_number_and_one_cannot_be_won(page: Pag
     page.open("/game")
     assert len(page.texts(".levels li")) == len(levels())
     page.click(".levels a", [level.scenario for level in levels()].index("one-word"))
-    page.wait(lambda: page.texts("#movers button"))
+    page.wait(lambda: page.texts(MOVERS))
     for number, key in enumerate("11222211", start=1):
-        page.wait(
-            lambda number=number: page.text("#count").startswith(f"{number - 1} of") and page.texts("#movers button")
-        )
+        page.wait(lambda number=number: page.text("#count").startswith(f"{number - 1} of") and page.texts(MOVERS))
         page.press(key)
         page.wait(lambda number=number: page.text("#count").startswith(f"{number} of"))
     assert "fewer do not suffice" in page.wait(lambda: page.text(".won"))
     assert page.text(".score") == "8 steps, 1 preemption"
     page.open("/game/per-cpu-slots")
-    page.wait(lambda: page.texts("#movers button"))
+    page.wait(lambda: page.texts(MOVERS))
     page.click(".claim")
     assert "You are right. ✓ proved" in page.wait(lambda: page.text(".won"))
     page.open("/game/flush-then-swap")

@@ -88,8 +88,9 @@ def test_requests_that_no_process_takes_are_not_kept_for_ever(server: Server) ->
     assert [answer["says"]["error"] for answer in answers if "says" in answer]
 
 
-def test_there_is_an_end_to_tabs(server: Server) -> None:
+def test_there_is_an_end_to_tabs(tmp_path: Path) -> None:
     with ExitStack() as tabs:
+        server = tabs.enter_context(serving(tmp_path))  # of its own: the last test's tab may still be closing
         opened = [tabs.enter_context(server.tab()) for _ in range(TABS + 1)]
         with pytest.raises(ConnectionClosed, match="16 tabs are open already: close one"):
             opened[-1].recv(timeout=PATIENCE)

@@ -136,6 +136,8 @@ class Stepper {
   async drawMovers() {
     const {n, data} = this;
     if (!this.options.play) return this.tell();
+    const movers = this.find("movers");
+    movers.setAttribute("aria-busy", "true");  // they are those of the state before
     if (!this.ahead.has(n)) {
       try {
         const found = await this.options.play(data.choices.slice(0, n), data.token);
@@ -146,7 +148,8 @@ class Stepper {
     }
     if (n !== this.n || data !== this.data || !this.ahead.has(n)) return;  // the learner was faster
     const here = this.ahead.get(n);
-    this.find("movers").querySelector("ol").replaceChildren(...here.next.map((option, i) => this.mover(option, i)));
+    movers.querySelector("ol").replaceChildren(...here.next.map((option, i) => this.mover(option, i)));
+    movers.setAttribute("aria-busy", "false");
     const departed = this.find("departed");
     departed.textContent = "";
     if (data !== this.recorded && this.recorded.steps.length) {
