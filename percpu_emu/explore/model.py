@@ -12,8 +12,9 @@ import numpy.typing as npt
 from percpu_emu.explore.compiled import compiled
 from percpu_emu.kernel.layout import BOOT, CPU_ONLINE_MASK, CPU_POSSIBLE_MASK, STATIC, STATIC_WORDS, cpumask_of
 from percpu_emu.lang import flow
-from percpu_emu.lang.bytecode import Code, Compiler, Stretch
+from percpu_emu.lang.bytecode import Compiler
 from percpu_emu.lang.checks import LABELS
+from percpu_emu.lang.code import Code, Stretch
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import ContextSpec, Setting
 from percpu_emu.lang.virtual import layout, outcomes

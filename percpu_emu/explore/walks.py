@@ -74,14 +74,16 @@ FIRST_FACTOR: Final = wrap(0xBF58476D1CE4E5B9)
 SECOND_FACTOR: Final = wrap(0x94D049BB133111EB)
 
 
-@intrinsic
-def words_of(_typingctx: Any, array: Any) -> Any:
+def _words_of(_typingctx: Any, array: Any) -> Any:
     """The address of an array's words, to be indexed as the array is, but one machine word and without an owner."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return context.make_array(signature.args[0])(context, builder, args[0]).data
 
     return types.CPointer(types.int64)(array), codegen
+
+
+words_of: Any = intrinsic(_words_of)
 
 
 # --- random numbers

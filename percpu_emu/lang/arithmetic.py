@@ -6,16 +6,17 @@ numba's own `+ - *` on signed integers tell LLVM that they never overflow, and L
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import types
 
 from percpu_emu.lang.words import LONG_MAX
+from percpu_emu.shm.compiling import intrinsic, njit
 
 
-def _instruction(name: str) -> Any:
+def _instruction(name: str) -> Callable[..., int]:
     @intrinsic
     def arithmetic(_typingctx: Any, a: Any, b: Any) -> Any:  # noqa: ARG001 - numba reads the arity off this signature
         def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from numba import njit
-
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang.arithmetic import add
+from percpu_emu.shm.compiling import inner
 
-_compiled = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
 
-
-@_compiled
+@inner
 def new_value(opcode: int, old: int, b: int, c: int) -> int:
     """What stands in the word afterwards; `b` and `c` are the operation's second and third argument."""
     if opcode == i.WRITE or opcode == i.XCHG:
@@ -26,7 +23,7 @@ def new_value(opcode: int, old: int, b: int, c: int) -> int:
     return old
 
 
-@_compiled
+@inner
 def result_of(opcode: int, old: int, b: int) -> int:
     """What the operation gives."""
     if opcode == i.WRITE or opcode == i.ADD_TO or opcode == i.AND_WITH or opcode == i.OR_WITH:

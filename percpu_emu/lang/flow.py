@@ -9,7 +9,7 @@ from percpu_emu.lang import instructions as i
 from percpu_emu.lang.source import ProgramSource
 
 if TYPE_CHECKING:
-    from percpu_emu.lang.bytecode import Code, Stretch
+    from percpu_emu.lang.code import Code, Stretch
 
 MAX_REGISTERS = 62
 MAX_DEPTH = 16

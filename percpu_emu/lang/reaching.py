@@ -8,13 +8,16 @@ from __future__ import annotations
 import signal
 from typing import Final
 
-from numba import njit
-
 from percpu_emu.lang import context as c
-from percpu_emu.lang import primitives as ops
 from percpu_emu.lang import sections, tokens
+from percpu_emu.lang.arithmetic import add, mul
 from percpu_emu.lang.context import Context
+from percpu_emu.lang.primitives.cpus import nr_cpu_ids, smp_processor_id
+from percpu_emu.lang.primitives.interrupts import arrived, context_of
+from percpu_emu.lang.primitives.rcu import quiescent_state
+from percpu_emu.lang.primitives.waiting import in_section
 from percpu_emu.shm import atomics, syscalls
+from percpu_emu.shm.compiling import njit
 
 _SIGSTOP: Final = int(signal.SIGSTOP)
 _SIGKILL: Final = int(signal.SIGKILL)
@@ -35,7 +38,7 @@ def _record(ring: int, site: int) -> int:
 @njit
 def _draw(ctx: Context) -> int:
     """A random number below CERTAIN."""
-    chance = ops.add(ops.mul(atomics.read_once(ctx.block + 8 * c.CHANCE), 6364136223846793005), 1442695040888963407)
+    chance = add(mul(atomics.read_once(ctx.block + 8 * c.CHANCE), 6364136223846793005), 1442695040888963407)
     atomics.write_once(ctx.block + 8 * c.CHANCE, chance)
     return (chance >> 33) & (c.CERTAIN - 1)
 
@@ -60,7 +63,7 @@ def _sleep(ctx: Context, microseconds: int) -> int:
 @njit
 def _migrate(ctx: Context) -> int:
     """Go on on another CPU, as soon as it is free; where there is none that is on line, here."""
-    here, cpus = ops.smp_processor_id(ctx), ops.nr_cpu_ids(ctx)
+    here, cpus = smp_processor_id(ctx), nr_cpu_ids(ctx)
     tokens.move(ctx, (here + 1 + _draw(ctx) % (cpus - 1)) % cpus)
     atomics.write_once(ctx.block + 8 * c.MOVES, atomics.read_once(ctx.block + 8 * c.MOVES) - 1)
     return 0
@@ -77,12 +80,12 @@ def _can_strike(ctx: Context, kind: int) -> bool:
     if kind == c.INTERRUPT_HERE:  # its handler runs on the CPU whose process this is
         interrupts = atomics.read_once(ctx.block + 8 * c.INTERRUPT)
         handler = atomics.read_once(ctx.block + 8 * c.IRQ_HANDLER)
-        return handler != 0 and atomics.read_once(interrupts + 8 * c.CPU) == ops.smp_processor_id(ctx)
+        return handler != 0 and atomics.read_once(interrupts + 8 * c.CPU) == smp_processor_id(ctx)
     if kind in (c.PREEMPT, c.MIGRATE):
         is_coordinator = atomics.read_once(ctx.block + 8 * c.COMMAND) == 0  # a callback, which nothing preempts
         is_atomic = is_coordinator or atomics.read_once(ctx.block + 8 * c.ATOMIC) != 0
-        may_move = ops.nr_cpu_ids(ctx) > 1 and atomics.read_once(ctx.block + 8 * c.MOVES) > 0
-        return not (is_atomic or ops.in_section(ctx)) and (kind == c.PREEMPT or may_move)
+        may_move = nr_cpu_ids(ctx) > 1 and atomics.read_once(ctx.block + 8 * c.MOVES) > 0
+        return not (is_atomic or in_section(ctx)) and (kind == c.PREEMPT or may_move)
     return True
 
 
@@ -109,7 +112,7 @@ def _strike(ctx: Context, kind: int, nanoseconds: int) -> int:
     elif kind == c.MIGRATE:
         _migrate(ctx)
     elif kind == c.INTERRUPT_HERE:
-        ops.arrived(ctx.block)
+        arrived(ctx.block)
     return 0
 
 
@@ -133,11 +136,11 @@ def _inject(ctx: Context, faults: int, rule: int) -> int:
 @njit
 def reached(block: int, site: int, effect: int) -> int:
     """A context is about to do the operation of a site; see `primitives.reach`."""
-    ctx = ops.context_of(block)
+    ctx = context_of(block)
     atomics.write_once(block + c.AT * 8, site + 1)
     atomics.write_once(block + c.OPERATIONS * 8, atomics.read_once(block + c.OPERATIONS * 8) + 1)
-    if tokens.has_tokens(ctx) and not ops.in_section(ctx):
-        ops.quiescent_state(ctx)  # as in the model: between sections no grace period waits for a task
+    if tokens.has_tokens(ctx) and not in_section(ctx):
+        quiescent_state(ctx)  # as in the model: between sections no grace period waits for a task
     ring = atomics.read_once(block + c.RECORD * 8)
     if ring != 0:
         _record(ring, site)

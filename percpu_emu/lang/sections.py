@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from numba import njit
-
 from percpu_emu.lang import context as c
-from percpu_emu.lang import primitives as ops
 from percpu_emu.lang.checks import Check
 from percpu_emu.lang.context import Context
+from percpu_emu.lang.primitives.rcu import ring_doorbell
+from percpu_emu.lang.primitives.waiting import in_section
 from percpu_emu.lang.service import in_block, stops
 from percpu_emu.lang.tokens import has_tokens
 from percpu_emu.shm import atomics, syscalls
+from percpu_emu.shm.compiling import njit
 
 _UNBALANCED: Final = int(Check.UNBALANCED_SECTION)
 _ASLEEP: Final = int(Check.SLEEP_IN_ATOMIC)
@@ -31,7 +31,7 @@ def breaks(ctx: Context, check: int) -> int:
     if atomics.read_once(in_block(ctx, c.BROKEN)) == 0:
         atomics.write_once(in_block(ctx, c.BROKEN_AT), atomics.read_once(in_block(ctx, c.AT)))
         atomics.store_release(in_block(ctx, c.BROKEN), check)
-    ops.ring_doorbell(ctx)
+    ring_doorbell(ctx)
     is_coordinator = atomics.read_once(in_block(ctx, c.COMMAND)) == 0
     while not is_coordinator and not stops(ctx):
         syscalls.usleep(1000)
@@ -57,7 +57,7 @@ def affect(ctx: Context, effect: int) -> int:
         return _change(ctx, c.PREEMPT_DEPTH, 1 if effect == c.STOPS_PREEMPTION else -1)
     if atomics.read_once(in_block(ctx, c.ATOMIC)) != 0:
         return breaks(ctx, _ASLEEP)
-    if ops.in_section(ctx):
+    if in_section(ctx):
         return breaks(ctx, _DEADLOCK if effect == c.WAITS_FOR_READERS else _ASLEEP)
     return 0
 
@@ -74,4 +74,4 @@ def turn_begins(ctx: Context) -> int:
 @njit
 def turn_ends(ctx: Context) -> int:
     """None may be where it ends."""
-    return breaks(ctx, _UNBALANCED) if ops.in_section(ctx) else 0
+    return breaks(ctx, _UNBALANCED) if in_section(ctx) else 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from percpu_emu.lang import context as c
 from percpu_emu.lang.context import Context
 from percpu_emu.shm import atomics
+from percpu_emu.shm.compiling import intrinsic, njit
 
 
 class ProgramFault(RuntimeError):

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from numba import njit
-
 from percpu_emu.lang import context as c
 from percpu_emu.lang.context import Context
 from percpu_emu.lang.service import in_block, in_header, stops
 from percpu_emu.shm import atomics, syscalls
+from percpu_emu.shm.compiling import njit
 
 FREE: Final = 0
 """No task runs on the CPU."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from percpu_emu.kernel.layout import CGROUP_TABLE
 from percpu_emu.lang import context as c
-from percpu_emu.lang.primitives import ProgramFault, Stopped
 from percpu_emu.lang.reference import Reference
+from percpu_emu.lang.service import ProgramFault, Stopped
 from percpu_emu.machine.interrupts import CpuInterrupts, Interrupts
 from percpu_emu.machine.signals import signals
 from percpu_emu.machine.traps import TrapHandler, leave_no_core

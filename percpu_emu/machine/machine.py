@@ -18,8 +18,8 @@ from percpu_emu.lang import context as c
 from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.checks import Check
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.lang.primitives import ProgramFault
 from percpu_emu.lang.reference import Reference
+from percpu_emu.lang.service import ProgramFault
 from percpu_emu.machine.chaos import Chaos, Stops
 from percpu_emu.machine.config import MachineConfig, image_of, texts_of
 from percpu_emu.machine.cpu import Command, Ending

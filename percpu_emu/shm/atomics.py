@@ -16,8 +16,9 @@ from typing import Any, Final, TypeAlias
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import types
+
+from percpu_emu.shm.compiling import intrinsic, njit
 
 llvm.initialize_native_asmparser()  # inline assembly needs it, also in code that comes from the cache
 
@@ -39,7 +40,7 @@ def _typed(emit: Emit, arguments: int, result: types.Type) -> tuple[Any, Callabl
     return result(*[types.int64] * arguments), codegen
 
 
-def _of_address(emit: Emit, result: types.Type = types.int64) -> Any:
+def _of_address(emit: Emit, result: types.Type = types.int64) -> Callable[..., int]:
     @intrinsic
     def instruction(typingctx: Any, address: Any) -> Any:  # noqa: ARG001 - numba reads the arity off this signature
         return _typed(emit, 1, result)
@@ -47,7 +48,7 @@ def _of_address(emit: Emit, result: types.Type = types.int64) -> Any:
     return instruction
 
 
-def _of_value(emit: Emit, result: types.Type = types.int64) -> Any:
+def _of_value(emit: Emit, result: types.Type = types.int64) -> Callable[..., int]:
     @intrinsic
     def instruction(typingctx: Any, address: Any, value: Any) -> Any:  # noqa: ARG001
         return _typed(emit, 2, result)
@@ -55,7 +56,7 @@ def _of_value(emit: Emit, result: types.Type = types.int64) -> Any:
     return instruction
 
 
-def _of_old_and_new(emit: Emit) -> Any:
+def _of_old_and_new(emit: Emit) -> Callable[..., int]:
     @intrinsic
     def instruction(typingctx: Any, address: Any, old: Any, new: Any) -> Any:  # noqa: ARG001
         return _typed(emit, 3, types.int64)
@@ -111,43 +112,43 @@ _FENCES: Final = {"full": "seq_cst", "read barrier": "acquire", "write barrier":
 
 
 @cache
-def load_in(order: str) -> Any:
+def load_in(order: str) -> Callable[..., int]:
     """`load(address)`: READ_ONCE where relaxed, smp_load_acquire where acquire."""
     return _of_address(_local("movq ($1), $0", "=r,r", _load(_ORDERS[order])))
 
 
 @cache
-def store_in(order: str) -> Any:
+def store_in(order: str) -> Callable[..., int]:
     """`store(address, value)`: WRITE_ONCE where relaxed, smp_store_release where release."""
     return _of_value(_store(_ORDERS[order]), types.none)
 
 
 @cache
-def add_in(order: str) -> Any:
+def add_in(order: str) -> Callable[..., int]:
     """`add(address, value)` without a result: LOCK add."""
     return _of_value(_seldom(_rmw("add", _ORDERS[order])), types.none)
 
 
 @cache
-def fetch_add_in(order: str) -> Any:
+def fetch_add_in(order: str) -> Callable[..., int]:
     """`fetch_add(address, value)`: LOCK xadd; the old value."""
     return _of_value(_rmw("add", _ORDERS[order]))
 
 
 @cache
-def exchange_in(order: str) -> Any:
+def exchange_in(order: str) -> Callable[..., int]:
     """`exchange(address, value)`: xchg; the old value."""
     return _of_value(_rmw("xchg", _ORDERS[order]))
 
 
 @cache
-def compare_exchange_in(order: str) -> Any:
+def compare_exchange_in(order: str) -> Callable[..., int]:
     """`compare_exchange(address, old, new)`: LOCK cmpxchg; what stood there before."""
     return _of_old_and_new(_cmpxchg(_ORDERS[order]))
 
 
 @cache
-def fence_in(order: str) -> Any:
+def fence_in(order: str) -> Callable[..., int]:
     """`fence()`: smp_mb where full, smp_rmb and smp_wmb for a read and a write barrier."""
 
     @intrinsic
@@ -181,7 +182,7 @@ local_fetch_add = _of_value(_local("xaddq $0, ($1)", "=r,r,0", _rmw("add", "mono
 local_cmpxchg = _of_old_and_new(_local("cmpxchgq $3, ($1)", "={rax},r,0,r", _cmpxchg("monotonic")))
 
 
-@njit(inline="never")
+@njit
 def local_exchange(address: int, value: int) -> int:
     """this_cpu_xchg: a loop of unlocked cmpxchg, since x86's xchg with memory is always LOCKed."""
     old = read_once(address)

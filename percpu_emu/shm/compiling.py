@@ -42,7 +42,7 @@ def inlined(function: _Function) -> _Function:
     return compiled
 
 
-def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
+def intrinsic(function: Callable[..., Any]) -> Callable[..., int]:
     """LLVM's own instructions: `function` gives their types and emits them; what it becomes is called with words."""
-    compiled: Callable[..., Any] = extending.intrinsic(function)
+    compiled: Callable[..., int] = extending.intrinsic(function)
     return compiled

@@ -10,11 +10,11 @@ import platform
 from typing import Any, Final
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from percpu_emu.shm.atomics import read_once
+from percpu_emu.shm.compiling import intrinsic, njit
 
 _FUTEX_NUMBER: Final = {"x86_64": 202, "aarch64": 98, "riscv64": 98}[platform.machine()]
 _FUTEX_WAIT: Final = 0

@@ -11,7 +11,8 @@ from percpu_emu.explore.search import Search
 from percpu_emu.kernel.layout import STATIC
 from percpu_emu.lang import flow
 from percpu_emu.lang import instructions as i
-from percpu_emu.lang.bytecode import Code, Compiler, Stretch
+from percpu_emu.lang.bytecode import Compiler
+from percpu_emu.lang.code import Code, Stretch
 from percpu_emu.lang.ops import (
     Program,
     ProgramFunction,

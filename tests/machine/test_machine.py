@@ -12,7 +12,7 @@ import pytest
 
 from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
-from percpu_emu.lang.primitives import ProgramFault
+from percpu_emu.lang.service import ProgramFault
 from percpu_emu.machine import CpuDied, Machine, MachineMemory, StartFailed
 from percpu_emu.machine import cpus as cpus_module
 from percpu_emu.machine.cpu import cpu_main

@@ -14,7 +14,7 @@ from percpu_emu.kernel.layout import BOOT, CPU_POSSIBLE_MASK, MASK_WORDS, STATIC
 from percpu_emu.kernel.profile import KernelProfile
 from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
-from percpu_emu.lang.primitives import ProgramFault
+from percpu_emu.lang.service import ProgramFault
 from percpu_emu.lang.setting import FIRST_OBJECT, MAX_CONTEXTS, OBJECT_WORDS
 from percpu_emu.machine.config import MachineConfig
 from percpu_emu.machine.cpu import Ending
