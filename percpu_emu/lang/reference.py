@@ -148,8 +148,9 @@ def in_words(
     rewriter = _InWords(source, callers)
     code = compile(ast.Module([rewriter.rewrite()], []), source.file, "exec", dont_inherit=True)
     names = {**function.__globals__, **rewriter.names}
-    exec(code, names)
-    rewritten: ProgramFunction = names[source.name]
+    defined: dict[str, Any] = {}  # apart from the names, among which its own is the program as it stands
+    exec(code, names, defined)
+    rewritten: ProgramFunction = defined[source.name]
     _IN_WORDS[key] = rewritten
     _SOURCES[rewritten.__code__] = source
     return rewritten

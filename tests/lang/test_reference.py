@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from percpu_emu.lang import context as c
-from percpu_emu.lang.ops import Op, Program, read_once, smp_mb, warn_on, write_once
+from percpu_emu.lang.ops import Op, Program, call_rcu, read_once, smp_mb, warn_on, write_once
 from percpu_emu.lang.reference import Reference, in_words, site_of
 from percpu_emu.lang.source import Refused, sites
 from percpu_emu.lang.words import LONG_MAX, Long
@@ -60,6 +60,10 @@ def around(x: int) -> Program[None]:
 def endless(x: int) -> Program[None]:
     yield smp_mb()
     yield from endless(x)
+
+
+def queues_itself(x: int) -> Program[None]:
+    yield call_rcu(queues_itself, x)
 
 
 def test_every_number_in_it_is_a_word() -> None:
@@ -125,6 +129,12 @@ def test_a_warning_is_named_by_its_yield_even_if_two_stand_in_a_line(rig: Rig, x
 
 def test_a_program_is_rewritten_once() -> None:
     assert in_words(around) is in_words(around)
+
+
+def test_its_own_name_is_the_program_as_it_stands_not_the_rewritten_one() -> None:
+    program: Any = in_words(queues_itself)(Long(0))
+    assert next(program) == Op("call_rcu", (queues_itself, 0))
+    program.close()
 
 
 def test_recursion_is_refused() -> None:
