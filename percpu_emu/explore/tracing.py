@@ -173,7 +173,7 @@ class Stepper:
             return ()
         values = [self.operand(context, which) for which in row[i.A : i.OWN]]
         if operation.operand == "negated":
-            values[1] = -values[1]
+            values[1] = operation.operand_of(values)
         return tuple(values[: operation.arity])
 
     def _step(self, context: int, pc: int, args: tuple[int, ...], cpu: int | None, half: str) -> Step:

@@ -7,11 +7,12 @@ name, the parameters and the documentation are the function's own.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from percpu_emu.lang import instructions as i
+from percpu_emu.lang.words import wrap
 
 Kind: TypeAlias = Literal["pointer", "word", "program", "name"]
 Order: TypeAlias = Literal["none", "relaxed", "acquire", "release", "full", "read barrier", "write barrier"]
@@ -86,6 +87,12 @@ class Operation:
     def arity(self) -> int:
         """How many arguments it has."""
         return len(self.parameters)
+
+    def operand_of(self, args: Sequence[int]) -> int:
+        """The effect's operand for these arguments; negated once more it is the argument again."""
+        if isinstance(self.operand, int):
+            return self.operand
+        return wrap(-args[1] if self.operand == "negated" else args[1])
 
     @property
     def nesting(self) -> int:

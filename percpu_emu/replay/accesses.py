@@ -93,7 +93,7 @@ class WordOperations:
         record, loaded = self._control.address(self._record), self._loaded.pop(self._number)
         c = wrap(args[2]) if len(args) > 2 else 0
         result: int = compiled().store(
-            self._bases, record, address, operation.opcode, loaded, _operand(operation, args), c
+            self._bases, record, address, operation.opcode, loaded, operation.operand_of(args), c
         )
         return result
 
@@ -146,10 +146,3 @@ class WordOperations:
         if isinstance(argument, PerCpu):
             return wrap(unit_word(int(argument.cpu), int(argument.pointer)))
         return 0  # a program: the plan says which callback it is
-
-
-def _operand(operation: Operation, args: Arguments) -> int:
-    """What the effect has for its operand."""
-    if isinstance(operation.operand, int):
-        return operation.operand
-    return wrap(-args[1] if operation.operand == "negated" else args[1])

@@ -189,10 +189,8 @@ def _add(view: View, index: int, operation: Operation, word: str, seen: Access |
 
 def _delta(step: Step, operation: Operation, seen: Access | None) -> int:
     """What is added."""
-    if isinstance(operation.operand, int):
-        return operation.operand
-    if len(step.args) > 1:
-        return -step.args[1] if operation.operand == "negated" else step.args[1]
+    if isinstance(operation.operand, int) or len(step.args) > 1:
+        return operation.operand_of(step.args)
     return seen.new - seen.old if seen else 0
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from percpu_emu.explore.model import Checks
+from percpu_emu.explore.model import Checks, Model
+from percpu_emu.explore.tracing import Stepper
 from percpu_emu.lang.setting import FIRST_OBJECT, ContextSpec, Setting, unit_word
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
 
@@ -96,3 +97,8 @@ def described(setting: Setting) -> str:
 @pytest.mark.parametrize("setting", SETTINGS, ids=described)
 def test_at_the_edges_the_searches_say_what_the_oracle_says(setting: Setting) -> None:
     compare(setting, Checks(total=p.total), reachable(setting, total=p.total))
+
+
+def test_an_argument_that_is_negated_is_shown_as_the_word_that_the_program_gave() -> None:
+    stepper = Stepper(Model(of(task(p.subtract_the_least, 0)))).run([0])
+    assert stepper.steps[0].args == (p.SLOT, LONG_MIN)
