@@ -87,6 +87,7 @@ GIVEN_UP: Final = 2
 TURN: Final = 36  # turns its worker has done
 BROKEN: Final = 37  # number of the check (`lang.checks`) that an instrumented program has broken, 0 for none, ...
 BROKEN_AT: Final = 38  # ... and AT as it was then
+NO_RESULT: Final = 39  # number, from 1, of the arithmetic that had no result (`Image.places`), 0 for none
 HEADER: Final = 2  # address of the header
 REACH: Final = 3  # address of the function `call(block, site, effect, 0)` that instrumented programs call
 MOVES: Final = 5  # how often its task may still go on on another CPU

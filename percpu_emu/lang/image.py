@@ -153,10 +153,10 @@ class Image:
         return self.warnings.index(site)
 
     def place_number(self, place: str) -> int:
-        """By which number a process says which arithmetic had no result."""
+        """By which number, from 1, a process says which arithmetic had no result."""
         if place not in self.places:
             self.places.append(place)
-        return self.places.index(place)
+        return self.places.index(place) + 1
 
     def site_number(self, site: Site) -> int:
         """By which number an instrumented operation's site goes."""

@@ -55,8 +55,9 @@ _CHECKED: Final = {
 """Of an operation that may have no result: when that is, the exception, the reason, and what it gives else."""
 _CHECK: Final = """\
 @njit
-def {name}({parameters}):
+def {name}(ctx, {parameters}):
     if {wrong}:
+        ops.has_no_result(ctx, {number})
         raise {error}({place!r})
     return {result}
 """
@@ -69,7 +70,7 @@ _STATEMENTS: Final = (
 class Rewriter(ast.NodeTransformer):
     """Rewrites one program. `name_of` gives another program's name in the image, `number_of` that of a callback.
 
-    `place_of` takes what is said of arithmetic without a result: the line, and why.
+    `place_of` gives the number of arithmetic that may have no result, by its line and why.
 
     With `site_number_of`, the program is instrumented: every operation is preceded by a `reach` of its site.
     """
@@ -82,7 +83,7 @@ class Rewriter(ast.NodeTransformer):
         number_of: Callable[[ProgramFunction], int],
         mark_of: Callable[[str], int],
         site_of: Callable[[Site], int],
-        place_of: Callable[[str], object] = lambda _: None,
+        place_of: Callable[[str], int] = lambda _: 0,
         site_number_of: Callable[[Site], int] | None = None,
     ) -> None:
         self.source = source
@@ -237,7 +238,7 @@ class Rewriter(ast.NodeTransformer):
         if isinstance(node.op, ast.LShift | ast.RShift):
             self._check_count(node, right)
         if type(node.op) in _CHECKED and not (isinstance(right, ast.Constant) and right.value):
-            return _call(self._checked(node, "a, b", *_CHECKED[type(node.op)]), left, right)
+            return _call(self._checked(node, "a, b", *_CHECKED[type(node.op)]), _name("ctx"), left, right)
         if helper := _WRAPPING.get(type(node.op)):
             return _call(helper, left, right)
         return _written_out(node.op, left, right) or ast.BinOp(left, node.op, right)
@@ -254,16 +255,14 @@ class Rewriter(ast.NodeTransformer):
         if not written or (isinstance(written[0], ast.Constant) and written[0].value):
             return _call("ops.turns", start, stop, step)
         wrong = ("c == 0", "ValueError", "range() with step 0", "ops.turns(a, b, c)")
-        return _call(self._checked(node.iter, "a, b, c", *wrong), start, stop, step)
+        return _call(self._checked(node.iter, "a, b, c", *wrong), _name("ctx"), start, stop, step)
 
     def _checked(self, node: ast.expr, parameters: str, wrong: str, error: str, reason: str, result: str) -> str:
         """The name of a function that does arithmetic, and says where it has no result."""
         name = f"{self._name_of(self.source.function)}_at_{next(self._serial)}"
         place = f"{Path(self.source.file).name}:{node.lineno}: `{ast.unparse(node)}`: {reason}"
-        self._place_of(place)
-        self._checks.append(
-            _CHECK.format(name=name, parameters=parameters, wrong=wrong, error=error, place=place, result=result)
-        )
+        fields = {"wrong": wrong, "error": error, "place": place, "number": self._place_of(place), "result": result}
+        self._checks.append(_CHECK.format(name=name, parameters=parameters, **fields))
         return name
 
     # --- arguments that are not words

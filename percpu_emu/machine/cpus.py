@@ -32,7 +32,7 @@ LEAVE_SECONDS: Final = 30.0
 """A CPU that goes off line ends its turn first; injected delays, and others on its processor, make that long."""
 _OF_A_LIFE: Final = [
     c.IRQS_OFF, c.IRQ_PENDING, c.IRQ_HANDLER, c.QUIESCENT, c.NOTED, c.FAULT, c.REQUEST, c.AT, c.RCU_DEPTH,
-    c.PREEMPT_DEPTH, c.STOPPED_US, c.WAITS, c.BROKEN, c.IN_INTERRUPT,
+    c.PREEMPT_DEPTH, c.STOPPED_US, c.WAITS, c.BROKEN, c.NO_RESULT, c.IN_INTERRUPT,
 ]  # fmt: skip
 """Words of a control block that begin anew with every process."""
 

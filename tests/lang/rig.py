@@ -140,8 +140,12 @@ class Rig:
             self.segments[name].words[index] = value
 
     def words(self) -> Words:
-        """Every word that is not 0; of those that `reset` sets only the ones that are another now."""
+        """Every word that is not 0; of those that `reset` sets only the ones that are another now.
+
+        Without NO_RESULT, which the native engine alone needs: the reference engine's exception has the line itself.
+        """
         words = dict.fromkeys(self._fixed, 0) | self._nonzero()
+        words.pop(("control", self.block + c.NO_RESULT), None)
         return {at: value for at, value in words.items() if self._fixed.get(at) != value}
 
     def _nonzero(self) -> Words:

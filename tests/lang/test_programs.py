@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from percpu_emu.lang import context as c
 from percpu_emu.lang.image import programs_of
 from percpu_emu.lang.ops import (
     Program,
@@ -346,4 +347,5 @@ def test_arithmetic_without_a_result_names_its_line(rig: Rig, program: Any, wron
         lines = range(program.__code__.co_firstlineno, program.__code__.co_firstlineno + 6)
         place, _, reason = str(raised.value).partition(": ")
         assert (reason, int(place.rpartition(":")[2]) in lines) == (says, True)
-        assert str(raised.value) in rig.image(program).places
+        noted = int(rig.segments["control"].words[rig.block + c.NO_RESULT])
+        assert str(raised.value) == rig.image(program).places[noted - 1]

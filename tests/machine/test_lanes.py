@@ -142,8 +142,8 @@ CASES: Final = {
     **{f"{size} bytes": case("fault" if not 1 <= size <= 4096 else ENDS, "" if 1 <= size <= 4096 else "1 to 4096 bytes",
         outside=f"p = yield kzalloc({size}); q = yield alloc_percpu({size}, 8)") for size in (-1, 0, 1, 4096, 4097)},
     # --- arithmetic
-    "an interrupt divides by zero": case("fault", "idle_irq on CPU 2 at idle_irq:",
-        idle_irq="x = yield read_once(FLAG); y = 1 // x"),
+    "an interrupt divides by zero": case("fault", ": `2 // x`: division by zero",
+        idle_irq="x = yield read_once(FLAG); y = 2 // x"),
     "an interrupt frees twice": case("double-free", "idle_irq on CPU 2 at free_twice:",
         idle_irq="yield from free_twice(0)"),
     "an interrupt spins for ever": case("deadlock", "idle_irq on CPU 2 at idle_irq:", idle_irq=SPIN),

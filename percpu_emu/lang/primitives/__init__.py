@@ -12,7 +12,7 @@ from percpu_emu.lang.arithmetic import absolute, add, floor_div, floor_mod, mul,
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.primitives.allocation import alloc_percpu, free_percpu, kfree, kzalloc
 from percpu_emu.lang.primitives.cpus import cpumask_next, nr_cpu_ids, nr_node_ids, smp_processor_id
-from percpu_emu.lang.primitives.harness import ledger_add, ledger_commit, mark, reach, warn_on
+from percpu_emu.lang.primitives.harness import has_no_result, ledger_add, ledger_commit, mark, reach, warn_on
 from percpu_emu.lang.primitives.interrupts import (
     arrived,
     context_of,

@@ -54,6 +54,13 @@ def warn_on(ctx: Context, condition: int, site: int) -> int:
 
 
 @njit
+def has_no_result(ctx: Context, place: int) -> int:
+    """Note which arithmetic it was: the exception that says so does not get out of an interrupt's C function."""
+    atomics.write_once(in_block(ctx, c.NO_RESULT), place)
+    return 0
+
+
+@njit
 def reach(ctx: Context, site: int, effect: int) -> Context:
     """Note where this context is, and have happen what is to happen here; the operation's context, on its CPU by then.
 

@@ -129,6 +129,8 @@ class Watcher:
     def _broken(self, number: int) -> RoundFailed:
         check = check_of(LABELS[int(self._blocks[number, c.BROKEN])])
         where = self.whereabouts(number, c.BROKEN_AT)
+        if place := int(self._blocks[number, c.NO_RESULT]):
+            return RoundFailed(check.label, f"{self.name(number)}: {self._image.places[place - 1]}")
         if check == Check.DEADLOCK:
             return RoundFailed(check.label, f"{where} waits for the end of a section of its own")
         went_on = number == self._machine.memory.coordinator
