@@ -99,10 +99,10 @@ class Stepper:
         self.steps.append(self._step(context, pc, args, cpu, half))
         if not violated and self.steps[-1].ended and context >= len(self.model.setting.contexts):
             violated = int(compiled().check_counters(vm, self.state, False))
+        self._note_standings()  # before the violation: from then on every context counts as over
         self.violated = LABELS[violated]
         if violated == outcomes.FAULT:
             self.fault = self._place_of_fault(context)
-        self._note_standings()
 
     def _note_standings(self) -> None:
         self.standings.append([self.standing(context) for context in self.contexts()])

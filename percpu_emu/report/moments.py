@@ -1,12 +1,12 @@
 """What stands beside the words after each step of a trace: contexts, waits for RCU, allocations, ledgers.
 
-Who is a reader and when a wait is over the engine says, where the trace has its standings; what a native run has
-recorded has none, and is followed by its steps alone.
+The engine says how a context stands (`Trace.standings`): whether it is a reader, and what it waits for. The steps say
+which contexts have begun and ended. A trace without standings shows no more than that.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from percpu_emu.lang import instructions as i
@@ -16,12 +16,15 @@ from percpu_emu.report.labels import ALLOCATES, FREES, definition, opcode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from percpu_emu.lang.trace import Standing, Step, Trace
+    from percpu_emu.lang.trace import Reason, Standing, Step, Trace
     from percpu_emu.report.labels import Labels
 
-State: TypeAlias = Literal["not started", "queued", "ready", "waiting", "interrupted", "ended", "offline", "killed"]
+State: TypeAlias = Literal[
+    "not started", "queued", "ready", "waiting", "blocked", "interrupted", "ended", "offline", "killed"
+]
 OVER: Final = frozenset({"ended", "offline", "killed"})
-_ON_A_CPU: Final = frozenset({"interrupt", "callback", "work"})
+_STATES: Final[dict[Reason, State]] = {"word": "blocked", "interrupt": "interrupted"}
+"""What the engine says of a context that has begun; for any other reason it is ready, and its CPU is busy."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class ContextState:
     state: State
     cpu: int | None
     reader: bool = False
-    """Inside a read-side section, or with preemption or interrupts off, or an interrupt."""
+    """Whether a grace period that begins now waits for it."""
 
 
 @dataclass(frozen=True)
@@ -63,25 +66,6 @@ class Moment:
     """Waits whose last section ended in this very step."""
 
 
-@dataclass
-class _Actor:
-    """What a moment is made of while the steps are followed."""
-
-    kind: str
-    cpu: int | None
-    state: State = "not started"
-    sections: int = 0
-    irqs_off: bool = False
-    noted: list[tuple[int, int]] = field(default_factory=list)
-
-    @property
-    def reader(self) -> bool:
-        if self.state in OVER or self.state in ("not started", "queued"):
-            return False
-        on_a_cpu = self.kind == "interrupt" or (self.kind == "callback" and self.cpu is not None)
-        return self.sections > 0 or self.irqs_off or on_a_cpu
-
-
 def moments(trace: Trace, labels: Labels) -> list[Moment]:
     """The moment before the first step, then the one after each step."""
     replay = _Replay(trace, labels)
@@ -94,60 +78,76 @@ class _Replay:
     def __init__(self, trace: Trace, labels: Labels) -> None:
         self._trace = trace
         self._labels = labels
-        self._actors = [_Actor(context.kind, context.cpu) for context in trace.contexts]
+        self._cpus = [context.cpu for context in trace.contexts]
+        self._begun: set[int] = set()
+        self._queued: set[int] = set()
+        self._over: dict[int, State] = {}
         self._waits: list[Wait] = []
         allocated = {step.result for step in trace.steps if opcode(step) in ALLOCATES}
         self._live = set(labels.bases) - allocated
         self._freed: set[int] = set()
+        self._noted: dict[int, list[tuple[int, int]]] = {}
         self._ledgers = _before(trace, labels)
 
     def first(self) -> Moment:
         """What stands before the first step."""
-        return self.moment(standings=self._standings(-1))
+        return self._moment(self._standings(-1))
 
     def follow(self, index: int) -> Moment:
         step, number = self._trace.steps[index], self._labels.actors[index]
-        actor = self._actors[number]
-        if actor.state in ("not started", "queued"):
-            self._begin(number)
-        actor.state = "ready"
-        actor.cpu = step.cpu
+        if number not in self._begun:
+            self._waits = [replace(wait, taken=True) if wait.runs == number else wait for wait in self._waits]
+        self._begun.add(number)
+        self._cpus[number] = step.cpu
+        if step.op == "migrate":
+            self._cpus[number] = cpu_of_event(self._trace, step, number)
         self._memory(step)
-        self._ledger(step, actor)
-        self._section(step, actor)
-        self._machine(step, number)
+        self._ledger(step, number)
         self._rcu(index, step, number)
-        if step.ended:
-            actor.state = "ended"
         standings = self._standings(index)
-        return self.moment(self._pass(number) if standings is None else self._ended_by_now(standings), standings)
+        self._end(step, number, standings)
+        return self._moment(standings, self._ended_by_now(standings))
 
-    def _standings(self, index: int) -> dict[int, Standing] | None:
-        """How contexts stand after a step, by actor; None where the trace does not say. Before the first step: -1."""
+    def _standings(self, index: int) -> dict[int, Standing]:
+        """How contexts stand after a step, by actor, as far as the trace says. Before the first step: -1."""
         if len(self._trace.standings) != len(self._trace.steps) + 1:
-            return None
+            return {}
         found = ((self._labels.actor_of(one.context, index + 1), one) for one in self._trace.standings[index + 1])
         return {actor: standing for actor, standing in found if actor is not None}
 
-    def moment(self, over: tuple[Wait, ...] = (), standings: Mapping[int, Standing] | None = None) -> Moment:
-        states = tuple(self._state(number, standings or {}) for number in range(len(self._actors)))
+    def _moment(self, standings: Mapping[int, Standing], over: tuple[Wait, ...] = ()) -> Moment:
+        states = tuple(self._state(number, standings.get(number)) for number in range(len(self._cpus)))
         live, freed = frozenset(self._live), frozenset(self._freed)
         return Moment(states, tuple(self._waits), live, freed, dict(self._ledgers), over)
 
-    def _state(self, number: int, standings: Mapping[int, Standing]) -> ContextState:
-        actor = self._actors[number]
-        reader = standings[number].reader if number in standings else actor.reader
-        above = [
-            other
-            for other in self._actors
-            if other.kind in _ON_A_CPU and other.cpu is not None and other.cpu == actor.cpu
-            if other.state in ("ready", "waiting")
-        ]
-        covered = actor.kind == "task" and actor.state == "ready" and above
-        return ContextState("interrupted" if covered else actor.state, actor.cpu, reader)
+    def _state(self, number: int, standing: Standing | None) -> ContextState:
+        reader = standing is not None and standing.reader
+        return ContextState(self._how(number, standing), self._cpus[number], reader)
 
-    def _begin(self, number: int) -> None:
-        self._waits = [replace(wait, taken=True) if wait.runs == number else wait for wait in self._waits]
+    def _how(self, number: int, standing: Standing | None) -> State:
+        if number in self._over:
+            return self._over[number]
+        if number not in self._begun:
+            is_queued = standing is not None and self._trace.contexts[number].kind in ("callback", "work")
+            return "queued" if is_queued else "not started"
+        if self._is_waiting(number):
+            return "waiting"
+        obstacle = standing.obstacle if standing else None
+        return _STATES.get(obstacle.reason, "ready") if obstacle else "ready"
+
+    def _is_waiting(self, number: int) -> bool:
+        """Whether an actor has begun a wait for RCU, and has not gone on since."""
+        return any(wait.by == number and not wait.taken and _sleeps(wait.op) for wait in self._waits)
+
+    def _end(self, step: Step, number: int, standings: Mapping[int, Standing]) -> None:
+        """Contexts that are over after the step: its own, and those that went down with their CPU."""
+        if step.ended:
+            self._over[number] = "ended"
+        if step.op in ("offline", "kill"):
+            down: State = "offline" if step.op == "offline" else "killed"
+            for actor, standing in standings.items():
+                if standing.obstacle and standing.obstacle.reason == "over":
+                    self._over.setdefault(actor, down)
 
     def _memory(self, step: Step) -> None:
         if opcode(step) in ALLOCATES and step.result:
@@ -156,35 +156,12 @@ class _Replay:
             self._live.discard(step.args[0])
             self._freed.add(step.args[0])
 
-    def _ledger(self, step: Step, actor: _Actor) -> None:
+    def _ledger(self, step: Step, number: int) -> None:
         if opcode(step) == i.LEDGER_ADD:
-            actor.noted.append((step.args[0], step.args[1]))
+            self._noted.setdefault(number, []).append((step.args[0], step.args[1]))
         elif opcode(step) == i.LEDGER_COMMIT:
-            for counter, delta in actor.noted:
+            for counter, delta in self._noted.pop(number, []):
                 self._ledgers[counter] = self._ledgers.get(counter, 0) + delta
-            actor.noted = []
-
-    def _section(self, step: Step, actor: _Actor) -> None:
-        operation = definition(step)
-        if operation is None:
-            return
-        if operation.enters == "irq":
-            actor.irqs_off = True
-        elif operation.leaves == "irq":
-            actor.irqs_off = bool(step.args and step.args[0])
-        else:
-            actor.sections += operation.nesting
-
-    def _machine(self, step: Step, number: int) -> None:
-        if step.op == "migrate":
-            self._actors[number].cpu = cpu_of_event(self._trace, step, number)
-        if step.op not in ("offline", "kill"):
-            return
-        cpu = cpu_of_event(self._trace, step, number)
-        for actor in self._actors:
-            over = actor.kind == "task" or (actor.kind == "interrupt" and actor.state in ("not started", "ready"))
-            if actor.cpu == cpu and over and actor.state != "ended":
-                actor.state = "offline" if step.op == "offline" else "killed"
 
     def _rcu(self, index: int, step: Step, number: int) -> None:
         operation = definition(step)
@@ -197,8 +174,6 @@ class _Replay:
         of = (self._labels.actor_of(context, index) for context in step.waits_for)
         actors = tuple(actor for actor in of if actor is not None)
         runs = self._queue(index, step) if operation.queues else None
-        if is_two_steps(step):
-            self._actors[number].state = "waiting"
         if operation.opcode != i.QUEUE_WORK:
             self._waits.append(Wait(index, number, step.op, actors, actors, runs))
 
@@ -209,10 +184,10 @@ class _Replay:
         runs = next(found, None)
         if runs is None and step.args:
             runs = self._labels.actor_of(step.args[0], index)
-        if runs is not None and self._actors[runs].state == "not started":
-            self._actors[runs].state = "queued"
-            return runs
-        return None
+        if runs is None or runs in self._begun | self._queued:
+            return None
+        self._queued.add(runs)
+        return runs
 
     def _ended_by_now(self, standings: Mapping[int, Standing]) -> tuple[Wait, ...]:
         """Take those out of the waits that are not waited for any more; the waits of which the engine says so."""
@@ -230,23 +205,6 @@ class _Replay:
             over += [self._waits[place]] if obstacle is None else []
         return tuple(over)
 
-    def _pass(self, number: int) -> tuple[Wait, ...]:
-        """Take those who are readers no more out of the waits; the waits that are over with it."""
-        over = []
-        for place, wait in enumerate(self._waits):
-            still = tuple(actor for actor in wait.pending if self._holds_up(wait, actor, number))
-            if still != wait.pending:
-                self._waits[place] = replace(wait, pending=still)
-                if not still:
-                    over.append(self._waits[place])
-        return tuple(over)
-
-    def _holds_up(self, wait: Wait, actor: int, number: int) -> bool:
-        state = self._actors[actor]
-        if state.state in OVER:
-            return False
-        return actor != number or OPERATIONS[wait.op].opcode == i.RCU_BARRIER or state.reader
-
 
 def _before(trace: Trace, labels: Labels) -> dict[int, int]:
     """What the ledgers say before the first step: what they say at the end, without what the steps enter."""
@@ -263,8 +221,12 @@ def _before(trace: Trace, labels: Labels) -> dict[int, int]:
 
 def is_two_steps(step: Step) -> bool:
     """Whether the operation is a wait that begins with one step and ends with another."""
-    operation = definition(step)
-    return operation is not None and operation.asks and operation.wait == "sleeps"
+    return definition(step) is not None and _sleeps(step.op)
+
+
+def _sleeps(name: str) -> bool:
+    operation = OPERATIONS[name]
+    return operation.asks and operation.wait == "sleeps"
 
 
 def cpu_of_event(trace: Trace, step: Step, actor: int) -> int | None:

@@ -106,7 +106,12 @@ class _Told:
         before = self._view.moments[self._turn.first]
         for actor, state in enumerate(before.contexts):
             context = self._view.trace.contexts[actor]
-            if context.kind == "task" and state.cpu == cpu and state.state == "ready" and self._mid_turn(actor):
+            if (
+                context.kind == "task"
+                and state.cpu == cpu
+                and state.state in ("ready", "blocked")
+                and self._mid_turn(actor)
+            ):
                 return f" in the middle of {context.program}"
         return ""
 

@@ -6,6 +6,7 @@ from percpu_emu.lang.ops import (
     Program,
     __this_cpu_read,
     __this_cpu_write,
+    alloc_percpu,
     atomic_long_add,
     call_rcu,
     cpumask_next,
@@ -21,7 +22,9 @@ from percpu_emu.lang.ops import (
     rcu_read_lock,
     rcu_read_unlock,
     read_once,
+    smp_mb,
     synchronize_rcu,
+    wait_until,
     write_once,
 )
 
@@ -29,6 +32,20 @@ STATS = 70144
 COUNTER = 70145
 ONLINE = 65552
 NULL = 0
+FIRST = 0
+SECOND = 0
+"""What the slots hold at first: a trace's own."""
+
+
+def publish() -> Program[None]:
+    """The setup: each CPU has a slot."""
+    slots = yield alloc_percpu(8, 8)
+    yield write_once(per_cpu(slots, 0), FIRST)
+    if SECOND:
+        yield write_once(per_cpu(slots, 1), SECOND)
+    yield write_once(STATS, slots)
+    yield ledger_add(COUNTER, FIRST + SECOND)
+    yield ledger_commit()
 
 
 def count(delta: int) -> Program[None]:
@@ -86,6 +103,12 @@ def flush_and_free(slots: int) -> Program[None]:
         yield write_once(per_cpu(slots, cpu), 0)
         yield atomic_long_add(COUNTER, x)
     yield free_percpu(slots)
+
+
+def wait_for_release() -> Program[None]:
+    """Wait until no slots are published."""
+    yield smp_mb()
+    yield wait_until(STATS, NULL)
 
 
 def cpu_dead(cpu: int) -> Program[None]:

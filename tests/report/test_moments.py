@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from percpu_emu.lang.setting import ContextSpec
 from percpu_emu.lang.trace import Obstacle, Standing, Step
 from percpu_emu.report.view import View
 
-from . import traces
+from . import programs, traces
 from .traces import COUNTER, SLOTS
 
 
@@ -19,13 +20,23 @@ def test_a_wait_lasts_until_the_reader_has_left_its_section() -> None:
     assert view.moments[goes_on + 1].waits[0].taken
 
 
-def test_a_reader_that_ends_or_goes_offline_holds_up_no_grace_period() -> None:
-    trace = traces.going_offline()
-    without_unlock = [*trace.steps[:6], replace(trace.steps[6], args=(0,))]
-    view = View(replace(trace, steps=without_unlock))
-    assert view.moments[6].waits[0].pending == (0,)
-    assert view.moments[7].contexts[0].state == "offline"
-    assert view.moments[7].waits[0].pending == ()
+def test_a_reader_that_is_killed_holds_up_no_grace_period() -> None:
+    contexts = [
+        traces.UPDATES[0],
+        ContextSpec("release", programs.flush_then_swap),
+        ContextSpec("power", programs.cpu_dead, "kill", 0, ("cpu",)),
+    ]
+    view = View(traces.traced(contexts, [0], [(0, 3), (1, 8), (2, 1)], ("killed", ""), None))
+    assert view.moments[11].waits[0].pending == (0,)
+    assert view.moments[12].contexts[0].state == "killed"
+    assert view.moments[12].waits[0].pending == ()
+
+
+def test_a_context_is_blocked_while_its_word_has_another_value() -> None:
+    contexts = [ContextSpec("waiter", programs.wait_for_release), ContextSpec("release", programs.free_at_once)]
+    view = View(traces.traced(contexts, [0], [(0, 1), (1, 3), (0, 1)], ("blocked", ""), None))
+    states = [moment.contexts[0].state for moment in view.moments]
+    assert states == ["not started", "blocked", "blocked", "ready", "ready", "ended"]
 
 
 def test_a_queued_callback_waits_runs_and_ends() -> None:
@@ -56,16 +67,6 @@ def test_a_wait_for_no_reader_is_over_at_once() -> None:
     steps = [Step(2, "synchronize_rcu"), Step(2, "synchronize_rcu", ended=True)]
     view = View(replace(traces.lost_count(), steps=steps, violation=None))
     assert [moment.contexts[2].state for moment in view.moments] == ["not started", "waiting", "ended"]
-
-
-def test_a_callback_that_runs_on_a_cpu_is_a_reader_until_it_ends() -> None:
-    trace = traces.going_offline()
-    on_a_cpu = [replace(context, cpu=0) if context.kind == "callback" else context for context in trace.contexts]
-    view = View(
-        replace(trace, contexts=on_a_cpu, steps=[replace(s, cpu=0) if s.context == 4 else s for s in trace.steps])
-    )
-    readers = [moment.contexts[4].reader for moment in view.moments]
-    assert readers == [*[False] * 12, *[True] * 7, False]
 
 
 def test_a_wait_is_over_when_the_engine_says_that_who_waits_can_go_on() -> None:

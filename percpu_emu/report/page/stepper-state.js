@@ -71,7 +71,7 @@ function howText(data, state, context, now, acting) {
   const names = [...new Set(pending)].map((actor) => data.contexts[actor].who).join(", ");
   if (how === "waiting") return names ? `waits for ${names}` : "its wait is over";
   if (how === "queued") return names ? `queued, waits for ${names}` : "queued, may run";
-  if (how === "interrupted") return "interrupted";
+  if (how === "blocked") return "waits for a word";
   if (how === "ready") return now ? "running" : "stopped";
   if (how === "not started" && !acting.has(context)) return "takes no step";
   return how;
