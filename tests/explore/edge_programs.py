@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from percpu_emu.kernel.layout import CPU_ONLINE_MASK, STATIC
 from percpu_emu.lang.ops import (
     Program,
     alloc_percpu,
     atomic_long_add,
     call_rcu,
-    cmpxchg,
     cpumask_next,
     free_percpu,
     kfree,
@@ -39,28 +37,14 @@ from percpu_emu.lang.ops import (
     xchg,
 )
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
-
-X, POINTER, AREA, COUNTER = STATIC, STATIC + 1, STATIC + 2, STATIC + 3
-SLOT = 3  # in the static per-CPU area
+from tests.programs import COUNTER, POINTER, SLOT, SLOTS, X
 
 
 def setup() -> Program[None]:
     word = yield kzalloc(16)
     yield write_once(POINTER, word)
     area = yield alloc_percpu(12, 8)
-    yield write_once(AREA, area)
-
-
-def total(counter: int) -> Program[int]:
-    return (yield read_once(counter))
-
-
-def nothing() -> Program[None]:
-    yield smp_mb()
-
-
-def write(address: int) -> Program[None]:
-    yield write_once(address, 1)
+    yield write_once(SLOTS, area)
 
 
 def write_x(value: int) -> Program[None]:
@@ -71,26 +55,14 @@ def write_there(pointer: int) -> Program[None]:
     yield write_once(per_cpu(pointer, 0), 1)
 
 
-def allocate(size: int) -> Program[None]:
-    yield kzalloc(size)
-
-
-def allocate_area(size: int) -> Program[None]:
-    yield alloc_percpu(size, 8)
-
-
 def free_area_as_object() -> Program[None]:
-    area = yield read_once(AREA)
+    area = yield read_once(SLOTS)
     yield kfree(area)
 
 
 def free_object_as_area() -> Program[None]:
     word = yield read_once(POINTER)
     yield free_percpu(word)
-
-
-def next_cpu(cpu: int) -> Program[int]:
-    return (yield cpumask_next(cpu, CPU_ONLINE_MASK))
 
 
 def next_cpu_nowhere(mask: int) -> Program[int]:
@@ -104,16 +76,6 @@ def subtract_the_least() -> Program[int]:
 
 
 # --- sections, sleeping
-
-
-def synchronize() -> Program[None]:
-    yield synchronize_rcu()
-
-
-def synchronize_inside() -> Program[None]:
-    yield rcu_read_lock()
-    yield synchronize_rcu()
-    yield rcu_read_unlock()
 
 
 def synchronize_irqs_off() -> Program[None]:
@@ -193,17 +155,6 @@ def find_inside() -> Program[None]:
     yield smp_mb()
 
 
-def free_at_once() -> Program[None]:
-    word = yield xchg(POINTER, 0)
-    yield kfree(word)
-
-
-def free_later() -> Program[None]:
-    word = yield xchg(POINTER, 0)
-    yield synchronize_rcu()
-    yield kfree(word)
-
-
 def free_by_callback() -> Program[None]:
     word = yield xchg(POINTER, 0)
     yield call_rcu(discard, word)
@@ -225,16 +176,8 @@ def finder(_: int) -> Program[None]:
 # --- halves
 
 
-def compare_in_vain() -> Program[int]:
-    return (yield this_cpu_cmpxchg(SLOT, 5, 6))
-
-
 def compare() -> Program[int]:
     return (yield this_cpu_cmpxchg(SLOT, 0, 6))
-
-
-def increment() -> Program[None]:
-    yield this_cpu_inc(SLOT)
 
 
 def increment_twice() -> Program[None]:
@@ -242,26 +185,18 @@ def increment_twice() -> Program[None]:
     yield this_cpu_inc(SLOT)
 
 
-def store_remotely() -> Program[None]:
-    yield write_once(per_cpu(SLOT, 0), 7)
-
-
-def fail_remotely() -> Program[int]:
-    return (yield cmpxchg(per_cpu(SLOT, 0), 5, 6))
-
-
 def increment_area() -> Program[None]:
-    area = yield read_once(AREA)
+    area = yield read_once(SLOTS)
     yield this_cpu_inc(area)
 
 
 def store_in_area() -> Program[None]:
-    area = yield read_once(AREA)
+    area = yield read_once(SLOTS)
     yield write_once(per_cpu(area, 0), 7)
 
 
 def free_area() -> Program[None]:
-    area = yield read_once(AREA)
+    area = yield read_once(SLOTS)
     yield free_percpu(area)
 
 

@@ -10,6 +10,7 @@ from percpu_emu.explore.model import Checks, Model
 from percpu_emu.explore.tracing import Stepper
 from percpu_emu.lang.setting import FIRST_OBJECT, ContextSpec, Setting, unit_word
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
+from tests import programs as common
 
 from . import edge_programs as p
 from .oracle import reachable
@@ -35,13 +36,13 @@ def turns(program: ProgramFunction, count: int = 2) -> ContextSpec:
     return ContextSpec(program.__name__, program, "task", 0, ("turn",), count)
 
 
-ADDRESSES: Final = (-1, 0, LONG_MIN, LONG_MAX, 1 << 32, unit_word(0, p.SLOT), FIRST_OBJECT + 1, FIRST_OBJECT + 2)
+ADDRESSES: Final = (-1, 0, LONG_MIN, LONG_MAX, 1 << 32, unit_word(0, common.SLOT), FIRST_OBJECT + 1, FIRST_OBJECT + 2)
 ALONE: Final = [
-    *(task(p.write, 0, address) for address in ADDRESSES),
+    *(task(common.write, 0, address) for address in ADDRESSES),
     *(task(p.write_there, 1, pointer) for pointer in (-1, 0, 511, 513, 514, 1 << 32, LONG_MAX)),
-    *(task(p.allocate, 0, size) for size in (LONG_MIN, -1, 0, 1, 4096, 4097)),
-    *(task(p.allocate_area, None, size) for size in (-8, 0, 9, 4096, 4097)),
-    *(task(p.next_cpu, 0, cpu) for cpu in (LONG_MIN, -2, -1, 0, 1, 2, 63, 64, 1 << 40)),
+    *(task(common.allocate, 0, size) for size in (LONG_MIN, -1, 0, 1, 4096, 4097)),
+    *(task(common.allocate_area, None, size) for size in (-8, 0, 9, 4096, 4097)),
+    *(task(common.next_cpu, 0, cpu) for cpu in (LONG_MIN, -2, -1, 0, 1, 2, 63, 64, 1 << 40)),
     *(task(p.next_cpu_nowhere, 0, mask) for mask in (0, FIRST_OBJECT + 2)),
     *(task(p.nest, 0, times) for times in (1, 255, 256)),
     *(task(p.far, 0, value) for value in (-1, LONG_MAX)),
@@ -50,41 +51,46 @@ ALONE: Final = [
     *(task(program) for program in (p.free_area_as_object, p.free_object_as_area, p.subtract_the_least)),
     *(task(program, 0) for program in (p.subtract_the_least, p.least_by_minus_one, p.kinds_at_once, p.off_twice)),
     *(task(program, 0) for program in (p.wait_nowhere, p.wait_nowhere_inside, p.spin_nowhere)),
-    *(task(program) for program in (p.synchronize_inside, p.synchronize_irqs_off, p.queue_synchronize_inside)),
-    *(task(program, 0) for program in (p.synchronize_inside, p.synchronize_irqs_off, p.queue_synchronize_inside)),
-    *(event("interrupt", program) for program in (p.synchronize, p.synchronize_inside, p.synchronize_irqs_off)),
-    *(event("offline", program) for program in (p.synchronize, p.synchronize_inside, p.count_and_queue)),
+    *(task(program) for program in (common.synchronize_inside, p.synchronize_irqs_off, p.queue_synchronize_inside)),
+    *(task(program, 0) for program in (common.synchronize_inside, p.synchronize_irqs_off, p.queue_synchronize_inside)),
+    *(
+        event("interrupt", program)
+        for program in (common.synchronize, common.synchronize_inside, p.synchronize_irqs_off)
+    ),
+    *(event("offline", program) for program in (common.synchronize, common.synchronize_inside, p.count_and_queue)),
     *(task(program, 0) for program in (p.count_and_queue, p.work_waits_for_callbacks, p.count_on_no_ledger)),
     turns(p.lock_between_turns),
     turns(p.note_over_turns),
     turns(p.note_over_turns, 1),
 ]
 """What one context does alone."""
+FREE_AT_ONCE, FREE_LATER = common.free_object_at_once, common.free_object_later
 TOGETHER: Final = [
     *((find, free) for find in (event("interrupt", p.find), task(p.find, 0), task(p.queue_finder, 0))
-      for free in (task(p.free_at_once, 1), task(p.free_later, 1), task(p.free_by_callback, 1))),
-    *((event("interrupt", p.find_inside), free) for free in (task(p.free_at_once, 1), task(p.free_later))),
-    *((own, remote) for own in (task(p.compare_in_vain, 0), task(p.compare, 0), event("interrupt", p.increment))
-      for remote in (task(p.store_remotely, 1), task(p.store_remotely), task(p.fail_remotely, 1))),
-    (task(p.increment, 0), event("kill", p.nothing), task(p.store_remotely, 1)),
-    (task(p.increment, 0), event("offline", p.store_remotely)),
-    (task(p.increment, 0), event("kill", p.store_remotely)),
-    (task(p.increment, 0), event("interrupt", p.increment_twice), task(p.store_remotely, 1)),
-    (moving(p.increment_twice), task(p.store_remotely, 1)),
-    (moving(p.add_here_or_there), task(p.increment, 1)),
-    (task(p.increment, 0), task(p.queue_store, 0)),
-    (task(p.increment, 0), task(p.queue_store, 1)),
+      for free in (task(FREE_AT_ONCE, 1), task(FREE_LATER, 1), task(p.free_by_callback, 1))),
+    *((event("interrupt", p.find_inside), free) for free in (task(FREE_AT_ONCE, 1), task(FREE_LATER))),
+    *((own, remote)
+      for own in (task(common.compare_in_vain, 0), task(p.compare, 0), event("interrupt", common.increment))
+      for remote in (task(common.store_remotely, 1), task(common.store_remotely), task(common.fail_remotely, 1))),
+    (task(common.increment, 0), event("kill", common.nothing), task(common.store_remotely, 1)),
+    (task(common.increment, 0), event("offline", common.store_remotely)),
+    (task(common.increment, 0), event("kill", common.store_remotely)),
+    (task(common.increment, 0), event("interrupt", p.increment_twice), task(common.store_remotely, 1)),
+    (moving(p.increment_twice), task(common.store_remotely, 1)),
+    (moving(p.add_here_or_there), task(common.increment, 1)),
+    (task(common.increment, 0), task(p.queue_store, 0)),
+    (task(common.increment, 0), task(p.queue_store, 1)),
     (task(p.increment_area, 0), task(p.store_in_area, 1), task(p.free_area, 1)),
-    (task(p.count_and_queue, 0), event("kill", p.nothing)),
-    (task(p.count_and_queue, 0), event("offline", p.nothing)),
-    (task(p.note_and_queue, 0), event("kill", p.nothing)),
+    (task(p.count_and_queue, 0), event("kill", common.nothing)),
+    (task(p.count_and_queue, 0), event("offline", common.nothing)),
+    (task(p.note_and_queue, 0), event("kill", common.nothing)),
     (task(p.count_or_not, 0), task(p.write_x, 1, 1)),
     (task(p.queue_spinner, 0), task(p.synchronize_then_write, 1)),
     (task(p.queue_spinner), task(p.synchronize_then_write, 1)),
     (event("interrupt", p.spin_first), task(p.synchronize_then_write, 1)),
     (event("interrupt", p.spin_first), task(p.write_x, 0, 1)),
-    (event("kill", p.nothing), event("offline", p.nothing), task(p.nothing, 0)),
-    (event("kill", p.nothing, 1), moving(p.increment_twice)),
+    (event("kill", common.nothing), event("offline", common.nothing), task(common.nothing, 0)),
+    (event("kill", common.nothing, 1), moving(p.increment_twice)),
 ]  # fmt: skip
 """What several do together."""
 SETTINGS: Final = [of(context, setup=p.setup) for context in ALONE] + [of(*some, setup=p.setup) for some in TOGETHER]
@@ -96,9 +102,9 @@ def described(setting: Setting) -> str:
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=described)
 def test_at_the_edges_the_searches_say_what_the_oracle_says(setting: Setting) -> None:
-    compare(setting, Checks(total=p.total), reachable(setting, total=p.total))
+    compare(setting, Checks(total=common.counter), reachable(setting, total=common.counter))
 
 
 def test_an_argument_that_is_negated_is_shown_as_the_word_that_the_program_gave() -> None:
     stepper = Stepper(Model(of(task(p.subtract_the_least, 0)))).run([0])
-    assert stepper.steps[0].args == (p.SLOT, LONG_MIN)
+    assert stepper.steps[0].args == (common.SLOT, LONG_MIN)

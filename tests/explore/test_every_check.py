@@ -8,14 +8,12 @@ from typing import Final
 import pytest
 
 from percpu_emu.explore.model import Checks
-from percpu_emu.kernel.layout import STATIC
 from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.ops import (
     Program,
     ProgramFunction,
     __this_cpu_read,
     __this_cpu_write,
-    alloc_percpu,
     atomic_long_add,
     call_rcu,
     cmpxchg,
@@ -34,7 +32,6 @@ from percpu_emu.lang.ops import (
     rcu_read_unlock,
     read_once,
     smp_cond_load_acquire,
-    smp_mb,
     synchronize_rcu,
     this_cpu_add,
     this_cpu_inc,
@@ -44,14 +41,27 @@ from percpu_emu.lang.ops import (
     xchg,
 )
 from percpu_emu.lang.setting import ContextSpec, Setting
+from tests.programs import (
+    COUNTER,
+    FLAG,
+    SLOT,
+    SLOTS,
+    count_here,
+    count_shared,
+    counter,
+    free_at_once,
+    leave_object,
+    lock,
+    nothing,
+    publish,
+    raise_flag,
+    update,
+    wait_for_flag,
+)
 
 from .oracle import reachable
 from .searching import of, searched, task
 
-SLOTS: Final = STATIC
-COUNTER: Final = STATIC + 1
-FLAG: Final = STATIC + 2
-SLOT: Final = 16  # in the static per-CPU area
 IN_PYTHON: Final = {"", "final", "invariant"}
 
 pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
@@ -68,10 +78,6 @@ class Case:
         return self.check
 
 
-def word(counter: int) -> Program[int]:
-    return (yield read_once(counter))
-
-
 def with_slots(counter: int) -> Program[int]:
     x = yield read_once(counter)
     for cpu in range(2):
@@ -79,24 +85,7 @@ def with_slots(counter: int) -> Program[int]:
     return x
 
 
-def nothing() -> Program[None]:
-    yield smp_mb()
-
-
 # --- memory
-
-
-def publish() -> Program[None]:
-    slots = yield alloc_percpu(8, 8)
-    yield write_once(SLOTS, slots)
-
-
-def reader() -> Program[None]:
-    yield rcu_read_lock()
-    slots = yield rcu_dereference(SLOTS)
-    if slots:
-        yield this_cpu_add(slots, 1)
-    yield rcu_read_unlock()
 
 
 def careless_reader() -> Program[None]:
@@ -113,7 +102,7 @@ def patient_reader() -> Program[None]:
     yield rcu_read_unlock()
 
 
-def free_at_once() -> Program[None]:
+def publish_null_and_free() -> Program[None]:
     slots = yield read_once(SLOTS)
     yield rcu_assign_pointer(SLOTS, 0)
     yield free_percpu(slots)
@@ -137,12 +126,6 @@ def read_unless_null() -> Program[None]:
         yield read_once(slots)
 
 
-def free_what_is_read() -> Program[None]:
-    slots = yield read_once(SLOTS)
-    yield write_once(SLOTS, 0)
-    yield free_percpu(slots)
-
-
 def free_what_is_taken() -> Program[None]:
     slots = yield xchg(SLOTS, 0)
     yield free_percpu(slots)
@@ -158,22 +141,12 @@ def free_begin() -> Program[None]:
     yield free_percpu(slots)
 
 
-def leave_object() -> Program[None]:
-    yield kzalloc(8)
-
-
 def free_object() -> Program[None]:
     pointer = yield kzalloc(8)
     yield kfree(pointer)
 
 
 # --- counters
-
-
-def add_here() -> Program[None]:
-    yield ledger_add(COUNTER, 1)
-    yield this_cpu_inc(SLOT)
-    yield ledger_commit()
 
 
 def add_raw() -> Program[None]:
@@ -235,20 +208,8 @@ def warn_if_raised() -> Program[None]:
     yield warn_on(x)
 
 
-def raise_flag() -> Program[None]:
-    yield write_once(FLAG, 1)
-
-
 def lower_flag() -> Program[None]:
     yield write_once(FLAG, 0)
-
-
-def wait_for_flag() -> Program[None]:
-    yield wait_until(FLAG, 1)
-
-
-def lock_only() -> Program[None]:
-    yield rcu_read_lock()
 
 
 def lock_and_unlock() -> Program[None]:
@@ -278,23 +239,23 @@ def zero_the_other() -> Program[None]:
 
 
 def update_and_interrupt(update: ProgramFunction) -> Setting:
-    return of(task(update, 0), ContextSpec("interrupt", add_here, "interrupt", 0))
+    return of(task(update, 0), ContextSpec("interrupt", count_here, "interrupt", 0))
 
 
 CASES: Final = [
     Case(
         "use-after-free",
         of(task(careless_reader, 0), task(free_later, 1), setup=publish),
-        of(task(reader, 0), task(free_later, 1), setup=publish),
+        of(task(update, 0), task(free_later, 1), setup=publish),
     ),
     Case("wild-access", of(task(read_null)), of(task(read_unless_null))),
     Case(
         "double-free",
-        of(task(free_what_is_read), task(free_what_is_read), setup=publish),
+        of(task(free_at_once), task(free_at_once), setup=publish),
         of(task(free_what_is_taken), task(free_what_is_taken), setup=publish),
     ),
     Case("wild-free", of(task(free_inside), setup=publish), of(task(free_begin), setup=publish)),
-    Case("off-cpu", of(task(add_here)), of(task(add_here, 1))),
+    Case("off-cpu", of(task(count_here)), of(task(count_here, 1))),
     Case("fault", of(task(divide)), of(task(divide_unless_zero))),
     Case(
         "warning",
@@ -302,19 +263,19 @@ CASES: Final = [
         of(task(warn_if_raised), task(lower_flag)),
     ),
     Case("remote-write", of(task(zero_the_other, 0)), of(task(zero_the_other, 1)), Checks(exclusive=True)),
-    Case("error-bound", of(task(add_here, 0, turns=3)), of(task(add_here, 0, turns=2)), Checks(bound=2)),
+    Case("error-bound", of(task(count_here, 0, turns=3)), of(task(count_here, 0, turns=2)), Checks(bound=2)),
     Case("deadlock", of(task(wait_for_flag), task(lower_flag)), of(task(wait_for_flag), task(raise_flag))),
-    Case("unbalanced-section", of(task(lock_only)), of(task(lock_and_unlock))),
+    Case("unbalanced-section", of(task(lock)), of(task(lock_and_unlock))),
     Case("sleep-in-atomic", of(task(sleep_in_section), task(raise_flag)), of(task(spin_in_section), task(raise_flag))),
     Case("livelock", of(task(poll_flag), task(lower_flag)), of(task(poll_flag), task(raise_flag))),
-    Case("negative-counter", of(task(take_away)), of(task(give_and_take)), Checks(word)),
-    Case("wrapped-counter", of(task(add_far)), of(task(add_less_far)), Checks(word)),
-    Case("lost-count", update_and_interrupt(add_raw), update_and_interrupt(add_here), Checks(with_slots)),
-    Case("doubled-count", of(task(add_twice, 0)), of(task(add_here, 0)), Checks(with_slots)),
+    Case("negative-counter", of(task(take_away)), of(task(give_and_take)), Checks(counter)),
+    Case("wrapped-counter", of(task(add_far)), of(task(add_less_far)), Checks(counter)),
+    Case("lost-count", update_and_interrupt(add_raw), update_and_interrupt(count_here), Checks(with_slots)),
+    Case("doubled-count", of(task(add_twice, 0)), of(task(count_here, 0)), Checks(with_slots)),
     Case("leak", of(task(leave_object)), of(task(free_object)), Checks(left=0)),
     Case(
         "early-free",
-        of(task(patient_reader, 0), task(free_at_once, 1), setup=publish),
+        of(task(patient_reader, 0), task(publish_null_and_free, 1), setup=publish),
         of(task(patient_reader, 0), task(free_later, 1), setup=publish),
     ),
 ]
@@ -341,12 +302,6 @@ def test_the_oracle_says_the_same(case: Case) -> None:
         assert found.violations == violations
 
 
-def count_shared(_: int) -> Program[None]:
-    yield ledger_add(COUNTER, 1)
-    yield atomic_long_add(COUNTER, 1)
-    yield ledger_commit()
-
-
 def queue_count() -> Program[None]:
     yield call_rcu(count_shared, 0)
 
@@ -355,7 +310,7 @@ def queue_count() -> Program[None]:
 def test_what_a_killed_callback_had_noted_stays_in_doubt(*, reduce: bool) -> None:
     killed = ContextSpec("killed", nothing, "kill", 0)
     setting = of(task(count_shared, 1, 0), task(queue_count, 0), killed)
-    assert searched(setting, Checks(word), reduce=reduce).violations == set()
+    assert searched(setting, Checks(counter), reduce=reduce).violations == set()
 
 
 def add_with_interrupts_off() -> Program[None]:
@@ -377,7 +332,7 @@ def test_no_interrupt_begins_with_interrupts_off(*, reduce: bool) -> None:
 
 @pytest.mark.parametrize("reduce", [False, True], ids=["full", "reduced"])
 def test_no_interrupt_begins_between_the_halves_of_one_instruction(*, reduce: bool) -> None:
-    setting = update_and_interrupt(add_here)
+    setting = update_and_interrupt(count_here)
     split = of(*setting.contexts, task(write_what_stands, 1))
     found = searched(split, Checks(with_slots), reduce=reduce)
     assert found.search.model.remote_words()

@@ -5,15 +5,12 @@ from __future__ import annotations
 import pytest
 
 from percpu_emu.kernel.cpumask import percpu_sum
-from percpu_emu.kernel.layout import CPU_POSSIBLE_MASK, STATIC
+from percpu_emu.kernel.layout import CPU_POSSIBLE_MASK
 from percpu_emu.lang.ops import (
     Program,
     ProgramFunction,
-    alloc_percpu,
     call_rcu,
     free_percpu,
-    kfree,
-    kzalloc,
     ledger_add,
     ledger_commit,
     local_irq_restore,
@@ -23,27 +20,39 @@ from percpu_emu.lang.ops import (
     preempt_disable,
     preempt_enable,
     queue_work,
-    rcu_barrier,
-    rcu_dereference,
     rcu_read_lock,
     rcu_read_unlock,
     read_once,
-    synchronize_rcu,
     this_cpu_add,
-    this_cpu_inc,
-    wait_until,
-    warn_on,
     write_once,
 )
-from percpu_emu.lang.raw import __this_cpu_add
 from percpu_emu.lang.setting import FIRST_OBJECT, MIGRATE, OBJECT_WORDS, ContextSpec, Setting, unit_word
+from tests.programs import (
+    COUNTER,
+    SLOT,
+    SLOTS,
+    count_raw,
+    counter,
+    divide,
+    free_after_grace_period,
+    free_at_once,
+    free_by_callback,
+    free_slots,
+    free_twice,
+    increment,
+    leave_object,
+    publish,
+    raise_flag,
+    read_beyond,
+    read_null,
+    read_then_write,
+    synchronize_inside,
+    update,
+    wait_for_flag,
+    warn,
+)
 
 from .oracle import Checks, Model, TooMany, Violated, check_end, enumerate_schedules, reachable
-
-SLOTS = STATIC
-COUNTER = STATIC + 1
-FLAG = STATIC + 2
-SLOT = 3  # in the static per-CPU area
 
 
 def task(program: ProgramFunction, cpu: int | None = None, **more: object) -> ContextSpec:
@@ -58,17 +67,6 @@ def three_marks() -> Program[None]:
     yield mark("1")
     yield mark("2")
     yield mark("3")
-
-
-def read_then_write() -> Program[None]:
-    yield ledger_add(COUNTER, 1)
-    x = yield read_once(COUNTER)
-    yield write_once(COUNTER, x + 1)
-    yield ledger_commit()
-
-
-def counter(word: int) -> Program[int]:
-    return (yield read_once(word))
 
 
 def test_two_independent_tasks_of_three_steps_have_twenty_schedules() -> None:
@@ -91,43 +89,6 @@ def test_a_lost_update_is_found() -> None:
 # --- RCU
 
 
-def publish() -> Program[None]:
-    slots = yield alloc_percpu(8, 8)
-    yield write_once(SLOTS, slots)
-
-
-def update() -> Program[None]:
-    yield rcu_read_lock()
-    slots = yield rcu_dereference(SLOTS)
-    if slots:
-        yield this_cpu_add(slots, 1)
-    yield rcu_read_unlock()
-
-
-def free_at_once() -> Program[None]:
-    slots = yield read_once(SLOTS)
-    yield write_once(SLOTS, 0)
-    yield free_percpu(slots)
-
-
-def free_after_grace_period() -> Program[None]:
-    slots = yield read_once(SLOTS)
-    yield write_once(SLOTS, 0)
-    yield synchronize_rcu()
-    yield free_percpu(slots)
-
-
-def free_by_callback() -> Program[None]:
-    slots = yield read_once(SLOTS)
-    yield write_once(SLOTS, 0)
-    yield call_rcu(free_slots, slots)
-    yield rcu_barrier()
-
-
-def free_slots(slots: int) -> Program[None]:
-    yield free_percpu(slots)
-
-
 @pytest.mark.parametrize("cpu", [None, 0, 1])
 @pytest.mark.parametrize(
     ("free", "violations"),
@@ -143,27 +104,13 @@ def test_what_readers_may_hold_is_freed_after_a_grace_period(
     assert reachable(both, left=0).violations == expected
 
 
-def wait_inside() -> Program[None]:
-    yield rcu_read_lock()
-    yield synchronize_rcu()
-    yield rcu_read_unlock()
-
-
 def test_a_reader_that_waits_for_readers_waits_for_ever() -> None:
-    assert enumerate_schedules(setting(task(wait_inside))).violations == {"deadlock"}
-
-
-def wait_for_flag() -> Program[None]:
-    yield wait_until(FLAG, 1)
-
-
-def set_flag() -> Program[None]:
-    yield write_once(FLAG, 1)
+    assert enumerate_schedules(setting(task(synchronize_inside))).violations == {"deadlock"}
 
 
 def test_a_wait_for_a_word() -> None:
     assert enumerate_schedules(setting(task(wait_for_flag))).violations == {"deadlock"}
-    outcome = enumerate_schedules(setting(task(wait_for_flag), task(set_flag)))
+    outcome = enumerate_schedules(setting(task(wait_for_flag), task(raise_flag)))
     assert (outcome.schedules, outcome.violations) == (1, set())
 
 
@@ -184,21 +131,15 @@ def test_a_wait_for_rcu_takes_two_steps() -> None:
 # --- interrupts, preemption, migration
 
 
-def raw_add() -> Program[None]:
-    yield ledger_add(COUNTER, 1)
-    yield from __this_cpu_add(SLOT, 1)
-    yield ledger_commit()
-
-
 def raw_add_irqs_off() -> Program[None]:
     flags = yield local_irq_save()
-    yield from raw_add()
+    yield from count_raw()
     yield local_irq_restore(flags)
 
 
 def raw_add_preempt_off() -> Program[None]:
     yield preempt_disable()
-    yield from raw_add()
+    yield from count_raw()
     yield preempt_enable()
 
 
@@ -213,7 +154,7 @@ def slots_sum(word: int) -> Program[int]:
 
 
 @pytest.mark.parametrize(
-    ("program", "lost"), [(raw_add, {"lost-count"}), (raw_add_irqs_off, set()), (whole_add, set())]
+    ("program", "lost"), [(count_raw, {"lost-count"}), (raw_add_irqs_off, set()), (whole_add, set())]
 )
 def test_an_interrupt_between_read_and_write(program: ProgramFunction, lost: set[str]) -> None:
     both = setting(task(program, 0), ContextSpec("interrupt", whole_add, "interrupt", 0))
@@ -229,7 +170,7 @@ def test_an_interrupt_may_stay_away_and_runs_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "lost"), [(raw_add, {"lost-count"}), (raw_add_preempt_off, set()), (whole_add, set())]
+    ("program", "lost"), [(count_raw, {"lost-count"}), (raw_add_preempt_off, set()), (whole_add, set())]
 )
 def test_a_migration_between_read_and_write(program: ProgramFunction, lost: set[str]) -> None:
     both = setting(task(program, 0, migrates=1), task(whole_add, 1, turns=2))
@@ -252,14 +193,14 @@ def test_a_task_moves_between_its_first_step_and_its_last() -> None:
 def test_a_cpu_goes_down_between_turns_and_dies_at_any_moment() -> None:
     down = {"offline": 0, "kill": 0}
     for kind in down:
-        context = ContextSpec("down", set_flag, kind, 0)  # type: ignore[arg-type]
+        context = ContextSpec("down", raise_flag, kind, 0)  # type: ignore[arg-type]
         down[kind] = enumerate_schedules(setting(task(three_marks, 0), context)).schedules
     # Before the first step and after the last; killed after the first or second, too.
     assert down == {"offline": 2, "kill": 4}
 
 
 def test_what_a_killed_context_noted_is_in_doubt() -> None:
-    kill = ContextSpec("kill", set_flag, "kill", 0)
+    kill = ContextSpec("kill", raise_flag, "kill", 0)
     outcome = enumerate_schedules(setting(task(whole_add, 0), kill), total=slots_sum)
     assert outcome.violations == set()
 
@@ -286,40 +227,8 @@ def test_callbacks_wait_and_work_does_not() -> None:
 # --- every other check
 
 
-def leave() -> Program[None]:
-    yield kzalloc(8)
-
-
-def free_twice() -> Program[None]:
-    word = yield kzalloc(8)
-    yield kfree(word)
-    yield kfree(word)
-
-
 def free_anything() -> Program[None]:
     yield free_percpu(OBJECT_WORDS)
-
-
-def read_null() -> Program[None]:
-    yield read_once(0)
-
-
-def read_beyond() -> Program[None]:
-    word = yield kzalloc(8)
-    yield read_once(word + 1)
-
-
-def warn() -> Program[None]:
-    yield warn_on(1)
-
-
-def inc_here() -> Program[None]:
-    yield this_cpu_inc(SLOT)
-
-
-def divide() -> Program[None]:
-    x = yield read_once(FLAG)
-    yield write_once(FLAG, 1 // x)
 
 
 def note_four() -> Program[None]:
@@ -348,13 +257,13 @@ def count_twice() -> Program[None]:
 @pytest.mark.parametrize(
     ("program", "check"),
     [
-        (leave, "leak"),
+        (leave_object, "leak"),
         (free_twice, "double-free"),
         (free_anything, "wild-free"),
         (read_null, "wild-access"),
         (read_beyond, "wild-access"),
         (warn, "warning"),
-        (inc_here, "off-cpu"),
+        (increment, "off-cpu"),
         (divide, "fault"),
         (note_four, "fault"),
         (count_down, "negative-counter"),
@@ -397,7 +306,7 @@ def test_a_twin_is_off_by_the_bound_and_no_more() -> None:
 
 
 def test_addresses() -> None:
-    model = Model(setting(task(inc_here, 1), task(leave), setup=publish))
+    model = Model(setting(task(increment, 1), task(leave_object), setup=publish))
     model.step(0)
     model.step(1)
     assert model.words()[SLOTS] == OBJECT_WORDS

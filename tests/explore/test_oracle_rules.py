@@ -13,7 +13,6 @@ from percpu_emu.lang.ops import (
     alloc_percpu,
     atomic_long_add,
     call_rcu,
-    cmpxchg,
     cpu_relax,
     kfree,
     kzalloc,
@@ -33,14 +32,34 @@ from percpu_emu.lang.ops import (
     smp_mb,
     synchronize_rcu,
     this_cpu_add,
-    this_cpu_cmpxchg,
-    this_cpu_inc,
     this_cpu_read,
     wait_until,
     write_once,
     xchg,
 )
 from percpu_emu.lang.setting import FIRST_OBJECT, HALF, MIGRATE, OBJECT_WORDS, ContextSpec, Setting, unit_word
+from tests.programs import (
+    COUNTER,
+    POINTER,
+    SLOT,
+    X,
+    allocate,
+    allocate_area,
+    compare_in_vain,
+    count_here,
+    count_shared,
+    fail_remotely,
+    free_object_at_once,
+    free_object_later,
+    increment,
+    lock,
+    nothing,
+    store_remotely,
+    synchronize,
+    synchronize_inside,
+    unlock,
+    write,
+)
 
 from .oracle import Checks, Model, Outcome, TooMany, reachable, reachable_from
 from .searching import of, task
@@ -48,8 +67,8 @@ from .searching import of, task
 if TYPE_CHECKING:
     from percpu_emu.lang.setting import ContextKind
 
-X, Y, POINTER, COUNTER = STATIC, STATIC + 1, STATIC + 2, STATIC + 3
-SLOT = 3  # in the static per-CPU area
+
+Y = X + 1
 
 
 def event(kind: ContextKind, program: ProgramFunction, cpu: int) -> ContextSpec:
@@ -64,10 +83,6 @@ def slot_values(outcome: Outcome, cpu: int = 0) -> set[int]:
     return {dict(words).get(unit_word(cpu, SLOT), 0) for words, _ in outcome.finals}
 
 
-def nothing() -> Program[None]:
-    yield smp_mb()
-
-
 def set_x() -> Program[None]:
     yield write_once(X, 1)
 
@@ -75,46 +90,30 @@ def set_x() -> Program[None]:
 # --- read-modify-writes of the own copy are a load and a store for all other CPUs
 
 
-def increment() -> Program[None]:
-    yield this_cpu_inc(SLOT)
-
-
 def take_remotely() -> Program[int]:
     return (yield xchg(per_cpu(SLOT, 0), 0))
-
-
-def zero_remotely() -> Program[None]:
-    yield write_once(per_cpu(SLOT, 0), 7)
-
-
-def fail_remotely() -> Program[int]:
-    return (yield cmpxchg(per_cpu(SLOT, 0), 5, 6))
 
 
 def read_remotely() -> Program[int]:
     return (yield read_once(per_cpu(SLOT, 0)))
 
 
-def compare_in_vain() -> Program[int]:
-    return (yield this_cpu_cmpxchg(SLOT, 5, 6))
-
-
 @pytest.mark.parametrize("remote", [1, None])
 def test_a_remote_write_falls_between_the_halves(remote: int | None) -> None:
-    assert slot_values(reachable(of(task(increment, 0), task(zero_remotely, remote)))) == {7, 8, 1}
+    assert slot_values(reachable(of(task(increment, 0), task(store_remotely, remote)))) == {7, 8, 1}
 
 
 def test_a_remote_write_falls_between_the_halves_of_an_interrupt_too() -> None:
-    assert slot_values(reachable(of(event("interrupt", increment, 0), task(zero_remotely, 1)))) == {7, 8, 1}
+    assert slot_values(reachable(of(event("interrupt", increment, 0), task(store_remotely, 1)))) == {7, 8, 1}
 
 
 def test_for_its_own_cpu_it_is_one_step() -> None:
-    assert slot_values(reachable(of(task(increment, 0), task(zero_remotely, 0)))) == {7, 8}
+    assert slot_values(reachable(of(task(increment, 0), task(store_remotely, 0)))) == {7, 8}
     assert slot_values(reachable(of(task(increment, 0), event("interrupt", increment, 0)))) == {1, 2}
 
 
 def test_one_that_compares_in_vain_writes_what_it_has_loaded() -> None:
-    assert slot_values(reachable(of(task(compare_in_vain, 0), task(zero_remotely, 1)))) == {7, 0}
+    assert slot_values(reachable(of(task(compare_in_vain, 0), task(store_remotely, 1)))) == {7, 0}
 
 
 def test_halves_change_nothing_where_no_context_elsewhere_writes() -> None:
@@ -174,12 +173,6 @@ def count_and_take() -> Program[None]:
     yield atomic_long_add(COUNTER, x)
 
 
-def count() -> Program[None]:
-    yield ledger_add(COUNTER, 1)
-    yield this_cpu_inc(SLOT)
-    yield ledger_commit()
-
-
 def total(counter: int) -> Program[int]:
     x = yield read_once(counter)
     x += yield read_once(per_cpu(SLOT, 0))
@@ -187,15 +180,13 @@ def total(counter: int) -> Program[int]:
 
 
 def test_a_slot_that_another_cpu_takes_is_counted_twice() -> None:
-    assert reachable(of(task(count, 0, turns=2), task(count_and_take, 1)), total=total).violations == {"doubled-count"}
-    assert reachable(of(task(count, 0, turns=2), task(count_and_take, 0)), total=total).violations == set()
+    assert reachable(of(task(count_here, 0, turns=2), task(count_and_take, 1)), total=total).violations == {
+        "doubled-count"
+    }
+    assert reachable(of(task(count_here, 0, turns=2), task(count_and_take, 0)), total=total).violations == set()
 
 
 # --- sizes
-
-
-def access(address: int) -> Program[None]:
-    yield write_once(address, 1)
 
 
 def access_slot(pointer: int) -> Program[None]:
@@ -229,7 +220,7 @@ def make_memory() -> Program[None]:
     ],
 )
 def test_an_access_goes_to_a_word_of_a_live_object(address: int, found: set[str]) -> None:
-    assert violations(task(access, 0, address), setup=make_memory) == found
+    assert violations(task(write, 0, address), setup=make_memory) == found
 
 
 @pytest.mark.parametrize(
@@ -248,14 +239,6 @@ def test_an_access_to_the_own_copy_goes_to_a_word_of_a_live_area(pointer: int, f
     assert violations(task(access_slot, 1, pointer), setup=make_memory) == found
 
 
-def allocate(size: int) -> Program[None]:
-    yield kzalloc(size)
-
-
-def allocate_area(size: int) -> Program[None]:
-    yield alloc_percpu(size, 8)
-
-
 @pytest.mark.parametrize(("size", "found"), [(0, {"fault"}), (1, set()), (4096, set()), (4097, {"fault"})])
 def test_an_allocation_has_1_to_4096_bytes(size: int, found: set[str]) -> None:
     assert violations(task(allocate, 0, size)) == found
@@ -263,10 +246,6 @@ def test_an_allocation_has_1_to_4096_bytes(size: int, found: set[str]) -> None:
 
 
 # --- sections
-
-
-def unlock() -> Program[None]:
-    yield rcu_read_unlock()
 
 
 def enable() -> Program[None]:
@@ -283,10 +262,6 @@ def mis_nested() -> Program[None]:
     yield rcu_read_lock()
     yield preempt_enable()
     yield rcu_read_unlock()
-
-
-def left_locked() -> Program[None]:
-    yield rcu_read_lock()
 
 
 def left_disabled() -> Program[None]:
@@ -326,7 +301,7 @@ def test_every_section_is_left_by_its_own_kind() -> None:
         assert violations(task(right, 0)) == set()
 
 
-@pytest.mark.parametrize("program", [left_locked, left_disabled, left_irqs_off, restore_off])
+@pytest.mark.parametrize("program", [lock, left_disabled, left_irqs_off, restore_off])
 def test_a_turn_ends_outside_all_sections(program: ProgramFunction) -> None:
     assert violations(task(program)) == {"unbalanced-section"}
     assert violations(event("interrupt", program, 0)) == {"unbalanced-section"}
@@ -393,23 +368,13 @@ def barrier() -> Program[None]:
     yield rcu_barrier()
 
 
-def synchronize() -> Program[None]:
-    yield synchronize_rcu()
-
-
-def synchronize_locked() -> Program[None]:
-    yield rcu_read_lock()
-    yield synchronize_rcu()
-    yield rcu_read_unlock()
-
-
 @pytest.mark.parametrize("program", [wait_locked, wait_disabled, barrier_irqs_off])
 def test_a_section_does_not_sleep(program: ProgramFunction) -> None:
     assert violations(task(program, 0)) == {"sleep-in-atomic"}
 
 
 def test_inside_its_own_section_synchronize_rcu_waits_for_ever() -> None:
-    assert violations(task(synchronize_locked, 0)) == {"deadlock"}
+    assert violations(task(synchronize_inside, 0)) == {"deadlock"}
 
 
 @pytest.mark.parametrize("program", [wait_for_x, barrier, synchronize])
@@ -518,13 +483,7 @@ def test_a_barrier_waits_for_what_was_queued_by_then() -> None:
 
 
 def queue_counter() -> Program[None]:
-    yield call_rcu(count_late, 0)
-
-
-def count_late(_: int) -> Program[None]:
-    yield ledger_add(COUNTER, 1)
-    yield atomic_long_add(COUNTER, 1)
-    yield ledger_commit()
+    yield call_rcu(count_shared, 0)
 
 
 def test_a_kill_takes_a_running_callback_and_its_notes_stay_in_doubt() -> None:
@@ -585,21 +544,21 @@ def test_a_shift_by_more_than_a_word_has_is_a_fault(program: ProgramFunction, co
 # --- ways without an end
 
 
-def lock(word: int) -> Program[None]:
+def acquire(word: int) -> Program[None]:
     while (yield xchg(word, 1)):
         yield cpu_relax()
 
 
 def take_x_y() -> Program[None]:
-    yield from lock(X)
-    yield from lock(Y)
+    yield from acquire(X)
+    yield from acquire(Y)
     yield write_once(Y, 0)
     yield write_once(X, 0)
 
 
 def take_y_x() -> Program[None]:
-    yield from lock(Y)
-    yield from lock(X)
+    yield from acquire(Y)
+    yield from acquire(X)
     yield write_once(X, 0)
     yield write_once(Y, 0)
 
@@ -636,7 +595,7 @@ def test_one_that_polls_beside_one_that_waits_for_ever_is_a_livelock_and_a_wait_
 
 
 def count_and_unsettle() -> Program[None]:
-    yield from count_late(0)
+    yield from count_shared(0)
     yield write_once(COUNTER, 0)
     yield write_once(COUNTER, 1)
 
@@ -652,7 +611,7 @@ def idle(_: int) -> Program[None]:
 def test_the_oracle_says_which_counts_may_be_off_after_a_callback_and_judges_the_end() -> None:
     outcome = reachable(of(task(count_and_unsettle), task(queue_nothing)), total=total)
     assert (outcome.violations, outcome.after_callbacks) == (set(), {"lost-count"})
-    outcome = reachable(of(task(count), task(queue_nothing)), total=total)
+    outcome = reachable(of(task(count_here), task(queue_nothing)), total=total)
     assert outcome.after_callbacks == set()
 
 
@@ -685,17 +644,6 @@ def read_outside() -> Program[None]:
     yield rcu_read_unlock()
 
 
-def free_at_once() -> Program[None]:
-    word = yield xchg(POINTER, 0)
-    yield kfree(word)
-
-
-def free_later() -> Program[None]:
-    word = yield xchg(POINTER, 0)
-    yield synchronize_rcu()
-    yield kfree(word)
-
-
 def free_own() -> Program[None]:
     yield rcu_read_lock()
     word = yield rcu_dereference(POINTER)
@@ -705,18 +653,18 @@ def free_own() -> Program[None]:
 
 @pytest.mark.parametrize("hold", [hold, hold_in_two_sections])
 def test_a_region_is_not_freed_while_a_reader_holds_a_pointer_to_it(hold: ProgramFunction) -> None:
-    assert violations(task(hold), task(free_at_once), setup=publish) == {"early-free"}
-    assert violations(task(hold), task(free_later), setup=publish) == set()
+    assert violations(task(hold), task(free_object_at_once), setup=publish) == {"early-free"}
+    assert violations(task(hold), task(free_object_later), setup=publish) == set()
 
 
 def test_only_another_reader_holds_and_only_in_the_section_in_which_it_found_the_pointer() -> None:
-    assert violations(task(read_outside), task(free_at_once), setup=publish) == set()
+    assert violations(task(read_outside), task(free_object_at_once), setup=publish) == set()
     assert violations(task(free_own), setup=publish) == set()
 
 
 def free_after_wait() -> Program[None]:
     yield wait_until(X, 1)
-    yield from free_at_once()
+    yield from free_object_at_once()
 
 
 def test_a_reader_holds_until_it_is_in_no_section() -> None:
@@ -740,7 +688,7 @@ def test_what_is_wrong_with_a_state_ends_no_schedule() -> None:
 
 
 def test_a_model_is_copied_with_all_that_changes() -> None:
-    model = Model(of(task(count, 0), task(queue_nothing)), Checks())
+    model = Model(of(task(count_here, 0), task(queue_nothing)), Checks())
     for choice in (0, 1):
         model.step(choice)
     copy, key = model.copy(), model.key()

@@ -15,16 +15,12 @@ from percpu_emu.explore.compiled import compiled
 from percpu_emu.explore.model import Checks, Limits, Model, OutOfRoom
 from percpu_emu.explore.random_search import PILOTS, Walked, random_schedules
 from percpu_emu.explore.tracing import Stepper
-from percpu_emu.kernel.layout import STATIC
 from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.ops import (
     Program,
     ProgramFunction,
-    alloc_percpu,
     atomic_long_add,
-    call_rcu,
     cpu_relax,
-    free_percpu,
     ledger_add,
     ledger_commit,
     local_irq_restore,
@@ -33,27 +29,28 @@ from percpu_emu.lang.ops import (
     preempt_disable,
     preempt_enable,
     queue_work,
-    rcu_barrier,
-    rcu_dereference,
-    rcu_read_lock,
-    rcu_read_unlock,
     read_once,
     smp_processor_id,
-    synchronize_rcu,
-    this_cpu_add,
     this_cpu_inc,
     wait_until,
-    write_once,
 )
 from percpu_emu.lang.setting import MIGRATE, ContextSpec, Setting
 from percpu_emu.lang.virtual import outcomes
+from tests.programs import (
+    COUNTER,
+    FLAG,
+    SLOT,
+    counter,
+    free_after_grace_period,
+    free_at_once,
+    free_by_callback,
+    publish,
+    raise_flag,
+    read_then_write,
+    update,
+)
 
 pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
-
-SLOTS = STATIC
-COUNTER = STATIC + 1
-FLAG = STATIC + 2
-SLOT = 3  # in the static per-CPU area
 
 
 def task(program: ProgramFunction, cpu: int | None = None, **more: Any) -> ContextSpec:
@@ -85,58 +82,10 @@ def replayed(of: Model, schedule: list[int]) -> str:
 # --- programs
 
 
-def read_then_write() -> Program[None]:
-    yield ledger_add(COUNTER, 1)
-    x = yield read_once(COUNTER)
-    yield write_once(COUNTER, x + 1)
-    yield ledger_commit()
-
-
 def add() -> Program[None]:
     yield ledger_add(COUNTER, 1)
     yield atomic_long_add(COUNTER, 1)
     yield ledger_commit()
-
-
-def counter(word: int) -> Program[int]:
-    return (yield read_once(word))
-
-
-def publish() -> Program[None]:
-    slots = yield alloc_percpu(8, 8)
-    yield write_once(SLOTS, slots)
-
-
-def update() -> Program[None]:
-    yield rcu_read_lock()
-    slots = yield rcu_dereference(SLOTS)
-    if slots:
-        yield this_cpu_add(slots, 1)
-    yield rcu_read_unlock()
-
-
-def free_at_once() -> Program[None]:
-    slots = yield read_once(SLOTS)
-    yield write_once(SLOTS, 0)
-    yield free_percpu(slots)
-
-
-def free_after_grace_period() -> Program[None]:
-    slots = yield read_once(SLOTS)
-    yield write_once(SLOTS, 0)
-    yield synchronize_rcu()
-    yield free_percpu(slots)
-
-
-def freed(slots: int) -> Program[None]:
-    yield free_percpu(slots)
-
-
-def free_by_callback() -> Program[None]:
-    slots = yield read_once(SLOTS)
-    yield write_once(SLOTS, 0)
-    yield call_rcu(freed, slots)
-    yield rcu_barrier()
 
 
 def noticed(word: int) -> Program[None]:
@@ -152,10 +101,6 @@ def three_steps() -> Program[None]:
     yield this_cpu_inc(SLOT)
     yield this_cpu_inc(SLOT)
     yield this_cpu_inc(SLOT)
-
-
-def raise_flag() -> Program[None]:
-    yield write_once(FLAG, 1)
 
 
 def wait_for_flag() -> Program[None]:

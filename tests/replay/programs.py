@@ -13,12 +13,10 @@ from percpu_emu.lang.ops import (
     atomic_long_add,
     call_rcu,
     cmpxchg,
-    cpumask_next,
     free_percpu,
     kfree,
     kzalloc,
     ledger_add,
-    ledger_commit,
     local_irq_restore,
     local_irq_save,
     per_cpu,
@@ -37,17 +35,12 @@ from percpu_emu.lang.ops import (
     this_cpu_read,
     this_cpu_write,
     wait_until,
-    warn_on,
     write_once,
     xchg,
 )
-from percpu_emu.lang.raw import __this_cpu_add
 from percpu_emu.lang.setting import ContextKind, ContextSpec, Setting
+from tests.programs import COUNTER, FLAG, POINTER, SLOT, count_raw, free_slots
 
-COUNTER = STATIC
-POINTER = STATIC + 1
-FLAG = STATIC + 2
-SLOT = 3
 STEP = 1
 """Tests change it by a setting's constants."""
 
@@ -66,21 +59,15 @@ def lose(word: int) -> Program[int]:
     return x + STEP
 
 
-def count() -> Program[None]:
-    yield ledger_add(COUNTER, 1)
-    yield from __this_cpu_add(SLOT, 1)
-    yield ledger_commit()
-
-
 def count_irqs_off() -> Program[None]:
     flags = yield local_irq_save()
-    yield from count()
+    yield from count_raw()
     yield local_irq_restore(flags)
 
 
 def count_preempt_off() -> Program[None]:
     yield preempt_disable()
-    yield from count()
+    yield from count_raw()
     yield preempt_enable()
 
 
@@ -118,10 +105,6 @@ def free_at_once() -> Program[None]:
 def free_after_grace_period() -> Program[None]:
     slots = yield xchg(POINTER, 0)
     yield synchronize_rcu()
-    yield free_percpu(slots)
-
-
-def free_slots(slots: int) -> Program[None]:
     yield free_percpu(slots)
 
 
@@ -211,10 +194,6 @@ def queue_many(count: int) -> Program[None]:
         yield queue_work(free_slots, 0)
 
 
-def next_cpu(after: int) -> Program[int]:
-    return (yield cpumask_next(after, CPU_ONLINE_MASK))
-
-
 def fold() -> Program[int]:
     held = yield from percpu_sum(SLOT, 0, CPU_ONLINE_MASK)
     yield atomic_long_add(COUNTER, held)
@@ -229,23 +208,8 @@ def set_flag() -> Program[None]:
     yield write_once(FLAG, 7)
 
 
-def free_twice() -> Program[None]:
-    word = yield kzalloc(8)
-    yield kfree(word)
-    yield kfree(word)
-
-
 def free_anything() -> Program[None]:
     yield free_percpu(512)
-
-
-def read_null() -> Program[None]:
-    yield read_once(0)
-
-
-def read_beyond() -> Program[None]:
-    word = yield kzalloc(8)
-    yield read_once(word + 1)
 
 
 def read_low() -> Program[None]:
@@ -295,14 +259,6 @@ def note_too_many() -> Program[None]:
         yield ledger_add(COUNTER, 1)
 
 
-def bump() -> Program[None]:
-    yield this_cpu_inc(SLOT)
-
-
-def wait_in_work() -> Program[None]:
-    yield synchronize_rcu()
-
-
 def wait_for_readers(_word: int) -> Program[None]:
     yield synchronize_rcu()
 
@@ -317,22 +273,10 @@ def fill_area() -> Program[None]:
     yield this_cpu_add(area + 511, 5)
 
 
-def unlock() -> Program[None]:
-    yield rcu_read_unlock()
-
-
-def lock() -> Program[None]:
-    yield rcu_read_lock()
-
-
 def sleep_in_section() -> Program[None]:
     yield rcu_read_lock()
     yield wait_until(FLAG, 7)
     yield rcu_read_unlock()
-
-
-def synchronize_in_interrupt() -> Program[None]:
-    yield synchronize_rcu()
 
 
 def save_twice() -> Program[int]:
@@ -364,15 +308,6 @@ def read_nowhere() -> Program[None]:
     yield read_once(per_cpu(1 << 30, 0))
 
 
-def warn() -> Program[None]:
-    yield warn_on(1)
-
-
-def divide() -> Program[None]:
-    x = yield read_once(FLAG)
-    yield write_once(FLAG, 1 // x)
-
-
 def count_for_ever() -> Program[None]:
     while True:
         yield this_cpu_inc(SLOT)
@@ -392,8 +327,8 @@ CALLBACK = Setting(2, (task(update, 0), task(free_by_callback, 1)), publish)
 
 BUSY = [
     Setting(2, (task(update, 1, turns=2), task(free_by_callback, 0), event("interrupt", 1, update)), publish),
-    Setting(2, (task(count, 0, turns=2, migrates=2), task(count_irqs_off, 1), event("interrupt", 0, count))),
-    Setting(2, (task(queue, 0), task(count, 0, migrates=1), event("kill", 0, fold), task(update, 1)), publish),
+    Setting(2, (task(count_raw, 0, turns=2, migrates=2), task(count_irqs_off, 1), event("interrupt", 0, count_raw))),
+    Setting(2, (task(queue, 0), task(count_raw, 0, migrates=1), event("kill", 0, fold), task(update, 1)), publish),
     Setting(
         3,
         (

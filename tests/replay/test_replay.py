@@ -20,6 +20,7 @@ from percpu_emu.lang.source import sites
 from percpu_emu.lang.trace import Access
 from percpu_emu.replay import Plan, PlannedStep, Replayed, ReplayFailed, crew, replay
 from percpu_emu.scenario.replaying import plan_of, plan_of_schedule
+from tests import programs as common
 from tests.replay import programs as p
 from tests.replay.running import drawn, run, taken
 
@@ -35,35 +36,35 @@ if TYPE_CHECKING:
 def test_a_lost_update_word_by_word() -> None:
     done = run(p.LOST_UPDATE, [0, 1, 0, 1])
     assert [(step.context, step.op, step.accesses) for step in done.steps] == [
-        (0, "read_once", (Access(p.COUNTER, 0, 0),)),
-        (1, "read_once", (Access(p.COUNTER, 0, 0),)),
-        (0, "write_once", (Access(p.COUNTER, 0, 1, write=True),)),
-        (1, "write_once", (Access(p.COUNTER, 1, 1, write=True),)),
+        (0, "read_once", (Access(common.COUNTER, 0, 0),)),
+        (1, "read_once", (Access(common.COUNTER, 0, 0),)),
+        (0, "write_once", (Access(common.COUNTER, 0, 1, write=True),)),
+        (1, "write_once", (Access(common.COUNTER, 1, 1, write=True),)),
     ]
     assert [(step.cpu, step.args, step.ended) for step in done.steps[2:]] == [
-        (0, (p.COUNTER, 1), True),
-        (1, (p.COUNTER, 1), True),
+        (0, (common.COUNTER, 1), True),
+        (1, (common.COUNTER, 1), True),
     ]
     assert [str(step.site).partition(" ")[0] for step in done.steps] == ["lose:1", "lose:1", "lose:2", "lose:2"]
     assert done.results == (1, 1)
     assert done.violation is None
-    assert done.words[p.COUNTER] == 1
-    assert p.COUNTER not in done.initial
+    assert done.words[common.COUNTER] == 1
+    assert common.COUNTER not in done.initial
 
 
 def test_one_after_the_other_nothing_is_lost() -> None:
-    assert run(p.LOST_UPDATE, [0, 0, 1, 1]).words[p.COUNTER] == 2
+    assert run(p.LOST_UPDATE, [0, 0, 1, 1]).words[common.COUNTER] == 2
 
 
 def test_a_schedule_may_end_early_or_be_empty() -> None:
     assert run(p.LOST_UPDATE, []).steps == []
     done = run(p.LOST_UPDATE, [0, 0, 1])
-    assert (done.results, done.words[p.COUNTER], done.steps[-1].result) == ((1, 0), 1, 1)
+    assert (done.results, done.words[common.COUNTER], done.steps[-1].result) == ((1, 0), 1, 1)
 
 
 def test_constants_of_the_setting() -> None:
     setting = Setting(p.LOST_UPDATE.cpus, p.LOST_UPDATE.contexts, constants={"STEP": 5})
-    assert run(setting, [0, 0, 1, 1]).words[p.COUNTER] == 10
+    assert run(setting, [0, 0, 1, 1]).words[common.COUNTER] == 10
 
 
 def test_a_per_cpu_pointer_is_an_address_and_a_callback_its_slot() -> None:
@@ -73,7 +74,7 @@ def test_a_per_cpu_pointer_is_an_address_and_a_callback_its_slot() -> None:
     done = run(p.READ_WHAT_IS_FREED, [0, 0])
     assert done.steps[1].args == (unit_word(0, OBJECT_WORDS),)
     assert done.steps[1].accesses == (Access(unit_word(0, OBJECT_WORDS), 0, 0),)
-    assert done.initial[p.POINTER] == OBJECT_WORDS
+    assert done.initial[common.POINTER] == OBJECT_WORDS
 
 
 # --- what is not there
@@ -110,21 +111,26 @@ def test_the_hardware_catches_a_use_after_free(
 @pytest.mark.parametrize(
     ("program", "steps", "check", "words"),
     [
-        (p.free_twice, 3, "double-free", "kfree by .* at free_twice:3 .*: object 0 was freed before"),
+        (common.free_twice, 3, "double-free", "kfree by .* at free_twice:3 .*: object 0 was freed before"),
         (p.free_anything, 1, "wild-free", "0x200 was never allocated"),
-        (p.read_null, 1, "wild-access", r"nothing was ever at 0x0 \(SIGSEGV\)"),
+        (common.read_null, 1, "wild-access", r"nothing was ever at 0x0 \(SIGSEGV\)"),
         (p.read_low, 1, "wild-access", r"nothing was ever at 0x8 \(SIGSEGV\)"),
         (p.read_behind_static, 1, "wild-access", r"nothing was ever at 0x11400 \(SIGSEGV\)"),
         (p.read_minus_one, 1, "wild-access", "-0x1 is not an address"),
-        (p.read_beyond, 2, "wild-access", "the page has room here, object 0 ends at byte 8: hardware cannot trap this"),
+        (
+            common.read_beyond,
+            2,
+            "wild-access",
+            "the page has room here, object 0 ends at byte 8: hardware cannot trap this",
+        ),
         (p.write_beyond, 2, "wild-access", "area 0 ends at byte 12: hardware cannot trap this"),
         (p.read_beyond_freed, 3, "wild-access", r"the page of object 0 is gone \(SIGBUS\), and it ended at byte 8"),
         (p.read_freed, 3, "use-after-free", r"the page of object 0 is gone \(SIGBUS\)"),
         (p.read_next_object, 2, "wild-access", r"nothing was ever at 0x40200 \(SIGSEGV\)"),
         (p.read_never_allocated, 1, "wild-access", r"nothing was ever at 0x200000600 \(SIGSEGV\)"),
         (p.read_nowhere, 1, "wild-access", r"nothing was ever at 0x140000000 \(SIGSEGV\)"),
-        (p.warn, 1, "warning", "warn_on by .* at warn:1"),
-        (p.divide, 1, "fault", "ZeroDivisionError"),
+        (common.warn, 1, "warning", "warn_on by .* at warn:1"),
+        (common.divide, 1, "fault", "ZeroDivisionError"),
         (p.allocate_nothing, 1, "fault", "an object of the model has 1 to 4096 bytes, not 0"),
         (p.allocate_much, 1, "fault", "an object of the model has 1 to 4096 bytes, not 4097"),
         (p.note_too_many, 4, "fault", "an update notes at most 3 counters"),
@@ -137,14 +143,14 @@ def test_every_violation_is_named(
     assert done.violation is not None
     assert done.violation.check == check
     assert re.search(words, done.violation.detail), done.violation.detail
-    blamed = (1, 2) if program in (p.free_twice, p.read_freed, p.read_beyond_freed) else (steps - 1,)
+    blamed = (1, 2) if program in (common.free_twice, p.read_freed, p.read_beyond_freed) else (steps - 1,)
     assert done.violation.guilty == blamed
     assert done.difference is None
     assert len(done.steps) == steps
 
 
 def test_a_per_cpu_access_without_a_cpu() -> None:
-    done = run(Setting(1, (p.task(p.count),)), [0, 0])
+    done = run(Setting(1, (p.task(common.count_raw),)), [0, 0])
     assert done.violation is not None
     assert done.violation.check == "off-cpu"
     assert [step.op for step in done.steps] == ["ledger_add", "__this_cpu_read"]
@@ -157,12 +163,12 @@ def test_what_would_have_been_written_beyond_the_end_is_not() -> None:
 
 
 def test_a_violation_of_the_setup_is_one_before_the_first_step() -> None:
-    for setup, check in [(p.read_never_allocated, "wild-access"), (p.warn, "warning")]:
-        done = replay(Setting(2, (p.task(p.count, 0),), setup), Plan(()))
+    for setup, check in [(p.read_never_allocated, "wild-access"), (common.warn, "warning")]:
+        done = replay(Setting(2, (p.task(common.count_raw, 0),), setup), Plan(()))
         assert done.violation is not None
         assert (done.violation.check, done.violation.guilty, done.steps) == (check, (), [])
     with pytest.raises(ReplayFailed, match="a word that is 0, and waits until it is 7"):
-        replay(Setting(2, (p.task(p.count, 0),), p.wait_for_flag), Plan(()))
+        replay(Setting(2, (p.task(common.count_raw, 0),), p.wait_for_flag), Plan(()))
 
 
 # --- what the plan says is done, and nothing is decided here
@@ -186,14 +192,14 @@ def test_a_callback_runs_in_the_slot_and_on_the_cpu_of_the_plan() -> None:
 
 def test_a_wait_for_a_word() -> None:
     setting = Setting(1, (p.task(p.wait_for_flag), p.task(p.set_flag, 0)))
-    assert run(setting, [1, 0]).steps[1].accesses == (Access(p.FLAG, 7, 7),)
+    assert run(setting, [1, 0]).steps[1].accesses == (Access(common.FLAG, 7, 7),)
 
 
 def test_an_interrupt_comes_between() -> None:
-    setting = Setting(1, (p.task(p.count, 0), p.event("interrupt", 0, p.count)))
+    setting = Setting(1, (p.task(common.count_raw, 0), p.event("interrupt", 0, common.count_raw)))
     done = run(setting, [0, 0, 1, 1, 1, 1, 0, 0])
-    assert done.words[unit_word(0, p.SLOT)] == 1
-    assert done.ledgers == {p.COUNTER: 2}
+    assert done.words[unit_word(0, common.SLOT)] == 1
+    assert done.ledgers == {common.COUNTER: 2}
 
 
 def test_whether_interrupts_are_off_is_each_context_s_own() -> None:
@@ -217,14 +223,14 @@ def test_a_task_goes_on_in_another_process_where_it_stopped() -> None:
     ]
     assert done.results == (1001,)
     assert {word: done.words[word] for word in done.words if word > 1 << 32} == {
-        unit_word(0, p.SLOT): 20,
-        unit_word(2, p.SLOT): 10,
+        unit_word(0, common.SLOT): 20,
+        unit_word(2, common.SLOT): 10,
     }
 
 
 @pytest.mark.parametrize("kind", ["offline", "kill"])
 def test_a_cpu_goes_down_and_its_process_with_it(kind: str) -> None:
-    setting = Setting(2, (p.task(p.count, 0, turns=2), p.event(kind, 0, p.fold)))  # type: ignore[arg-type]
+    setting = Setting(2, (p.task(common.count_raw, 0, turns=2), p.event(kind, 0, p.fold)))  # type: ignore[arg-type]
     done = run(setting, [0, 0, 0, 0, 1, 1, 1, 1])
     gone = done.steps[4]
     assert (gone.op, gone.args, gone.cpu, gone.site) == (kind, (0,), None, None)
@@ -233,7 +239,7 @@ def test_a_cpu_goes_down_and_its_process_with_it(kind: str) -> None:
 
 
 def test_an_update_that_is_killed_enters_nothing() -> None:
-    setting = Setting(2, (p.task(p.count, 0), p.event("kill", 0, p.fold)))
+    setting = Setting(2, (p.task(common.count_raw, 0), p.event("kill", 0, p.fold)))
     assert run(setting, [0, 0, 1]).ledgers == {}
 
 
@@ -248,7 +254,7 @@ def test_turns_without_an_operation_have_results() -> None:
 
 @pytest.mark.parametrize("after", [-(1 << 63), -5, -2, -1, 0, 1, 2, 7, 63, 1 << 40, (1 << 63) - 1])
 def test_the_next_cpu_from_any_start(after: int) -> None:
-    setting = Setting(3, (p.task(p.next_cpu, 0, arguments=(after,)), p.event("kill", 1, p.set_flag)))
+    setting = Setting(3, (p.task(common.next_cpu, 0, arguments=(after,)), p.event("kill", 1, p.set_flag)))
     for schedule, online in ([0], {0, 1, 2}), ([1, 0], {0, 2}):
         stepper = taken(setting, schedule)
         done = replay(setting, plan_of(stepper))
@@ -425,7 +431,7 @@ def test_a_signal_at_any_moment_leaves_nothing() -> None:
 
 def test_a_program_that_computes_for_ever_is_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew, "STANDSTILL_SECONDS", 1.5)
-    setting = Setting(1, (p.task(p.compute_for_ever, 0, arguments=(p.FLAG,)),))
+    setting = Setting(1, (p.task(p.compute_for_ever, 0, arguments=(common.FLAG,)),))
     plan = Plan((PlannedStep(0, 0, "read_once", sites(p.compute_for_ever)[0]),))
     with pytest.raises(ReplayFailed, match="step 0 was not done"):
         replay(setting, plan)
@@ -448,7 +454,7 @@ def debugged(commands: str) -> str:
 def test_pdb_stops_inside_the_program_before_each_step() -> None:
     told = debugged("p word\nstep\nnext\np x, __import__('os').getpid()\ncontinue\n")
     assert "step 0: lose" in told
-    assert f"(step) {p.COUNTER}" in told
+    assert f"(step) {common.COUNTER}" in told
     assert "-> x = yield read_once(word)" in told
     assert "step 2: lose" in told
     assert "-> yield write_once(word, x + STEP)" in told
@@ -465,7 +471,7 @@ def test_pdb_goes_on_to_a_breakpoint_and_quits() -> None:
 
 
 def test_objects_are_where_the_rules_say() -> None:
-    assert run(Setting(1, (p.task(p.free_twice),)), [0]).steps[0].result == FIRST_OBJECT
+    assert run(Setting(1, (p.task(common.free_twice),)), [0]).steps[0].result == FIRST_OBJECT
 
 
 def test_a_setting_that_is_too_large_is_refused() -> None:

@@ -14,19 +14,23 @@ from percpu_emu.lang.setting import HALF, MIGRATE, OBJECT_WORDS, Setting
 from percpu_emu.lang.source import sites
 from percpu_emu.replay import Part, Plan, PlannedStep, replay
 from percpu_emu.scenario.replaying import Replay, checks_of_replay, plan_of, plan_of_schedule
+from tests import programs as common
 from tests.replay import programs as p
 from tests.replay.running import taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from percpu_emu.lang.ops import ProgramFunction
     from percpu_emu.lang.trace import Step
 
-IRQS_OFF = Setting(1, (p.task(p.count_irqs_off, 0), p.event("interrupt", 0, p.count), p.task(p.count, 0)))
-INTERRUPTED = Setting(1, (p.task(p.count, 0), p.event("interrupt", 0, p.count)))
+IRQS_OFF = Setting(
+    1, (p.task(p.count_irqs_off, 0), p.event("interrupt", 0, common.count_raw), p.task(common.count_raw, 0))
+)
+INTERRUPTED = Setting(1, (p.task(common.count_raw, 0), p.event("interrupt", 0, common.count_raw)))
 WAITS = Setting(1, (p.task(p.wait_for_flag), p.task(p.set_flag, 0)))
 MOVES = Setting(3, (p.task(p.twice_here, 0, migrates=3, arguments=(0,)),))
-OFFLINE = Setting(2, (p.task(p.count, 0), p.event("offline", 0, p.fold)))
+OFFLINE = Setting(2, (p.task(common.count_raw, 0), p.event("offline", 0, p.fold)))
 
 
 @pytest.mark.parametrize(
@@ -43,11 +47,11 @@ OFFLINE = Setting(2, (p.task(p.count, 0), p.event("offline", 0, p.fold)))
         (p.CALLBACK, [0, 0, 1, 1, 1, 2], "step 5: callback 0 cannot go on: grace period, update"),
         (p.CALLBACK, [0, 0, 1, 1, 1, 0, 0, 1], "step 7: free_by_callback cannot go on: callbacks, callback 0"),
         (WAITS, [0], "step 0: wait_for_flag cannot go on: word"),
-        (INTERRUPTED, [0, 0, 1, 0], "step 3: count cannot go on: interrupt, interrupt 0"),
+        (INTERRUPTED, [0, 0, 1, 0], "step 3: count_raw cannot go on: interrupt, interrupt 0"),
         (IRQS_OFF, [0, 1], "step 1: interrupt 0 cannot go on: interrupts off"),
-        (IRQS_OFF, [0, 2], "step 1: count cannot go on: preemption off, count_irqs_off"),
+        (IRQS_OFF, [0, 2], "step 1: count_raw cannot go on: preemption off, count_irqs_off"),
         (MOVES, [0, MIGRATE * 4], "step 1: twice_here cannot move to CPU 3"),
-        (OFFLINE, [0, 0, 1], "step 2: offline 0 cannot go on: mid-turn, count"),
+        (OFFLINE, [0, 0, 1], "step 2: offline 0 cannot go on: mid-turn, count_raw"),
     ],
 )
 def test_a_choice_that_is_not_possible_is_refused_with_the_reason(
@@ -70,13 +74,13 @@ def test_a_plan_says_what_processes_cannot_know() -> None:
 
 
 def test_each_wait_is_begun_for_itself() -> None:
-    setting = Setting(2, (p.task(p.wait_in_work, 0), p.task(p.queue_waiting, 1), p.event("kill", 0, p.fold)))
+    setting = Setting(2, (p.task(common.synchronize, 0), p.task(p.queue_waiting, 1), p.event("kill", 0, p.fold)))
     plan = plan_of_schedule(setting, [0, 2, 1, 1, 3, 3])
     assert [step.part for step in plan.steps if step.op == "synchronize_rcu"] == [Part.REGISTER] * 2 + [Part.WHOLE]
 
 
 def test_a_wait_that_has_begun_goes_on_on_another_cpu() -> None:
-    setting = Setting(2, (p.task(p.wait_in_work, 0, migrates=1),))
+    setting = Setting(2, (p.task(common.synchronize, 0, migrates=1),))
     done = replayed(setting, [0, 2 * MIGRATE, 0])
     assert told(done)[0][1]
     assert [(step.op, step.cpu, step.ended) for step in done.replayed.steps] == [
@@ -87,7 +91,7 @@ def test_a_wait_that_has_begun_goes_on_on_another_cpu() -> None:
 
 
 def test_the_halves_of_a_read_modify_write_are_planned() -> None:
-    setting = Setting(1, (p.task(p.bump, 0), p.task(p.set_flag)))
+    setting = Setting(1, (p.task(common.increment, 0), p.task(p.set_flag)))
     assert [step.part for step in plan_of_schedule(setting, [HALF, 1, 0]).steps] == [Part.LOAD, Part.WHOLE, Part.STORE]
 
 
@@ -110,9 +114,12 @@ def test_what_agrees_and_what_real_memory_shows() -> None:
     assert trapped[:2] == ("use-after-free on real memory", True)
 
 
-@pytest.mark.parametrize("name", ["free_twice", "free_anything", "read_null", "read_beyond", "warn", "divide"])
-def test_a_violation_of_the_model_is_one_of_the_processes(name: str) -> None:
-    program = getattr(p, name)
+@pytest.mark.parametrize(
+    "program",
+    [common.free_twice, p.free_anything, common.read_null, common.read_beyond, common.warn, common.divide],
+    ids=lambda program: program.__name__,
+)
+def test_a_violation_of_the_model_is_one_of_the_processes(program: ProgramFunction) -> None:
     stepper = taken(Setting(2, (p.task(program, 1),)), [])
     while stepper.choices():
         stepper.take(0)
@@ -123,9 +130,9 @@ def test_a_violation_of_the_model_is_one_of_the_processes(name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("program", [p.unlock, p.lock, p.sleep_in_section, p.synchronize_in_interrupt])
+@pytest.mark.parametrize("program", [common.unlock, common.lock, p.sleep_in_section, common.synchronize])
 def test_a_violation_that_no_process_can_see_is_left_to_the_model(program: object) -> None:
-    kind = "interrupt" if program is p.synchronize_in_interrupt else "task"
+    kind = "interrupt" if program is common.synchronize else "task"
     setting = Setting(1, (p.event(kind, 0, program),))  # type: ignore[arg-type]
     stepper = taken(setting, [])
     while stepper.choices():
@@ -147,14 +154,14 @@ def swapped(steps: tuple[PlannedStep, ...]) -> list[PlannedStep]:
 
 
 def test_a_violation_that_the_processes_do_not_find_is_a_failure() -> None:
-    read = PlannedStep(0, 0, "this_cpu_inc", sites(p.bump)[0], ended=True)
-    done = replayed(Setting(1, (p.task(p.bump, 0),)), [0])
+    read = PlannedStep(0, 0, "this_cpu_inc", sites(common.increment)[0], ended=True)
+    done = replayed(Setting(1, (p.task(common.increment, 0),)), [0])
     claimed = replace(done, plan=Plan((read,), "use-after-free"))
     assert told(claimed)[1:] == [("use-after-free on real memory", False, "the processes did not find it")]
 
 
 def test_a_value_is_told_apart() -> None:
-    done = replayed(Setting(1, (p.task(p.bump, 0),)), [0])
+    done = replayed(Setting(1, (p.task(common.increment, 0),)), [0])
     step: Step = replace(done.replayed.steps[0], result=5)
     wrong = replace(done, replayed=replace(done.replayed, steps=[step]))
     assert str(wrong.difference).endswith("which gives 5, the last step of its context")

@@ -1,4 +1,4 @@
-"""A word is set and cleared again while its waiter's CPU may go: offline."""
+"""A word is set and cleared again while its waiter's CPU may go."""
 
 from __future__ import annotations
 

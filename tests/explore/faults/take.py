@@ -1,4 +1,4 @@
-"""A remote exchange takes a slot that its CPU adds to without LOCK."""
+"""A flush exchanges a slot, on the CPU that adds to it without LOCK or on another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A flag is polled that another context raises; the one that raises it stands first."""
+"""A flag is polled that another context raises, or leaves as it is."""
 
 from __future__ import annotations
 
@@ -15,3 +15,7 @@ def polls() -> Program[None]:
 
 def sets() -> Program[None]:
     yield write_once(FLAG, 1)
+
+
+def clears() -> Program[None]:
+    yield write_once(FLAG, 0)
