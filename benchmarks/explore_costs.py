@@ -24,7 +24,7 @@ from percpu_emu.kernel.layout import STATIC
 from percpu_emu.lang.ops import Program, ledger_add, ledger_commit, read_once, write_once
 from percpu_emu.lang.setting import ContextSpec, Setting
 from percpu_emu.scenario.load import load, scenario_names
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,8 +18,8 @@ from rich.table import Table
 from percpu_emu.bundled import bundled_files
 from percpu_emu.machine import EventStream
 from percpu_emu.scenario.load import load
-from percpu_emu.scenario.settings import subject_of
 from percpu_emu.scenario.stress import RECORD_EVERY, Stressed, stress
+from percpu_emu.scenario.subjects import subject_of
 
 LIMIT_SECONDS = 10.0
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from percpu_emu.explore.explorer import Options, explore
+from percpu_emu.explore.strategies import Options, explore
 from percpu_emu.report.columns import columns
 from percpu_emu.report.story import turn_texts
 from percpu_emu.report.view import View
 from percpu_emu.scenario.load import load
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 
 pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
 FINDINGS = Path(__file__).parent.parent / "docs" / "findings.md"

@@ -62,7 +62,7 @@ def _scenario(loaded: Loaded) -> str:
 
 def _explored(loaded: Loaded) -> list[str]:
     """What `explore` tries in every order: who does what how often, and the file of programs."""
-    from percpu_emu.scenario.settings import subject_of
+    from percpu_emu.scenario.subjects import subject_of
 
     subject = subject_of(loaded)
     lines = [f"Machine: {subject.setting.cpus} CPUs; file: {loaded.source}", "In every order:"]

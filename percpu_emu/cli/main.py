@@ -111,7 +111,7 @@ def run(
     from percpu_emu.cli.errors import errors_for_people
 
     with errors_for_people("run", name, as_json=as_json) as so_far:
-        from percpu_emu.cli.running import run_and_report
+        from percpu_emu.cli.run import run_and_report
 
         raise typer.Exit(run_and_report(name, overrides, so_far, record=record, as_json=as_json, live=live))
 
@@ -139,7 +139,7 @@ def explore(
     from percpu_emu.cli.errors import errors_for_people
 
     with errors_for_people("explore", name, as_json=as_json) as so_far:
-        from percpu_emu.cli.exploring import explore_and_report
+        from percpu_emu.cli.explore import explore_and_report
         from percpu_emu.cli.options import search_options
 
         options = search_options(
@@ -165,7 +165,7 @@ def replay(
     from percpu_emu.cli.errors import errors_for_people
 
     with errors_for_people("replay", token, as_json=as_json):
-        from percpu_emu.cli.exploring import replay_and_report
+        from percpu_emu.cli.explore import replay_and_report
 
         raise typer.Exit(replay_and_report(token, scenario, debug=pdb, html_file=html, as_json=as_json))
 
@@ -176,7 +176,7 @@ def mutants(as_json: Json = False, seed: Seed = None) -> None:  # noqa: ARG001 -
     from percpu_emu.cli.errors import errors_for_people
 
     with errors_for_people("mutants", "", as_json=as_json):
-        from percpu_emu.cli.exploring import mutants_and_report
+        from percpu_emu.cli.explore import mutants_and_report
 
         raise typer.Exit(mutants_and_report(as_json=as_json))
 
@@ -194,7 +194,7 @@ def quiz(
     from percpu_emu.cli.errors import errors_for_people
 
     with errors_for_people("quiz", name, as_json=as_json):
-        from percpu_emu.cli.quizzing import quiz as ask
+        from percpu_emu.cli.quiz import quiz as ask
 
         ask(name, seed, answers=answers, as_json=as_json)
 
@@ -210,7 +210,7 @@ def demo(
     from percpu_emu.cli.errors import errors_for_people
 
     with errors_for_people("demo", "", as_json=as_json):
-        from percpu_emu.cli.demonstrating import demonstrate
+        from percpu_emu.cli.demo import demonstrate
 
         demonstrate(port, seed, open_browser=not no_open, as_json=as_json)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from percpu_emu.cli.errors import WrongArgument
-from percpu_emu.explore.explorer import Options, Strategy
 from percpu_emu.explore.search import Budget
+from percpu_emu.explore.strategies import Options, Strategy
 
 
 def search_options(

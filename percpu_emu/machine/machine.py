@@ -28,8 +28,8 @@ from percpu_emu.machine.deaths import Doubt, doubts_of
 from percpu_emu.machine.events import EventStream
 from percpu_emu.machine.faults import FaultTable, loops_per_ms, points_of, reach_function
 from percpu_emu.machine.interrupts import Interrupter
-from percpu_emu.machine.mail import Mail
 from percpu_emu.machine.memory import MachineMemory
+from percpu_emu.machine.requests import Requests
 from percpu_emu.machine.services import DirectLine
 from percpu_emu.machine.signals import signals
 from percpu_emu.machine.traps import TrapHandler
@@ -89,7 +89,7 @@ class Machine:
         self.after: dict[ProgramFunction, Hook] = {}
         self.doubts: list[Doubt] = []
         self._work: deque[tuple[ProgramFunction, int]] = deque()
-        self._mail = Mail(self.memory, self.image, self.events, self.rcu, self._deliver)
+        self._requests = Requests(self.memory, self.image, self.events, self.rcu, self._deliver)
         ctx = self.memory.context(self.memory.coordinator)
         self._bases = ctx.bases()
         self._reference = Reference(ctx, self.image)
@@ -191,7 +191,7 @@ class Machine:
     @property
     def requester(self) -> int:
         """Number of the context whose request for memory is being answered."""
-        return self._mail.requester
+        return self._requests.requester
 
     def run_on(self, cpu: int, function: ProgramFunction, *arguments: int) -> int:
         """Have a CPU run a program once, between two turns of its worker; its result."""
@@ -226,7 +226,7 @@ class Machine:
 
     def settle(self) -> None:
         """Look round until no callback and no work is left: every release that is due has happened."""
-        self.wait_for(lambda: self.rcu.idle and not self._work and not self._mail.waiting())
+        self.wait_for(lambda: self.rcu.idle and not self._work and not self._requests.waiting())
         self._look_for_a_trap()
 
     def run_for(self, seconds: float) -> None:
@@ -253,8 +253,8 @@ class Machine:
         now = time.monotonic()
         for attendant in self._attendants:
             attendant.attend(now)
-        busy = self._mail.drain_rings() > 0
-        busy |= self._mail.answer_requests() > 0
+        busy = self._requests.drain_rings() > 0
+        busy |= self._requests.answer_requests() > 0
         busy |= self.rcu.advance()
         if run:
             busy |= self.rcu.run_ready() > 0
@@ -304,8 +304,8 @@ class Machine:
         said = [str(doubt) for doubt in doubts]
         wanted = self.config.may_kill and dead.exitcode == -signal.SIGKILL
         self.events.emit("cpu_died", cpu=cpu, exitcode=dead.exitcode, doubts=said, wanted=wanted)
-        self._mail.drain_ring(cpu)
-        self._mail.drain_ring(self.memory.interrupt(cpu))
+        self._requests.drain_ring(cpu)
+        self._requests.drain_ring(self.memory.interrupt(cpu))
         self.memory.set_online(self.cpus.online)
         self.execute(self.protocol.cpu_dead, cpu)
 
@@ -316,13 +316,13 @@ class Machine:
     @property
     def refusal(self) -> str:
         """Why the last request for memory was not met, "" if all were."""
-        return self._mail.refusal
+        return self._requests.refusal
 
     # --- the guard
 
     def _who(self) -> str:
         """Who is asking for per-CPU memory, or giving it back, and when."""
-        number = self._mail.requester
+        number = self._requests.requester
         on_cpu = number != self.memory.coordinator
         program = self._running.__name__ if self._running else "the machine"
         who = self.cpus.whereabouts(number) if on_cpu else f"{program} on the coordinator{self._at()}"
@@ -398,7 +398,7 @@ class Machine:
     def _answer_directly(self, code: int, a: int, b: int) -> int:
         if code == c.LOOK:
             return self._look_round(a)
-        return self._mail.answer_directly(code, a, b, self.wait_for)
+        return self._requests.answer_directly(code, a, b, self.wait_for)
 
     def _look_round(self, microseconds: int) -> int:
         """A program of the coordinator's waits or spins: others go on meanwhile. No callback begins inside of one."""

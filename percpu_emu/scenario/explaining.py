@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from percpu_emu.explore.counterexample import Counterexample, smallest, tell
-from percpu_emu.explore.explorer import Explored, Options, explore
 from percpu_emu.explore.model import Model, OutOfRoom
 from percpu_emu.explore.room import with_room
 from percpu_emu.explore.search import Budget
+from percpu_emu.explore.strategies import Explored, Options, explore
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.tracing import Stepper
 from percpu_emu.lang.setting import MIGRATE

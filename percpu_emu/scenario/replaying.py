@@ -19,7 +19,7 @@ from percpu_emu.lang.trace import Step
 from percpu_emu.lang.virtual import layout
 from percpu_emu.replay import Difference, Part, Plan, PlannedStep, Replayed, replay
 from percpu_emu.scenario.load import load
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 from percpu_emu.scenario.verdict import Check
 
 FOUND_BY_PROCESSES: Final = frozenset(

@@ -24,7 +24,7 @@ from percpu_emu.scenario.judging import judged, ledger_notes, marks
 from percpu_emu.scenario.load import Loaded, ScenarioError
 from percpu_emu.scenario.machines import chaos_of, faults_of, naming_faults
 from percpu_emu.scenario.outcomes import Outcomes
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
 from percpu_emu.scenario.writers import last_writers
 

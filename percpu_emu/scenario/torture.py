@@ -21,7 +21,7 @@ from percpu_emu.machine.rcu import NoGracePeriod, Rcu
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.load import Loaded
 from percpu_emu.scenario.machines import UNTOUCHED, config_of, fault_notes, faults_of, machine_of
-from percpu_emu.scenario.run import RunResult
+from percpu_emu.scenario.protocol_runs import RunResult
 from percpu_emu.scenario.schema import Scenario, TorturePart
 from percpu_emu.scenario.verdict import Check, verdict_of
 

@@ -12,12 +12,12 @@ from percpu_emu.explore.model import SetupFailed
 from percpu_emu.lang.source import Refused
 from percpu_emu.machine import CgroupError, CgroupTree, CpuDied, Event, EventStream, Machine, StartFailed, Trapped
 from percpu_emu.machine.machine import Attendant
-from percpu_emu.report.ran import report_of
+from percpu_emu.report.run_report import report_of
+from percpu_emu.scenario.dispatch import run_loaded
 from percpu_emu.scenario.load import Loaded, ScenarioError, load, scenario_names
-from percpu_emu.scenario.running import run_loaded
 from percpu_emu.scenario.schema import Step
-from percpu_emu.web.hands import PACE, Ended, Hands
 from percpu_emu.web.lines import Inbox, Message, Outbox, WrongRequest, settle_in
+from percpu_emu.web.watched_machine import PACE, Ended, WatchedMachine
 
 _PROGRESS_SECONDS: Final = 0.1
 
@@ -71,17 +71,17 @@ class _Session:
     def __init__(self, inbox: Inbox, outbox: Outbox) -> None:
         self._inbox = inbox
         self._outbox = outbox
-        self._hands: Hands | None = None
+        self._watched: WatchedMachine | None = None
         self._told = 0.0
 
     def watch(self, machine: Machine, tree: CgroupTree) -> AbstractContextManager[Attendant]:
         """An observer of a machine; there is one after the other where protocols are compared."""
-        self._hands = Hands(machine, tree, self._inbox, self._outbox)
-        return self._hands
+        self._watched = WatchedMachine(machine, tree, self._inbox, self._outbox)
+        return self._watched
 
     def orders(self) -> list[Step]:
         """What the learner wants done."""
-        return self._hands.orders() if self._hands else []
+        return self._watched.orders() if self._watched else []
 
     def progress(self, event: Event) -> None:
         """Tell how far it is, not more often than a person can see; and which protocol it is."""

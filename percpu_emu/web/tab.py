@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 WORKERS: Final = {
     "machine": "percpu_emu.web.machine_worker",
-    "explorer": "percpu_emu.web.explorer_worker",
+    "explorer": "percpu_emu.web.search_worker",
 }
 """Whom a message may be for, and the module that the process runs."""
 LONGEST_LINE: Final = 64 << 20

@@ -150,7 +150,7 @@ def test_the_environments_failure_has_exit_code_3_and_leaves_nothing(tmp_path: P
     (tmp_path / "small.toml").write_text(SMALL)
     limits = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12)); "
     run = "sys.argv[1:] = ['run', 'small.toml']; runpy.run_module('percpu_emu', run_name='__main__')"
-    load_first = "import percpu_emu.cli.running; from percpu_emu.machine.signals import signals; signals(); "
+    load_first = "import percpu_emu.cli.run; from percpu_emu.machine.signals import signals; signals(); "
     result = subprocess.run(
         [sys.executable, "-c", load_first + limits + run], capture_output=True, text=True, check=False, cwd=tmp_path
     )

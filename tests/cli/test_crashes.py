@@ -14,7 +14,7 @@ import pytest
 from percpu_emu.cli.errors import INTERRUPTED, TERMINATED
 from percpu_emu.machine import EventStream
 from percpu_emu.scenario.load import load
-from percpu_emu.scenario.run import run_scenario
+from percpu_emu.scenario.protocol_runs import run_scenario
 from tests.cli.crashing import SCENARIO, Run, start
 
 KILLS = 12

@@ -107,6 +107,6 @@ def test_a_trap_outside_of_every_check_is_no_traceback(tmp_path: Path, monkeypat
     def trap(*_: object) -> None:
         raise Trapped("CPU 1 touched what is gone")
 
-    monkeypatch.setattr("percpu_emu.scenario.running.run_scenario", trap)
+    monkeypatch.setattr("percpu_emu.scenario.dispatch.run_scenario", trap)
     result = run(small(tmp_path, "charge"))
     assert (result.exit_code, result.stderr.strip()) == (1, "percpu-emu: CPU 1 touched what is gone")

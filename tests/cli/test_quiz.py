@@ -8,12 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from percpu_emu.cli.main import app
-from percpu_emu.cli.quizzing import _ask
+from percpu_emu.cli.quiz import _ask
 from percpu_emu.report.columns import columns
 from percpu_emu.report.quiz import Question, questions, quiz_page
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.quizzing import quiz_trace
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 
 pytestmark = pytest.mark.timeout(360)  # the first of them may compile the search
 

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from percpu_emu.explore.explorer import Options, explore
 from percpu_emu.explore.model import Checks, Model
 from percpu_emu.explore.room import with_room
 from percpu_emu.explore.search import Search
 from percpu_emu.explore.store import MAX_VIOLATIONS, VIOLATIONS
+from percpu_emu.explore.strategies import Options, explore
 from percpu_emu.explore.subject import Subject
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.setting import ContextSpec, Setting
 from percpu_emu.scenario.load import load, scenario_names
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 
-from .explorer_programs import count_here
 from .oracle import Outcome, TooMany, reachable
-from .searching import searched
+from .racing_programs import count_here
+from .searched import searched
 from .writer import write
 from .writer_many import write_many
 

@@ -14,7 +14,7 @@ from tests import programs as common
 
 from . import edge_programs as p
 from .oracle import reachable
-from .searching import of, task
+from .searched import of, task
 from .test_against_oracle import compare
 
 if TYPE_CHECKING:

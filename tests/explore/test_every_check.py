@@ -60,7 +60,7 @@ from tests.programs import (
 )
 
 from .oracle import reachable
-from .searching import of, searched, task
+from .searched import of, searched, task
 
 IN_PYTHON: Final = {"", "final", "invariant"}
 

@@ -9,10 +9,10 @@ from typing import Final
 
 import pytest
 
-from percpu_emu.explore.explorer import Explored, Options, explore
+from percpu_emu.explore.strategies import Explored, Options, explore
 from percpu_emu.explore.subject import Subject
 from percpu_emu.scenario.load import load
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 
 from .oracle import reachable
 

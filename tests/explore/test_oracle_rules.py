@@ -62,7 +62,7 @@ from tests.programs import (
 )
 
 from .oracle import Checks, Model, Outcome, TooMany, reachable, reachable_from
-from .searching import of, task
+from .searched import of, task
 
 if TYPE_CHECKING:
     from percpu_emu.lang.setting import ContextKind

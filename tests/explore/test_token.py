@@ -11,7 +11,7 @@ from percpu_emu.explore.token import BadToken, Token, departures_of, digest, sch
 from percpu_emu.explore.tracing import NotPossible, Stepper
 from percpu_emu.lang.setting import MIGRATE
 from percpu_emu.scenario.load import load
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 
 SCENARIOS = ["flush-then-swap", "raw-add-migration", "v3-h3-counted-twice", "ref-sum-one-by-one"]
 

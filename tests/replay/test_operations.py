@@ -17,7 +17,7 @@ from percpu_emu.replay.operations import Operations
 from percpu_emu.scenario.programs import load_module
 from percpu_emu.scenario.replaying import plan_of
 from tests.replay import programs as p
-from tests.replay.running import taken
+from tests.replay.schedules import taken
 
 if TYPE_CHECKING:
     from pathlib import Path

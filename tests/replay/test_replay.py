@@ -22,7 +22,7 @@ from percpu_emu.replay import Plan, PlannedStep, Replayed, ReplayFailed, crew, r
 from percpu_emu.scenario.replaying import plan_of, plan_of_schedule
 from tests import programs as common
 from tests.replay import programs as p
-from tests.replay.running import drawn, run, taken
+from tests.replay.schedules import drawn, run, taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from percpu_emu.cli.main import app
 from percpu_emu.machine import Event, EventStream
 from percpu_emu.scenario.load import ScenarioError, load
+from percpu_emu.scenario.protocol_runs import RunResult, run_scenario
 from percpu_emu.scenario.pulse import Pulse
-from percpu_emu.scenario.run import RunResult, run_scenario
 from percpu_emu.scenario.stress import stress_scenario
 
 pytestmark = pytest.mark.timeout(300)  # the first run compiles its programs

@@ -25,12 +25,12 @@ from percpu_emu.explore.room import with_room
 from percpu_emu.lang.image import Image
 from percpu_emu.machine.config import _image
 from percpu_emu.machine.faults import parse_fault, points_of
-from percpu_emu.report.explored import print_explored
+from percpu_emu.report.exploration_report import print_explored
 from percpu_emu.report.result import Report
 from percpu_emu.report.terminal import print_report
 from percpu_emu.scenario.load import Loaded, ScenarioError, load
 from percpu_emu.scenario.schema import Scenario
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 from percpu_emu.scenario.verdict import exit_code
 
 from . import fuzzing

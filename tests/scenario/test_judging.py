@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from percpu_emu.explore.explorer import Options, explore
 from percpu_emu.explore.search import Budget
+from percpu_emu.explore.strategies import Options, explore
 from percpu_emu.lang.checks import GROUPS
 from percpu_emu.lang.checks import Check as Label
-from percpu_emu.scenario.exploring import checks_of, scope_of, verdict
+from percpu_emu.scenario.exploration import checks_of, scope_of, verdict
 from percpu_emu.scenario.judging import NO_TOTAL, STOPPED, ledger_notes
 from percpu_emu.scenario.load import load
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 from percpu_emu.scenario.verdict import Check, exit_code, verdict_of
 
 pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search

@@ -15,7 +15,7 @@ from percpu_emu.machine import EventStream
 from percpu_emu.machine.faults import parse_fault
 from percpu_emu.report.live import LiveMachine
 from percpu_emu.scenario.load import load
-from percpu_emu.scenario.run import run_scenario
+from percpu_emu.scenario.protocol_runs import run_scenario
 from tests.machine import programs
 from tests.machine.conftest import MakeMachine, Rig, make_machine  # noqa: F401 - a fixture
 

@@ -8,7 +8,7 @@ import pytest
 from percpu_emu.explore.subject import Subject
 from percpu_emu.kernel.profile import profile_names
 from percpu_emu.scenario.load import ScenarioError, load, scenario_names
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 
 VALID = """
 name = "mine"

@@ -8,8 +8,8 @@ import pytest
 
 from percpu_emu.machine import EventStream
 from percpu_emu.scenario.load import load
-from percpu_emu.scenario.settings import subject_of
 from percpu_emu.scenario.stress import Stressed, refuse_what_cannot_run, stress
+from percpu_emu.scenario.subjects import subject_of
 from tests.explore.test_faults import FAULTS, INCONCLUSIVE, PASS, TABLE
 
 pytestmark = pytest.mark.timeout(300)  # the first run of a scenario compiles its programs

@@ -14,7 +14,7 @@ from percpu_emu.explore.tracing import NotPossible
 from percpu_emu.report.played import played_dict
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.playing import LONGEST, Player, TooLong
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 
 NAMES = [
     "flush-then-swap", "free-without-grace-period-fixed", "raw-add-interrupt", "raw-add-migration",

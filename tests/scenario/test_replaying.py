@@ -16,7 +16,7 @@ from percpu_emu.replay import Part, Plan, PlannedStep, replay
 from percpu_emu.scenario.replaying import Replay, checks_of_replay, plan_of, plan_of_schedule
 from tests import programs as common
 from tests.replay import programs as p
-from tests.replay.running import taken
+from tests.replay.schedules import taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from percpu_emu.kernel.profile import load_profile
 from percpu_emu.machine import CgroupError, Event, EventStream
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.load import Loaded, ScenarioError, load
-from percpu_emu.scenario.run import RunResult, run_scenario
+from percpu_emu.scenario.protocol_runs import RunResult, run_scenario
 from percpu_emu.scenario.verdict import Check, verdict_of
 
 

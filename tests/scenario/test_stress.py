@@ -19,8 +19,8 @@ from percpu_emu.scenario import stress
 from percpu_emu.scenario.explaining import explain
 from percpu_emu.scenario.load import Loaded, ScenarioError, load
 from percpu_emu.scenario.replaying import schedule_in, subject_of_token
-from percpu_emu.scenario.settings import subject_of
 from percpu_emu.scenario.stress import StressResult, Violation, refuse_what_cannot_run, stress_scenario
+from percpu_emu.scenario.subjects import subject_of
 from percpu_emu.shm.atomics import X86_64
 
 TRIES = 6

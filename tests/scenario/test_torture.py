@@ -19,7 +19,7 @@ from percpu_emu.machine.rcu import Rcu
 from percpu_emu.report.torture import torture_lines
 from percpu_emu.scenario import torture as torture_module
 from percpu_emu.scenario.load import ScenarioError, load
-from percpu_emu.scenario.run import RunResult, run_scenario
+from percpu_emu.scenario.protocol_runs import RunResult, run_scenario
 from percpu_emu.scenario.torture import run_torture
 
 pytestmark = pytest.mark.timeout(240)  # the first run compiles its programs

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from percpu_emu.explore.explorer import Options, explore
 from percpu_emu.explore.search import Budget
+from percpu_emu.explore.strategies import Options, explore
 from percpu_emu.machine import EventStream
-from percpu_emu.scenario.exploring import checks_of, verdict
+from percpu_emu.scenario.dispatch import run_loaded
+from percpu_emu.scenario.exploration import checks_of, verdict
 from percpu_emu.scenario.load import load, scenario_names
-from percpu_emu.scenario.running import run_loaded
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 from percpu_emu.web.lessons import Claim, ExploreClaim, RunClaim, lesson_json, lessons, parse_lesson
 from percpu_emu.web.levels import levels
 

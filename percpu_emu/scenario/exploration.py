@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from percpu_emu.explore.explorer import Explored
+from percpu_emu.explore.strategies import Explored
 from percpu_emu.explore.subject import Subject
 from percpu_emu.scenario.judging import STOPPED, judged, marks
 from percpu_emu.scenario.verdict import Check, Foreseen, Verdict, verdict_of

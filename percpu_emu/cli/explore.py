@@ -13,10 +13,10 @@ from rich.console import Console
 from percpu_emu.bundled import bundled_files
 from percpu_emu.cli.errors import SoFar
 from percpu_emu.cli.progress import search_progress
-from percpu_emu.explore.explorer import Explored, Options, explore
 from percpu_emu.explore.search import Budget
+from percpu_emu.explore.strategies import Explored, Options, explore
 from percpu_emu.explore.token import Token
-from percpu_emu.report.explored import (
+from percpu_emu.report.exploration_report import (
     counterexample_of,
     mutants_table,
     print_counterexample,
@@ -27,9 +27,9 @@ from percpu_emu.report.explored import (
 from percpu_emu.report.result import Report, reported
 from percpu_emu.report.stepper import html
 from percpu_emu.report.tables import checks_table
-from percpu_emu.scenario.exploring import checks_of, verdict
+from percpu_emu.scenario.exploration import checks_of, verdict
 from percpu_emu.scenario.load import load
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 from percpu_emu.scenario.verdict import Check, Foreseen, exit_code, verdict_of
 
 MUTANTS_FOLDER = "protocols"

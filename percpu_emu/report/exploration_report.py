@@ -14,12 +14,12 @@ from percpu_emu.report.result import Report, ReportedCounterexample, reported
 from percpu_emu.report.story import story
 from percpu_emu.report.tables import checks_table
 from percpu_emu.report.trace_json import trace_dict
-from percpu_emu.scenario.exploring import checks_of, foreseen, scope_of, verdict
+from percpu_emu.scenario.exploration import checks_of, foreseen, scope_of, verdict
 from percpu_emu.scenario.judging import ledger_notes
 
 if TYPE_CHECKING:
     from percpu_emu.explore.counterexample import Counterexample
-    from percpu_emu.explore.explorer import Explored
+    from percpu_emu.explore.strategies import Explored
 
 
 def report_of(explored: Explored) -> Report:

@@ -14,15 +14,15 @@ from rich.console import Console
 
 from percpu_emu.cli.errors import SoFar, WrongArgument
 from percpu_emu.machine import Event, EventStream
-from percpu_emu.report.explored import print_counterexample, print_verdict
+from percpu_emu.report.exploration_report import print_counterexample, print_verdict
 from percpu_emu.report.live import LiveMachine
-from percpu_emu.report.ran import report_of
 from percpu_emu.report.result import Report
+from percpu_emu.report.run_report import report_of
 from percpu_emu.report.tables import checks_table, outcomes_table
 from percpu_emu.report.terminal import LiveProgress, print_report
 from percpu_emu.report.torture import print_torture
+from percpu_emu.scenario.dispatch import run_loaded
 from percpu_emu.scenario.load import Loaded, ScenarioError, load
-from percpu_emu.scenario.running import run_loaded
 from percpu_emu.scenario.stress import StressResult
 from percpu_emu.scenario.verdict import exit_code
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from percpu_emu.machine import EventStream
 from percpu_emu.scenario.actions import Orders
 from percpu_emu.scenario.load import Loaded
-from percpu_emu.scenario.run import RunResult, Watch, run_scenario
+from percpu_emu.scenario.protocol_runs import RunResult, Watch, run_scenario
 from percpu_emu.scenario.stress import StressResult, stress_scenario
 from percpu_emu.scenario.torture import run_torture
 

@@ -1,4 +1,4 @@
-"""Programs for test_explorer: two tasks that race for a word."""
+"""Programs for test_strategies: two tasks that race for a word."""
 
 from __future__ import annotations
 

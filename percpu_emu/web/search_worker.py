@@ -1,8 +1,8 @@
-"""A tab's explorer: `python -m percpu_emu.web.explorer_worker`. Each request has an `id`, which its answer repeats."""
+"""A tab's explorer: `python -m percpu_emu.web.search_worker`. Each request has an `id`, which its answer repeats."""
 
 from __future__ import annotations
 
-from percpu_emu.web.exploring import answered
+from percpu_emu.web.answers import answered
 from percpu_emu.web.lines import settle_in
 
 

@@ -5,17 +5,17 @@ from typing import Any
 import pytest
 
 from percpu_emu.explore import counterexample
-from percpu_emu.explore.explorer import Options, explore
 from percpu_emu.explore.model import Checks, Model, SetupFailed
 from percpu_emu.explore.room import with_room
 from percpu_emu.explore.search import Budget, Search
+from percpu_emu.explore.strategies import Options, explore
 from percpu_emu.explore.subject import StateView, Subject
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import ContextSpec, Setting
 from percpu_emu.scenario.load import load
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 
-from .explorer_programs import WORD, count_late, increment, poll, raise_flag, rare
+from .racing_programs import WORD, count_late, increment, poll, raise_flag, rare
 
 pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
 

@@ -11,7 +11,7 @@ from percpu_emu.report.columns import columns
 from percpu_emu.report.quiz import Question, questions, quiz_page
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.quizzing import quiz_trace
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 
 
 def quiz(name: str, seed: int | None, *, answers: bool, as_json: bool) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from percpu_emu.machine.rcu import Rcu
 
 
-class Mail:
+class Requests:
     """Empties rings and answers requests. `deliver(function, argument, kind)` takes what a ring held."""
 
     def __init__(

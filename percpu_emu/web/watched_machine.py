@@ -35,7 +35,7 @@ class Ended(Exception):
     """The learner has ended the run, or has gone."""
 
 
-class Hands:
+class WatchedMachine:
     """Watches one machine for a browser; `orders` are the steps that the learner asked for."""
 
     def __init__(self, machine: Machine, tree: CgroupTree, inbox: Inbox, outbox: Outbox) -> None:
@@ -52,7 +52,7 @@ class Hands:
         self._stalls = 0
         self._made = 0
 
-    def __enter__(self) -> Hands:
+    def __enter__(self) -> WatchedMachine:
         self._machine.events.listen(self._hear)
         # The coordinator keeps its pace: it has to look round.
         self._machine.memory.blocks[self._machine.memory.coordinator, c.FAULTS] = 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from percpu_emu.report.explored import counterexample_of
+from percpu_emu.report.exploration_report import counterexample_of
 from percpu_emu.report.result import Report, reported
 from percpu_emu.scenario.stress import StressResult
 from percpu_emu.scenario.verdict import Foreseen
 
 if TYPE_CHECKING:
-    from percpu_emu.scenario.running import AnyResult
+    from percpu_emu.scenario.dispatch import AnyResult
 
 
 def report_of(result: AnyResult, seconds: float) -> Report:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Final
 
-from percpu_emu.explore.explorer import Explored, Options, explore
 from percpu_emu.explore.model import SetupFailed
 from percpu_emu.explore.search import Budget
+from percpu_emu.explore.strategies import Explored, Options, explore
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.token import BadToken, Token
 from percpu_emu.explore.tracing import NotPossible
 from percpu_emu.report.played import played_dict
-from percpu_emu.scenario.exploring import checks_of, cut_short, verdict
+from percpu_emu.scenario.exploration import checks_of, cut_short, verdict
 from percpu_emu.scenario.load import ScenarioError, load, scenario_names
 from percpu_emu.scenario.playing import Player, TooLong
 from percpu_emu.scenario.replaying import subject_of_token
-from percpu_emu.scenario.settings import subject_of
+from percpu_emu.scenario.subjects import subject_of
 from percpu_emu.web.lines import Message, WrongRequest
 
 BUDGET: Final = Budget(seconds=30.0, megabytes=1024)

@@ -8,14 +8,14 @@ import pytest
 
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.quizzing import quiz_trace
-from percpu_emu.scenario.settings import subject_of
-from percpu_emu.web.exploring import answered
+from percpu_emu.scenario.subjects import subject_of
+from percpu_emu.web.answers import answered
 
 from .workers import Worker
 
 
 def test_it_answers_line_by_line_and_ends_with_its_input() -> None:
-    with Worker("explorer_worker") as worker:
+    with Worker("search_worker") as worker:
         worker.say(id=1, ask="explore", scenario="one-word")
         found = worker.hear()
         assert (found["id"], found["verdict"], found["check"], found["preemptions"]) == (1, "fail", "lost-count", 1)
