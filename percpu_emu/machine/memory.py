@@ -175,7 +175,7 @@ class MachineMemory:
 
     def _set_up(self) -> None:
         self.percpu = self._pages
-        """The allocator; `machine.lanes` puts another one in its place."""
+        """The allocator; `machine.rounds` puts another one in its place."""
         self.layout = self._pages.layout
         self._arena = arena = Arena(self._kernel)
         if arena.alloc_pages(BOOT_ORDER) != BOOT * WORD_SIZE:

@@ -11,7 +11,7 @@ from percpu_emu.scenario.load import Loaded, ScenarioError
 from percpu_emu.scenario.verdict import Check
 
 if TYPE_CHECKING:
-    from percpu_emu.machine.lanes import Lanes
+    from percpu_emu.machine.rounds import Rounds
 
 UNFORESEEN: Final = "the scenario does not foresee it"
 
@@ -24,10 +24,10 @@ class Outcomes:
         self.programs = [_program(loaded, name) for name in loaded.scenario.observe]
         self.counts: Counter[str] = Counter()
 
-    def observe(self, lanes: Lanes) -> None:
+    def observe(self, rounds: Rounds) -> None:
         """Count a round's result."""
         if self.programs:
-            self.counts[", ".join(str(lanes.machine.execute(program)) for program in self.programs)] += 1
+            self.counts[", ".join(str(rounds.machine.execute(program)) for program in self.programs)] += 1
 
     def rows(self) -> list[dict[str, Any]]:
         """The table: what was foreseen, in the scenario's order, then what was not."""

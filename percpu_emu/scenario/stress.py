@@ -17,8 +17,8 @@ from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import ProgramSource, called, queued
 from percpu_emu.machine.events import EventStream
 from percpu_emu.machine.faults import parse_fault
-from percpu_emu.machine.lanes import MAX_INTERRUPTS, LaneImage, Lanes, RoundFailed
 from percpu_emu.machine.recording import Recorded
+from percpu_emu.machine.rounds import MAX_INTERRUPTS, RoundFailed, RoundImage, Rounds
 from percpu_emu.scenario.explaining import explain
 from percpu_emu.scenario.judging import judged, ledger_notes, marks
 from percpu_emu.scenario.load import Loaded, ScenarioError
@@ -29,7 +29,7 @@ from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
 from percpu_emu.scenario.writers import last_writers
 
 DELAYS: Final = (1, 32, 256, 2048, 1_000_000)
-"""How many looks at a word a lane is delayed at most at the start of a round; one of them for each round."""
+"""How many looks at a word a process is delayed at most at the start of a round; one of them for each round."""
 AGAIN_SECONDS: Final = 10.0
 """At least so long it is tried to see a violation again, recorded."""
 PATIENCE: Final = 10.0
@@ -148,7 +148,7 @@ def stress(loaded: Loaded, subject: Subject, events: EventStream, *, record_ever
     """Rounds until the first violation, or for so many seconds; each `record_every`-th of them is recorded."""
     done = Stressed(outcomes=Outcomes(loaded))
     try:
-        image = LaneImage(subject.setting, subject.checks.total, done.outcomes.programs)
+        image = RoundImage(subject.setting, subject.checks.total, done.outcomes.programs)
     except ValueError as error:  # more marks than a control block has room for
         raise ScenarioError(loaded.source, [f"not for run: {error}"]) from error
     chance = random.Random(loaded.scenario.seed)
@@ -156,82 +156,82 @@ def stress(loaded: Loaded, subject: Subject, events: EventStream, *, record_ever
     faults = [parse_fault(line) for line in (*DISTURBANCES, *scenario.faults.inject)]
     nodes, chaos = scenario.machine.nodes, chaos_of(scenario)
     with naming_faults(loaded):
-        waiting = Lanes(image, loaded.profile, nodes, events, faults, chaos, subject.names, PATIENCE)
-    with waiting as lanes:
+        waiting = Rounds(image, loaded.profile, nodes, events, faults, chaos, subject.names, PATIENCE)
+    with waiting as rounds:
         start = shown = time.monotonic()
         record = False
         while done.violation is None and not done.stuck and time.monotonic() < start + seconds:
-            record = lanes.rounds % record_every == record_every - 1
+            record = rounds.count % record_every == record_every - 1
             done.rounds_recorded += record
-            _round(lanes, subject, chance, done, record=record)
+            _round(rounds, subject, chance, done, record=record)
             if time.monotonic() > shown + PROGRESS_SECONDS:
                 shown = time.monotonic()
-                what = f"{lanes.rounds} rounds"
+                what = f"{rounds.count} rounds"
                 events.emit("progress", done=shown - start, of=seconds, what=what)
         done.seconds = time.monotonic() - start
-        done.rounds = lanes.rounds
-        done.marks = lanes.marks()
+        done.rounds = rounds.count
+        done.marks = rounds.marks()
         if record and done.violation is not None:
-            done.recorded, done.whole = lanes.recorded()
+            done.recorded, done.whole = rounds.recorded()
     return done
 
 
-def _round(lanes: Lanes, subject: Subject, chance: random.Random, done: Stressed, *, record: bool) -> None:
+def _round(rounds: Rounds, subject: Subject, chance: random.Random, done: Stressed, *, record: bool) -> None:
     longest = chance.choice(DELAYS)
     try:
-        lanes.begin(chance.getrandbits(32), [chance.randrange(longest) for _ in lanes.image.working])
-        lanes.run(record=record, disturb=record or lanes.rounds % DISTURBED != 0)
+        rounds.begin(chance.getrandbits(32), [chance.randrange(longest) for _ in rounds.image.working])
+        rounds.run(record=record, disturb=record or rounds.count % DISTURBED != 0)
     except RoundFailed as error:
         failure = [Violation(error.check, error.detail)] if error.check else []
-        seen = [*failure, *_warnings(lanes)] if error.went_on else [*_warnings(lanes), *failure]
+        seen = [*failure, *_warnings(rounds)] if error.went_on else [*_warnings(rounds), *failure]
         done.violation, done.further = (seen[0], seen[1:]) if seen else (None, [])
         done.stuck = "" if error.check else error.detail
         done.awaited = error.words
         return
-    if lanes.exhausted:
+    if rounds.exhausted:
         done.stuck = "a program asked for more memory than a native round has"
         return
-    seen = list(_violations(lanes, subject))
+    seen = list(_violations(rounds, subject))
     done.ended += 1
-    done.outcomes.observe(lanes)
+    done.outcomes.observe(rounds)
     if seen:
         done.violation, *done.further = seen
     else:
-        lanes.end()
+        rounds.end()
 
 
-def _warnings(lanes: Lanes) -> Iterator[Violation]:
-    if warnings := lanes.warnings():
+def _warnings(rounds: Rounds) -> Iterator[Violation]:
+    if warnings := rounds.warnings():
         yield Violation(Broken.WARNING.label, f"WARN_ON fired: {'; '.join(warnings)}")
 
 
-def _violations(lanes: Lanes, subject: Subject) -> Iterator[Violation]:
+def _violations(rounds: Rounds, subject: Subject) -> Iterator[Violation]:
     """What is wrong at the end of a round."""
-    yield from _warnings(lanes)
+    yield from _warnings(rounds)
     total = subject.checks.total
-    for counter, added in lanes.ledgers().items() if total is not None else ():
+    for counter, added in rounds.ledgers().items() if total is not None else ():
         assert total is not None
-        counted = lanes.machine.execute(total, counter)
+        counted = rounds.machine.execute(total, counter)
         if counted != added:
             what = "lost" if counted < added else "too many"
             name = subject.names.get(counter, f"word {counter:#x}")
-            by = ", ".join(f"{lane} {amount:+d}" for lane, amount in lanes.added_by(counter).items())
+            by = ", ".join(f"{process} {amount:+d}" for process, amount in rounds.added_by(counter).items())
             detail = f"{name} is {counted}, {added} were added ({by}): {abs(counted - added)} {what}"
             yield Violation("lost-count" if counted < added else "doubled-count", detail)
-    if subject.checks.left is not None and lanes.left != subject.checks.left:
+    if subject.checks.left is not None and rounds.left != subject.checks.left:
         yield Violation(
-            Broken.LEAK.label, f"{lanes.left} areas and objects are allocated at the end, not {subject.checks.left}"
+            Broken.LEAK.label, f"{rounds.left} areas and objects are allocated at the end, not {subject.checks.left}"
         )
-    if subject.final is not None and (wrong := _judged(subject, lanes)):
+    if subject.final is not None and (wrong := _judged(subject, rounds)):
         yield Violation(Broken.FINAL.label, wrong)
 
 
-def _judged(subject: Subject, lanes: Lanes) -> str | None:
+def _judged(subject: Subject, rounds: Rounds) -> str | None:
     """What the scenario's own check of the end says. Raises ScenarioError where it fails itself."""
     assert subject.final is not None
     final: Any = subject.final
     try:
-        wrong: str | None = final(lanes.state())
+        wrong: str | None = final(rounds.state())
     except Exception as error:
         said = f"explore.final: {final.__name__} failed with {type(error).__name__}: {error}"
         raise ScenarioError(subject.name, [said]) from error

@@ -14,7 +14,7 @@ from percpu_emu.kernel.profile import load_profile
 from percpu_emu.lang.setting import ContextSpec, Setting
 from percpu_emu.machine import EventStream
 from percpu_emu.machine.faults import parse_fault
-from percpu_emu.machine.lanes import LaneImage, Lanes, RoundFailed
+from percpu_emu.machine.rounds import RoundFailed, RoundImage, Rounds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +91,7 @@ def module_text() -> str:
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> LaneImage:
+def image(tmp_path_factory: pytest.TempPathFactory) -> RoundImage:
     path: Path = tmp_path_factory.mktemp("sections") / "sections.py"
     path.write_text(module_text())
     spec = importlib.util.spec_from_file_location("sections_of_a_test", path)
@@ -106,11 +106,11 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> LaneImage:
         ContextSpec("interrupt", module.role_2, "interrupt", 1),
         ContextSpec("offline", module.role_5, "offline", 2),
     )
-    return LaneImage(Setting(3, contexts), None)
+    return RoundImage(Setting(3, contexts), None)
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_section_that_is_broken_is_found_where_it_is(image: LaneImage, role: str) -> None:
+def test_a_section_that_is_broken_is_found_where_it_is(image: RoundImage, role: str) -> None:
     seen = {number: broken(image, role, number) for number in range(len(CASES))}
     wrong = {
         (number, *operations[:6]): (seen[number], expected(operations, role))
@@ -120,14 +120,14 @@ def test_a_section_that_is_broken_is_found_where_it_is(image: LaneImage, role: s
     assert wrong == {}
 
 
-def broken(image: LaneImage, role: str, case: int) -> str:
+def broken(image: RoundImage, role: str, case: int) -> str:
     """Which check a round of that case breaks."""
     profile, faults = load_profile("linux-5.0-mmotm"), [parse_fault("all=preempt@1%")]
-    with Lanes(image, profile, 1, EventStream(), faults, patience=5.0) as lanes:
-        lanes.begin(case, [0] * len(image.working))
-        lanes.machine.memory.words[[ROLE, CASE]] = [ROLES.index(role), case]
+    with Rounds(image, profile, 1, EventStream(), faults, patience=5.0) as rounds:
+        rounds.begin(case, [0] * len(image.working))
+        rounds.machine.memory.words[[ROLE, CASE]] = [ROLES.index(role), case]
         try:
-            lanes.run(record=False, disturb=False)
+            rounds.run(record=False, disturb=False)
         except RoundFailed as failed:
             return failed.check or failed.detail
         return ""

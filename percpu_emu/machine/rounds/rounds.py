@@ -1,4 +1,4 @@
-"""Rounds: a machine whose processes are lanes, all let off at the same time, again and again."""
+"""Rounds: a machine whose processes are processes, all let off at the same time, again and again."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from percpu_emu.machine.config import MachineConfig
 from percpu_emu.machine.cpu import Ending
 from percpu_emu.machine.events import EventStream
 from percpu_emu.machine.faults import Fault
-from percpu_emu.machine.lanes.ending import EndState
-from percpu_emu.machine.lanes.image import GO, LANE, RESULTS, TOKENS, LaneImage, lane
-from percpu_emu.machine.lanes.regions import Regions
-from percpu_emu.machine.lanes.watching import RoundFailed, Watcher
 from percpu_emu.machine.machine import Machine, Trapped
 from percpu_emu.machine.memory import PAGE_WORDS, Topology
 from percpu_emu.machine.recording import CALLBACK, Recorded, Rings
+from percpu_emu.machine.rounds.ending import EndState
+from percpu_emu.machine.rounds.image import GO, PROCESS, RESULTS, TOKENS, RoundImage, process
+from percpu_emu.machine.rounds.regions import Regions
+from percpu_emu.machine.rounds.watching import RoundFailed, Watcher
 from percpu_emu.machine.signals import signals
 from percpu_emu.shm import PAGE_SIZE, WORD_SIZE
 from percpu_emu.shm.mapping import forbid
@@ -36,10 +36,10 @@ MAX_REGIONS: Final = 64
 
 
 @dataclass
-class Lanes:
-    """Lanes on a machine of their own; a context manager. A round is `begin`, `run`, any checks, `end`."""
+class Rounds:
+    """Rounds on a machine of their own; a context manager. A round is `begin`, `run`, any checks, `end`."""
 
-    image: LaneImage
+    image: RoundImage
     profile: KernelProfile
     nodes: int
     events: EventStream
@@ -49,15 +49,16 @@ class Lanes:
     """What words are called, by address or per-CPU pointer."""
     patience: float = 10.0
     """Seconds after which a round is given up."""
-    rounds: int = 0
+    count: int = 0
+    """How many have begun."""
 
     def __post_init__(self) -> None:
         spread = Topology.spread(self.image.setting.cpus, self.nodes).cpus_per_node
-        more = len(self.image.lanes) + 1 - self.image.setting.cpus  # one whose ledger is the coordinator's
+        more = len(self.image.processes) + 1 - self.image.setting.cpus  # one whose ledger is the coordinator's
         topology = Topology((*spread[:-1], spread[-1] + more))  # those of the coordinator are CPUs that no mask shows
         self._percpu: Any = None
         self._slab: Any = None
-        self._rings = Rings(len(self.image.lanes) + 1 + len(self.image.interrupted))
+        self._rings = Rings(len(self.image.processes) + 1 + len(self.image.interrupted))
         config = MachineConfig(
             topology,
             self.profile,
@@ -87,18 +88,20 @@ class Lanes:
             raise
         self._ledgers: dict[int, list[Any]] = {}
         self._commands: dict[int, int] = {}
-        self._ring_of = {number: number for number in self.image.working} | {memory.coordinator: len(self.image.lanes)}
+        self._ring_of = {number: number for number in self.image.working} | {
+            memory.coordinator: len(self.image.processes)
+        }
         self._noted: set[int] = set()
 
     def __enter__(self) -> Self:
-        cpus, memory, lanes = self.image.setting.cpus, self.machine.memory, self.image.lanes
+        cpus, memory, processes = self.image.setting.cpus, self.machine.memory, self.image.processes
         try:
             self.machine.__enter__()
         except BaseException:
             self._close()
             raise
-        self._rings.set_context(len(lanes), CALLBACK)
-        memory.blocks[memory.coordinator, c.COORDINATORS_LEDGER] = memory.context(len(lanes)).ledger
+        self._rings.set_context(len(processes), CALLBACK)
+        memory.blocks[memory.coordinator, c.COORDINATORS_LEDGER] = memory.context(len(processes)).ledger
         memory.set_online(range(cpus))
         memory.header[c.NR_CPU_IDS] = cpus
         memory.header[c.TOKENS] = self._rings.word(TOKENS)
@@ -106,16 +109,16 @@ class Lanes:
         memory.words[CPU_POSSIBLE_MASK] = (1 << cpus) - 1
         self._boot = memory.words[BOOT : STATIC + STATIC_WORDS].copy()
         self.machine.attend(self._watcher)
-        for number, at in enumerate(lanes):
-            self._rings.words[LANE + number * 8 + 2] = -1 if at.cpu is None else at.cpu
+        for number, at in enumerate(processes):
+            self._rings.words[PROCESS + number * 8 + 2] = -1 if at.cpu is None else at.cpu
             if at.cpu is not None and at.interrupts:
                 memory.blocks[number, c.INTERRUPT] = memory.block_address(memory.interrupt(at.cpu))
                 memory.blocks[number, c.IRQ_HANDLER] = self.image.module.handler.address
                 memory.blocks[number, c.IRQ_TABLE] = self._rings.word(GO)
         for place, cpu in enumerate(self.image.interrupted):
-            self._ring_of[memory.interrupt(cpu)] = len(lanes) + 1 + place
+            self._ring_of[memory.interrupt(cpu)] = len(processes) + 1 + place
         for number in self.image.working:
-            self._commands[number] = self.machine.cpus.run(number, lane, number, self._rings.word(0))
+            self._commands[number] = self.machine.cpus.run(number, process, number, self._rings.word(0))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -125,8 +128,8 @@ class Lanes:
     # --- a round
 
     def begin(self, seed: int, delays: Sequence[int]) -> None:
-        """Run the setup. `delays`: for each working lane, how long it is held up at the start."""
-        self.rounds += 1
+        """Run the setup. `delays`: for each working process, how long it is held up at the start."""
+        self.count += 1
         self._rings.clear()
         memory = self.machine.memory
         for number in range(memory.contexts):
@@ -135,7 +138,7 @@ class Lanes:
         self._rings.words[RESULTS : RESULTS + MAX_CONTEXTS] = 0
         memory.blocks[:, c.AT] = 0
         for number, delay in zip(self.image.working, delays, strict=True):
-            self._rings.words[LANE + number * 8 + 1] = delay
+            self._rings.words[PROCESS + number * 8 + 1] = delay
         setup = self.image.setting.setup
         if setup is not None:
             with self._watched("the setup"):
@@ -143,7 +146,7 @@ class Lanes:
                 self.machine.settle()
 
     def run(self, *, record: bool, disturb: bool) -> None:
-        """Have all lanes run their contexts, and let everything settle. Raises RoundFailed.
+        """Have all processes run their contexts, and let everything settle. Raises RoundFailed.
 
         `record` what they do; have faults `disturb` it.
         """
@@ -151,7 +154,7 @@ class Lanes:
         for number, ring in self._ring_of.items():
             memory.blocks[number, c.RECORD] = self._rings.address(ring) if record else 0
             memory.blocks[number, c.FAULTS] = self.machine.faults.address if disturb else 0
-        signals().publish(self._rings.word(GO), self.rounds)
+        signals().publish(self._rings.word(GO), self.count)
         with self._watched("a callback"):
             self.machine.wait_for(self._is_over)
             self.machine.settle()
@@ -200,7 +203,7 @@ class Lanes:
         """Who has entered how much for a counter: by the names of a process's contexts."""
         page, word = divmod(counter, PAGE_WORDS)
         amounts = {number: int(ledger[word]) for number, ledger in enumerate(self._ledgers[page]) if ledger[word]}
-        callbacks = len(self.image.lanes)
+        callbacks = len(self.image.processes)
         return {"callbacks" if n == callbacks else self._watcher.owners(n): amount for n, amount in amounts.items()}
 
     def state(self) -> EndState:
@@ -248,7 +251,7 @@ class Lanes:
         pages = {STATIC // PAGE_WORDS, *(word // PAGE_WORDS for word in self._slab.used)}
         memory = self.machine.memory
         for page in pages - self._ledgers.keys():
-            self._ledgers[page] = [memory.ledger_page(number, page) for number in range(len(self.image.lanes) + 1)]
+            self._ledgers[page] = [memory.ledger_page(number, page) for number in range(len(self.image.processes) + 1)]
         return pages
 
     def _clear_area(self, pointer: int) -> None:
@@ -276,8 +279,8 @@ class Lanes:
             self._rings.close()
 
     def _is_over(self) -> bool:
-        done = self._rings.words[LANE::8]
-        if all(int(done[number]) == self.rounds for number in self._commands):
+        done = self._rings.words[PROCESS::8]
+        if all(int(done[number]) == self.count for number in self._commands):
             return True
         online = self.machine.cpus.online
         for number, command in self._commands.items():
@@ -288,7 +291,7 @@ class Lanes:
         return False
 
     def _refused(self, number: int) -> RoundFailed:
-        """Why a lane's program has ended: what it asked for, or its arithmetic."""
+        """Why a process's program has ended: what it asked for, or its arithmetic."""
         where, ending = self._watcher.whereabouts(number), self.machine.memory.blocks[number, c.RESULT + 1]
         self._watcher.attend(time.monotonic())  # which knows of what was asked for in vain
         if ending == Ending.FAULTY:

@@ -13,7 +13,7 @@ from percpu_emu.kernel.layout import BOOT, STATIC, STATIC_WORDS
 from percpu_emu.kernel.profile import load_profile
 from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS, ContextSpec, Setting
 from percpu_emu.machine import EventStream
-from percpu_emu.machine.lanes import LaneImage, Lanes, RoundFailed
+from percpu_emu.machine.rounds import RoundFailed, RoundImage, Rounds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,7 +203,7 @@ def module_text() -> str:
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> LaneImage:
+def image(tmp_path_factory: pytest.TempPathFactory) -> RoundImage:
     path: Path = tmp_path_factory.mktemp("rounds") / "rounds.py"
     path.write_text(module_text())
     spec = importlib.util.spec_from_file_location("rounds_of_a_test", path)
@@ -217,28 +217,27 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> LaneImage:
         ContextSpec(f"{name} on CPU {cpu}" if cpu is not None else name, getattr(module, name), kind, cpu)
         for name, (kind, cpu) in where.items()
     )
-    return LaneImage(Setting(4, tuple(contexts)), None)
+    return RoundImage(Setting(4, tuple(contexts)), None)
 
 
-def round_of(image: LaneImage, number: int, last: str = "") -> tuple[RoundFailed | None, list[str], Any]:
+def round_of(image: RoundImage, number: int, last: str = "") -> tuple[RoundFailed | None, list[str], Any]:
     """How a round of that case failed, which warnings fired, and what it has left behind."""
     delays = [
-        LONG if any(image.setting.contexts[which].program.__name__ == last for which in image.lanes[lane].contexts)
-        else 0
-        for lane in image.working
+        LONG if any(image.setting.contexts[which].program.__name__ == last for which in runs.contexts) else 0
+        for runs in (image.processes[number] for number in image.working)
     ]  # fmt: skip
-    with Lanes(image, load_profile("linux-5.0-mmotm"), 1, EventStream(), (), None, NAMES, PATIENCE) as lanes:
-        lanes.begin(1, delays)
-        lanes.machine.memory.words[CASE] = number
+    with Rounds(image, load_profile("linux-5.0-mmotm"), 1, EventStream(), (), None, NAMES, PATIENCE) as rounds:
+        rounds.begin(1, delays)
+        rounds.machine.memory.words[CASE] = number
         try:
-            lanes.run(record=False, disturb=False)
+            rounds.run(record=False, disturb=False)
         except RoundFailed as failed:
-            return failed, lanes.warnings(), None
-        return None, lanes.warnings(), [lanes.state().result(n) for n in range(len(image.setting.contexts))]
+            return failed, rounds.warnings(), None
+        return None, rounds.warnings(), [rounds.state().result(n) for n in range(len(image.setting.contexts))]
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_round_ends_or_says_why_it_cannot(image: LaneImage, name: str) -> None:
+def test_a_round_ends_or_says_why_it_cannot(image: RoundImage, name: str) -> None:
     described, number = CASES[name], list(CASES).index(name)
     failed, warnings, _ = round_of(image, number, described.last)
     if described.expected == ENDS:
@@ -249,7 +248,7 @@ def test_a_round_ends_or_says_why_it_cannot(image: LaneImage, name: str) -> None
     assert bool(warnings) == ("warn_on" in str(described.do))
 
 
-def test_what_the_last_turns_gave_can_be_asked_for(image: LaneImage) -> None:
+def test_what_the_last_turns_gave_can_be_asked_for(image: RoundImage) -> None:
     number = list(CASES).index("per-CPU NULL")
     _, _, results = round_of(image, number)
     named = dict(zip(CONTEXTS, results, strict=True))

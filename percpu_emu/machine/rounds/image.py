@@ -1,4 +1,4 @@
-"""The programs of a setting in one compiled module, with a loop for each lane."""
+"""The programs of a setting in one compiled module, with a loop for each process."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from percpu_emu.lang.ops import Program, ProgramFunction, cpu_relax
 from percpu_emu.lang.setting import ContextSpec, Setting
 
 GO: Final = 0  # number of the round that is on; -1 to end
-ARRIVED: Final = 8  # lanes that have arrived at the start, all rounds together
+ARRIVED: Final = 8  # processes that have arrived at the start, all rounds together
 LATE: Final = 9  # number of the round whose interrupts are to come now, where they have not come yet
-LANE: Final = 16  # for each lane on a line of its own: the last round it has done, its delay, its CPU or -1
+PROCESS: Final = 16  # for each process on a line of its own: the last round it has done, its delay, its CPU or -1
 TOKENS: Final = 640  # for each CPU on a line of its own: see `lang.tokens`
 RESULTS: Final = 784  # what the last turn of each context gave
 LOOK_ROUND: Final = 200
@@ -54,15 +54,15 @@ def interrupt(ctx):
 
 
 @njit
-def meet(control, lanes, number, turn):
+def meet(control, processes, number, round_number):
     arrived = control + {ARRIVED * 8}
     atomics.fetch_add(arrived, 1)
     looks = 0
-    while atomics.load_acquire(arrived) < lanes * turn and atomics.read_once(control) == turn:
+    while atomics.load_acquire(arrived) < processes * round_number and atomics.read_once(control) == round_number:
         looks += 1
         if looks % {LOOK_ROUND} == 0:
             syscalls.sched_yield()
-    for _ in range(atomics.read_once(control + ({LANE} + number * 8 + 1) * 8)):
+    for _ in range(atomics.read_once(control + ({PROCESS} + number * 8 + 1) * 8)):
         atomics.read_once(control)
     return 0
 
@@ -106,10 +106,10 @@ def take_down(ctx, cpu):
 @njit
 def comes_now(block, place):
     ran = ops.interrupt_block(block) + ({_RAN} + place) * 8
-    turn = atomics.read_once(atomics.read_once(block + c.IRQ_TABLE * 8))
-    if atomics.read_once(ran) == turn:
+    round_number = atomics.read_once(atomics.read_once(block + c.IRQ_TABLE * 8))
+    if atomics.read_once(ran) == round_number:
         return 0
-    atomics.write_once(ran, turn)
+    atomics.write_once(ran, round_number)
     return 1
 
 
@@ -155,9 +155,9 @@ _OFFLINE: Final = """\
 _ONLY_INTERRUPTED: Final = """\
     interrupt(ctx)
 """
-_LANE: Final = """\
+_PROCESS: Final = """\
 @njit
-def lane{number}x(ctx, control):
+def process{number}x(ctx, control):
 {context}    return 0
 """
 _INTERRUPT: Final = """\
@@ -183,32 +183,32 @@ def handler(block, _code, _a, _b):
 """
 _LOOP: Final = """\
 @njit(WORD(BASES, WORD, WORD), cache=True)
-def lane(bases, number, control):
-    cpu = atomics.read_once(control + ({lane} + number * 8 + 2) * 8)
+def process(bases, number, control):
+    cpu = atomics.read_once(control + ({process} + number * 8 + 2) * 8)
     ctx = at_home(context(bases), cpu)
-    turn = 0
+    round_number = 0
     while True:
         ops.idle_enter(ctx)
-        turn = await_round(ctx, control, turn)
-        if turn < 0:
+        round_number = await_round(ctx, control, round_number)
+        if round_number < 0:
             return 0
         at_home(ctx, cpu)
-        meet(control, {lanes}, number, turn)
+        meet(control, {processes}, number, round_number)
         ops.idle_exit(ctx)
 {dispatch}
-        atomics.store_release(control + ({lane} + number * 8) * 8, turn)
+        atomics.store_release(control + ({process} + number * 8) * 8, round_number)
         ops.ring_doorbell(ctx)
     return 0
 """
 
 
-def lane(number: int, control: int) -> Program[None]:  # noqa: ARG001
-    """What a lane's process is told to run: it stands for the compiled `lane` of the image's module."""
+def process(number: int, control: int) -> Program[None]:  # noqa: ARG001
+    """What a process of a round runs: it stands for the compiled `process` of the image's module."""
     yield cpu_relax()
 
 
 @dataclass(frozen=True)
-class Lane:
+class RoundProcess:
     """A process and what it runs: one context, by its number in the setting, or none."""
 
     cpu: int | None
@@ -217,33 +217,33 @@ class Lane:
     """What may interrupt it."""
 
 
-def lanes_of(setting: Setting) -> list[Lane]:
-    """A lane for every CPU of the machine, in order, then one for each further task, and for the coordinator's."""
+def processes_of(setting: Setting) -> list[RoundProcess]:
+    """A process for every CPU of the machine, in order, then one for each further task, and for the coordinator's."""
     numbered = list(enumerate(setting.contexts))
 
     def on(cpu: int, kind: str) -> tuple[int, ...]:
         return tuple(number for number, spec in numbered if spec.home == cpu and spec.kind == kind)
 
     cpus = range(setting.cpus)
-    first = [Lane(cpu, on(cpu, "task")[:1], on(cpu, "interrupt")) for cpu in cpus]
-    further = [Lane(cpu, (number,), on(cpu, "interrupt")) for cpu in cpus for number in on(cpu, "task")[1:]]
-    return [*first, *further, *(Lane(None, (number,)) for number, spec in numbered if spec.home is None)]
+    first = [RoundProcess(cpu, on(cpu, "task")[:1], on(cpu, "interrupt")) for cpu in cpus]
+    further = [RoundProcess(cpu, (number,), on(cpu, "interrupt")) for cpu in cpus for number in on(cpu, "task")[1:]]
+    return [*first, *further, *(RoundProcess(None, (number,)) for number, spec in numbered if spec.home is None)]
 
 
-class LaneImage(Image):
+class RoundImage(Image):
     """The programs of a setting in one compiled module. Where a process has no ring, an operation is not recorded."""
 
     def __init__(
         self, setting: Setting, total: ProgramFunction | None, observed: Sequence[ProgramFunction] = ()
     ) -> None:
         self.setting = setting
-        self.lanes = lanes_of(setting)
-        self.working = [number for number, at in enumerate(self.lanes) if at.contexts or at.interrupts]
-        """Lanes that have something to do; the others stay idle."""
-        self.interrupted = [cpu for cpu in range(setting.cpus) if self.lanes[cpu].interrupts]
+        self.processes = processes_of(setting)
+        self.working = [number for number, at in enumerate(self.processes) if at.contexts or at.interrupts]
+        """Rounds that have something to do; the others stay idle."""
+        self.interrupted = [cpu for cpu in range(setting.cpus) if self.processes[cpu].interrupts]
         """CPUs that may be interrupted."""
         self._alone = [program for program in (setting.setup, total, *observed) if program is not None]
-        super().__init__([], numbered=[lane], constants=setting.constants, instrumented=True)
+        super().__init__([], numbered=[process], constants=setting.constants, instrumented=True)
         programs = dict.fromkeys([*self._alone, *(spec.program for spec in setting.contexts)])
         self._runs: dict[ProgramFunction, str] = {}
         self._whole = self.together(programs, self._behind)
@@ -256,7 +256,7 @@ class LaneImage(Image):
     @property
     def callbacks(self) -> list[ProgramFunction]:
         """What is queued by any of the programs, callbacks of callbacks included."""
-        return [function for function in self._numbered if function is not lane]
+        return [function for function in self._numbered if function is not process]
 
     @property
     def module(self) -> ModuleType:
@@ -264,21 +264,21 @@ class LaneImage(Image):
         return load_compiled(self._whole)
 
     def compiled(self, function: ProgramFunction) -> Callable[..., int] | None:
-        """`compiled(bases, *arguments)` for a lane, the setup, the check and for callbacks."""
+        """`compiled(bases, *arguments)` for a process, the setup, the check and for callbacks."""
         entry: Callable[..., int] | None = getattr(self.module, self._runs.get(function, ""), None)
         return entry
 
     def _behind(self, name_of: Callable[[ProgramFunction], str]) -> str:
         texts = [_HELPERS, *(self._run(program, name_of) for program in dict.fromkeys([*self._alone, *self.callbacks]))]
-        self._runs[lane] = "lane"
+        self._runs[process] = "process"
         texts += [self._lane(number, name_of) for number in self.working]
         if self.interrupted:
             texts.append(_HANDLER.format(interrupts="".join(self._interrupts(name_of))))
-        dispatch = [f"        if number == {n}:\n            lane{n}x(ctx, control)" for n in self.working]
+        dispatch = [f"        if number == {n}:\n            process{n}x(ctx, control)" for n in self.working]
         texts.append(
             _LOOP.format(
-                lanes=len(self.working),
-                lane=LANE,
+                processes=len(self.working),
+                process=PROCESS,
                 dispatch="\n".join(dispatch),
             )
         )
@@ -295,18 +295,18 @@ class LaneImage(Image):
         )
 
     def _lane(self, number: int, name_of: Callable[[ProgramFunction], str]) -> str:
-        if not self.lanes[number].contexts:
-            return _LANE.format(number=number, context=_ONLY_INTERRUPTED)
-        [which] = self.lanes[number].contexts
+        if not self.processes[number].contexts:
+            return _PROCESS.format(number=number, context=_ONLY_INTERRUPTED)
+        [which] = self.processes[number].contexts
         spec = self.setting.contexts[which]
         form = _OFFLINE if spec.kind == "offline" else _TASK if spec.cpu is not None else _OF_THE_COORDINATOR
         fields = {"number": which, "moves": spec.migrates, "turns": spec.turns, "cpu": spec.cpu}
         context = form.format(name=name_of(spec.program), arguments=_arguments(spec), **fields)
-        return _LANE.format(number=number, context=context)
+        return _PROCESS.format(number=number, context=context)
 
     def _interrupts(self, name_of: Callable[[ProgramFunction], str]) -> Iterator[str]:
         for cpu in self.interrupted:
-            for place, which in enumerate(self.lanes[cpu].interrupts):
+            for place, which in enumerate(self.processes[cpu].interrupts):
                 spec = self.setting.contexts[which]
                 name, arguments = name_of(spec.program), _arguments(spec)
                 fields = {"number": which, "name": name, "arguments": arguments, "fault": int(Check.FAULT)}

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 from percpu_emu.lang import context as c
 from percpu_emu.lang.checks import LABELS, Check, check_of
 from percpu_emu.lang.tokens import BUSY, STARTED
-from percpu_emu.machine.lanes.image import GO, LANE, LATE, TOKENS, LaneImage
-from percpu_emu.machine.lanes.regions import Regions
 from percpu_emu.machine.machine import Machine
 from percpu_emu.machine.recording import Rings
+from percpu_emu.machine.rounds.image import GO, LATE, PROCESS, TOKENS, RoundImage
+from percpu_emu.machine.rounds.regions import Regions
 from percpu_emu.machine.signals import signals
 from percpu_emu.shm import WORD_SIZE
 
@@ -41,12 +41,12 @@ class RoundFailed(Exception):
 
 
 class Watcher:
-    """Looks at a machine of lanes as often as its coordinator looks round."""
+    """Looks at a machine of processes as often as its coordinator looks round."""
 
     def __init__(
         self,
         machine: Machine,
-        image: LaneImage,
+        image: RoundImage,
         rings: Rings,
         names: Mapping[int, str],
         regions: Sequence[Regions],
@@ -103,14 +103,14 @@ class Watcher:
             return "a callback"
         if number > memory.coordinator:
             cpu = number - memory.interrupt(0)
-            return " or ".join(contexts[which].name for which in self._image.lanes[cpu].interrupts)
-        lane = self._image.lanes[number]
-        return ", ".join(contexts[which].name for which in lane.contexts or lane.interrupts)
+            return " or ".join(contexts[which].name for which in self._image.processes[cpu].interrupts)
+        process = self._image.processes[number]
+        return ", ".join(contexts[which].name for which in process.contexts or process.interrupts)
 
     def owners(self, number: int) -> str:
-        """Whose updates are in a process's ledger: those of a CPU's interrupts are in its first lane's."""
-        lane, memory = self._image.lanes[number], self._machine.memory
-        interrupts = number < self._image.setting.cpus and lane.interrupts and lane.contexts
+        """Whose updates are in a process's ledger: those of a CPU's interrupts are in its first process's."""
+        process, memory = self._image.processes[number], self._machine.memory
+        interrupts = number < self._image.setting.cpus and process.interrupts and process.contexts
         return ", ".join([self.name(number), *([self.name(memory.interrupt(number))] if interrupts else [])])
 
     def ended_by(self, number: int) -> RoundFailed:
@@ -139,17 +139,17 @@ class Watcher:
     # --- deadlocks
 
     def _unfinished(self) -> list[int]:
-        """Contexts that have not ended: of lanes, or of an interrupt there, and the coordinator inside of a program."""
-        turn = int(self._rings.words[GO])
-        done = self._rings.words[LANE::8]
-        lanes = [number for number in self._image.working if int(done[number]) != turn]
-        lanes += [n for n in self._image.working if n not in lanes and self._blocks[n, c.IN_INTERRUPT]]
-        lanes = [self._acting(number) for number in lanes]
-        return [*lanes, self._machine.memory.coordinator] if self._machine.running else lanes
+        """Contexts that have not ended: of tasks, of interrupts, and the coordinator inside of a program."""
+        round_number = int(self._rings.words[GO])
+        done = self._rings.words[PROCESS::8]
+        processes = [number for number in self._image.working if int(done[number]) != round_number]
+        processes += [n for n in self._image.working if n not in processes and self._blocks[n, c.IN_INTERRUPT]]
+        processes = [self._acting(number) for number in processes]
+        return [*processes, self._machine.memory.coordinator] if self._machine.running else processes
 
     def _acting(self, number: int) -> int:
-        """Whose block says what a lane's process does: that of the CPU's interrupts while it runs one."""
-        cpu = self._image.lanes[number].cpu
+        """Whose block says what a process of a round does: that of the CPU's interrupts while it runs one."""
+        cpu = self._image.processes[number].cpu
         in_interrupt = cpu is not None and self._blocks[number, c.IN_INTERRUPT]
         return self._machine.memory.interrupt(cpu) if cpu is not None and in_interrupt else number
 
@@ -208,7 +208,7 @@ class Watcher:
         return int(self._rings.words[TOKENS + cpu * 8 + offset // WORD_SIZE])
 
     def _cpu_taken_down(self, number: int) -> int:
-        [which] = self._image.lanes[number].contexts
+        [which] = self._image.processes[number].contexts
         cpu = self._image.setting.contexts[which].cpu
         assert cpu is not None
         return cpu

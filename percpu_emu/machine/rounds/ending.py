@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from percpu_emu.kernel.layout import BOOT, STATIC, STATIC_WORDS
 from percpu_emu.lang.setting import OBJECT_WORDS
-from percpu_emu.machine.lanes.regions import Regions
 from percpu_emu.machine.memory import MachineMemory
+from percpu_emu.machine.rounds.regions import Regions
 from percpu_emu.shm import WORD_SIZE
 
 
