@@ -105,13 +105,13 @@ class CgroupTree:
         self._by_memcg: dict[int, Cgroup] = {}
         self._boot_areas()
         self.root = self._make("/", None)
-        machine.after[css.css_killed_work_fn] = self._offline
-        machine.after[css.css_release_work_fn] = self._released_last
-        machine.before[css.css_free_rwork_fn] = self._before_free
-        machine.after[css.css_free_rwork_fn] = self._freed
+        machine.coordinator.after[css.css_killed_work_fn] = self._offline
+        machine.coordinator.after[css.css_release_work_fn] = self._released_last
+        machine.coordinator.before[css.css_free_rwork_fn] = self._before_free
+        machine.coordinator.after[css.css_free_rwork_fn] = self._freed
         if machine.protocol.release:
-            machine.before[machine.protocol.release] = self._flushing
-            machine.after[machine.protocol.release] = self._slots_released
+            machine.coordinator.before[machine.protocol.release] = self._flushing
+            machine.coordinator.after[machine.protocol.release] = self._slots_released
 
     # --- what a shell can do
 

@@ -9,19 +9,16 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final, NoReturn, Protocol, Self
 
 from percpu_emu.lang import context as c
 from percpu_emu.lang.cache import load_compiled
-from percpu_emu.lang.checks import Check
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.lang.reference import Reference
 from percpu_emu.lang.service import ProgramFault
 from percpu_emu.machine.chaos import Chaos, Stops
 from percpu_emu.machine.config import MachineConfig, image_of, texts_of
+from percpu_emu.machine.coordinator import Coordinator
 from percpu_emu.machine.cpu import Command, Ending
 from percpu_emu.machine.cpus import CpuProcesses, Dead
 from percpu_emu.machine.deaths import Doubt, doubts_of
@@ -30,7 +27,6 @@ from percpu_emu.machine.faults import FaultTable, loops_per_ms, points_of, reach
 from percpu_emu.machine.interrupts import Interrupter
 from percpu_emu.machine.memory import MachineMemory
 from percpu_emu.machine.requests import Requests
-from percpu_emu.machine.services import DirectLine
 from percpu_emu.machine.signals import signals
 from percpu_emu.machine.traps import TrapHandler
 from percpu_emu.shm import SignalsHeld
@@ -40,13 +36,6 @@ SLEEP_US: Final = 10_000
 GRACE_PERIOD_LOOKS: Final = 100
 GRACE_PERIOD_SLEEP_US: Final = 100
 SPIN_US: Final = 20
-_SECTIONS: Final = [c.RCU_DEPTH, c.PREEMPT_DEPTH, c.IRQS_OFF]
-_OF_A_PROGRAM: Final = [
-    *_SECTIONS, c.AT, c.ATOMIC, c.WAITS, c.WAITS_FOR, c.WAITS_VALUE, *range(c.NOTED, c.NOTES + 2 * c.MAX_NOTES),
-]  # fmt: skip
-"""Words of the coordinator's control block that belong to the program that it runs."""
-
-Hook = Callable[[int], None]
 
 
 class Attendant(Protocol):
@@ -85,19 +74,10 @@ class Machine:
             raise
         self.cpus = CpuProcesses(self.memory, self.image, config.interrupts)
         self.rcu = config.rcu(self.memory, self.events, config.stall_seconds, self.cpus.whereabouts)
-        self.before: dict[ProgramFunction, Hook] = {}
-        self.after: dict[ProgramFunction, Hook] = {}
         self.doubts: list[Doubt] = []
-        self._work: deque[tuple[ProgramFunction, int]] = deque()
         self._requests = Requests(self.memory, self.image, self.events, self.rcu, self._deliver)
-        ctx = self.memory.context(self.memory.coordinator)
-        self._bases = ctx.bases()
-        self._reference = Reference(ctx, self.image)
-        self._line = DirectLine(self.memory, self._answer_directly)
+        self.coordinator = Coordinator(self.memory, self.image, self._answer_directly, self._look_for_a_trap)
         self._reap_at = 0.0
-        self._running: ProgramFunction | None = None
-        self._depth = 0
-        self._atomic = False
         self._trap: Trapped | None = None
         self.chaos = Chaos(self.cpus, config.chaos) if config.chaos is not None else None
         self.stops = Stops(self.memory, self.cpus, self.chaos)
@@ -146,47 +126,13 @@ class Machine:
     # --- running programs
 
     def execute(self, function: ProgramFunction, *arguments: int) -> int:
-        """Run a program in the coordinator: compiled where the image has it, else by the reference engine."""
-        self._look_for_a_trap()
-        compiled = self.image.compiled(function)
-        before, self._running = self._running, function
-        self._depth += 1
-        try:
-            with self._state_of_its_own(nested=before is not None), SignalsHeld():
-                return compiled(self._bases, *arguments) if compiled else self._reference.run(function, *arguments)
-        finally:
-            try:
-                self._look_for_a_trap()  # first: what it was refused afterwards may come of that
-                self._line.reraise()
-            finally:
-                self._running = before
-                self._depth -= 1
-
-    @contextmanager
-    def _state_of_its_own(self, *, nested: bool) -> Iterator[None]:
-        """A program that runs while another one of the coordinator's waits leaves that one's words as they are."""
-        block = self.memory.blocks[self.memory.coordinator]
-        saved = block[_OF_A_PROGRAM]  # a copy
-        if nested:
-            block[_OF_A_PROGRAM] = 0
-        block[c.ATOMIC] = self._atomic
-        try:
-            yield
-            if self.image.instrumented and block[_SECTIONS].any() and not block[c.BROKEN]:
-                block[[c.BROKEN_AT, c.BROKEN]] = block[c.AT], Check.UNBALANCED_SECTION
-        finally:
-            if nested:
-                block[_OF_A_PROGRAM] = saved
-
-    @property
-    def running(self) -> int:
-        """How many of the coordinator's programs have begun and not ended: each runs while the one before waits."""
-        return self._depth
+        """Run a program in the coordinator; its result."""
+        return self.coordinator.execute(function, *arguments)
 
     @property
     def has_more_to_run(self) -> bool:
         """Whether callbacks or work are due."""
-        return self.rcu.due or bool(self._work)
+        return self.rcu.due or bool(self.coordinator.work)
 
     @property
     def requester(self) -> int:
@@ -226,7 +172,7 @@ class Machine:
 
     def settle(self) -> None:
         """Look round until no callback and no work is left: every release that is due has happened."""
-        self.wait_for(lambda: self.rcu.idle and not self._work and not self._requests.waiting())
+        self.wait_for(lambda: self.rcu.idle and not self.coordinator.work and not self._requests.waiting())
         self._look_for_a_trap()
 
     def run_for(self, seconds: float) -> None:
@@ -258,7 +204,7 @@ class Machine:
         busy |= self.rcu.advance()
         if run:
             busy |= self.rcu.run_ready() > 0
-            busy |= self._run_work() > 0
+            busy |= self.coordinator.run_work() > 0
         if self.memory.percpu.balance_pending:
             self.memory.percpu.balance()
             busy = True
@@ -324,7 +270,7 @@ class Machine:
         """Who is asking for per-CPU memory, or giving it back, and when."""
         number = self._requests.requester
         on_cpu = number != self.memory.coordinator
-        program = self._running.__name__ if self._running else "the machine"
+        program = self.coordinator.running.__name__ if self.coordinator.running else "the machine"
         who = self.cpus.whereabouts(number) if on_cpu else f"{program} on the coordinator{self._at()}"
         return f"{who}, {self.events.seconds:.3f} s after the start, after grace period {self.rcu.done}"
 
@@ -335,8 +281,12 @@ class Machine:
     def _look_for_a_trap(self) -> None:
         """Raise Trapped where an access of the coordinator's own has trapped: by a program, or between two."""
         if self.memory.blocks[self.memory.coordinator, c.TRAP_SIGNAL]:
-            program = f"{self._running.__name__}, run by" if self._running else "outside of any program,"
-            at = self._at(c.TRAP_AT) if self._running else ""
+            program = (
+                f"{self.coordinator.running.__name__}, run by"
+                if self.coordinator.running
+                else "outside of any program,"
+            )
+            at = self._at(c.TRAP_AT) if self.coordinator.running else ""
             self._trapped(self.memory.coordinator, f"{program} the coordinator{at}")
 
     def _trapped(self, number: int, who: str) -> NoReturn:
@@ -368,32 +318,11 @@ class Machine:
     def _doorbell(self) -> int:
         return self.memory.header_address + c.DOORBELL * 8
 
-    def _run_queued(self, function: ProgramFunction, argument: int) -> None:
-        if before := self.before.get(function):
-            before(argument)
-        self.execute(function, argument)
-        if after := self.after.get(function):
-            after(argument)
-
-    def _run_callback(self, function: ProgramFunction, argument: int) -> None:
-        """Run it where a context may not sleep."""
-        self._atomic, before = True, self._atomic
-        try:
-            self._run_queued(function, argument)
-        finally:
-            self._atomic = before
-
-    def _run_work(self) -> int:
-        count = len(self._work)
-        for _ in range(count):
-            self._run_queued(*self._work.popleft())
-        return count
-
     def _deliver(self, function: ProgramFunction, argument: int, kind: int) -> None:
         if kind == c.WORK:
-            self._work.append((function, argument))
+            self.coordinator.work.append((function, argument))
         else:
-            self.rcu.call(lambda: self._run_callback(function, argument))
+            self.rcu.call(lambda: self.coordinator.run_callback(function, argument))
 
     def _answer_directly(self, code: int, a: int, b: int) -> int:
         if code == c.LOOK:
@@ -403,6 +332,6 @@ class Machine:
     def _look_round(self, microseconds: int) -> int:
         """A program of the coordinator's waits or spins: others go on meanwhile. No callback begins inside of one."""
         bell = int(self.memory.header[c.DOORBELL])
-        if not self.poll(run=not self._atomic):
+        if not self.poll(run=not self.coordinator.atomic):
             signals().wait(self._doorbell, bell, max(microseconds, SPIN_US))
         return 0

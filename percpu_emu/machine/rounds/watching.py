@@ -145,7 +145,7 @@ class Watcher:
         processes = [number for number in self._image.working if int(done[number]) != round_number]
         processes += [n for n in self._image.working if n not in processes and self._blocks[n, c.IN_INTERRUPT]]
         processes = [self._acting(number) for number in processes]
-        return [*processes, self._machine.memory.coordinator] if self._machine.running else processes
+        return [*processes, self._machine.memory.coordinator] if self._machine.coordinator.depth else processes
 
     def _acting(self, number: int) -> int:
         """Whose block says what a process of a round does: that of the CPU's interrupts while it runs one."""
@@ -156,7 +156,11 @@ class Watcher:
     def _look_for_a_deadlock(self, now: float) -> None:
         unfinished = self._unfinished()
         seen = [(n, *self._blocks[n, [c.OPERATIONS, c.WAITS]].tolist()) for n in unfinished]
-        if self._machine.has_more_to_run or self._machine.running > 1 or not all(map(self._is_blocked, unfinished)):
+        if (
+            self._machine.has_more_to_run
+            or self._machine.coordinator.depth > 1
+            or not all(map(self._is_blocked, unfinished))
+        ):
             seen = []
         if any(map(self._may_vanish, unfinished)):
             seen = []
@@ -197,7 +201,7 @@ class Watcher:
         return int(block[c.CPU]) in goes_down and not begun
 
     def _runs_a_callback(self) -> bool:
-        return bool(self._machine.running and self._blocks[self._machine.memory.coordinator, c.WAITS])
+        return bool(self._machine.coordinator.depth and self._blocks[self._machine.memory.coordinator, c.WAITS])
 
     def _awaited(self, number: int) -> int:
         """The word that a context waits for, as it is now."""
