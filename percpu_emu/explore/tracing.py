@@ -140,7 +140,7 @@ class Stepper:
         """How a context stands: where it is, whether a grace period waits for it, and why it cannot go on."""
         status = int(self.state[self.model.block(context) + layout.STATUS])
         reader = status == layout.RUNNING and bool(compiled().is_reader(self.model.vm, self.state, context))
-        return Standing(context, self._cpu(context), status != layout.WAITING, reader, obstacle_of(self, context))
+        return Standing(context, self._cpu(context), reader, obstacle_of(self, context))
 
     def ahead(self, context: int) -> tuple[str, Site | None]:
         """The operation that comes next in a context, "" for none, and where it stands; None for a machine's event."""

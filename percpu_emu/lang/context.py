@@ -11,8 +11,6 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percpu_emu.shm import WORD_SIZE
-
 Bases: TypeAlias = npt.NDArray[np.int64]
 """A `Context` as an array, in which form compiled entry points take it."""
 
@@ -39,7 +37,7 @@ NO_UNIT: Final = 1 << 62
 GP_SEQ: Final = 0  # number of the grace period in progress, or of the last one; starts at 1
 GP_DONE: Final = 1  # number of the last grace period that is over
 STOP: Final = 8  # 1: blocked programs give up
-DOORBELL: Final = 16  # raised by whoever wants the coordinator's attention
+DOORBELL: Final = 16  # raised by a process that wants the coordinator's attention
 NR_CPU_IDS: Final = 24
 NR_NODE_IDS: Final = 25
 LEDGER_STRIDE: Final = 26  # bytes between the ledgers of two neighbouring pages of the kernel's memory
@@ -95,7 +93,6 @@ INTERRUPT: Final = 4  # address of the control block of the CPU's interrupts
 COMMAND: Final = 40  # for the CPU: number of the command it is to do next, its kind and arguments (`machine.cpu`)
 COMMAND_KIND: Final = 41
 COMMAND_ARGS: Final = 42
-MAX_COMMAND_ARGS: Final = 6
 DONE: Final = 48  # by the CPU: number of the last command it finished, and its result
 RESULT: Final = 49
 REQUEST: Final = 56  # 0 none, then one of the three below; with it the service code, its arguments, the answer
@@ -125,8 +122,6 @@ RING: Final = 128
 RING_ENTRIES: Final = 960  # (what, argument) each
 BLOCK_WORDS: Final = 2048
 
-BLOCK_SIZE: Final = BLOCK_WORDS * WORD_SIZE
-
 # --- a ring of recorded operations (`machine.recording`); offsets are in words from where it begins
 RECORD_SEQUENCE: Final = 0  # address of the word that gives every recorded operation of the machine its number
 RECORD_COUNT: Final = 1  # how many were recorded, of which the ring holds the last
@@ -140,7 +135,7 @@ RECORD_WORDS: Final = RECORD_FIRST + 2 * RECORD_ENTRIES
 FAULT_KIND: Final = 0  # one of those below
 FAULT_AMOUNT: Final = 1  # nanoseconds
 FAULT_CHANCE: Final = 2  # of CERTAIN
-FAULT_NTH: Final = 3  # at the n-th pass instead, all contexts together; 0: by chance
+FAULT_NTH: Final = 3  # at the n-th pass instead, all contexts together; 0: at random
 FAULT_PASSES: Final = 4  # counted where it is at the n-th
 FAULT_HITS: Final = 5
 FAULT_NEXT: Final = 6  # offset of the site's next rule, 0 for none

@@ -11,14 +11,13 @@ import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
 
 from percpu_emu.lang.asleep import refuse_sleep_in_section
 from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.context import MAX_MARKS
 from percpu_emu.lang.native import Rewriter
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.lang.source import ProgramSource, Site, called, is_program
+from percpu_emu.lang.source import ProgramSource, Site, called
 
 _RUN = """\
 @njit(WORD({types}), cache=True)
@@ -255,10 +254,3 @@ class _Unit:
         )
         self.texts.append(f"{rewriter.rewrite()}\n")
         return self._names[function]
-
-
-def programs_of(module: Any) -> Iterable[ProgramFunction]:
-    """The programs that a module defines itself, in the order of its text."""
-    for value in vars(module).values():
-        if is_program(value) and value.__module__ == module.__name__:
-            yield value

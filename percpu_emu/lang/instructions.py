@@ -81,7 +81,6 @@ FREE_PERCPU: Final = 72
 KZALLOC: Final = 73
 KFREE: Final = 74
 TAKE_DOWN: Final = 75  # the CPU of an `offline` or `kill` context goes
-LAST_OPERATION: Final = 75
 
 READING: Final = frozenset({READ, WAIT_UNTIL, SPIN_UNTIL, CPUMASK_NEXT})
 """Effects that leave the word as it is."""

@@ -94,16 +94,6 @@ class Operation:
             return self.operand
         return wrap(-args[1] if self.operand == "negated" else args[1])
 
-    @property
-    def nesting(self) -> int:
-        """By how much it changes the number of sections that its context is inside of."""
-        return (self.enters is not None) - (self.leaves is not None)
-
-    @property
-    def doc(self) -> str:
-        """What it does, in a sentence or two."""
-        return inspect.getdoc(self.function) or ""
-
     def __call__(self, *args: Any) -> Op:
         """The operation with these arguments."""
         return Op(self.name, args)

@@ -42,8 +42,6 @@ class Standing:
 
     context: int
     cpu: int | None
-    started: bool
-    """False for an interrupt or a callback that has not begun."""
     reader: bool
     """Whether a grace period that begins now waits for it."""
     obstacle: Obstacle | None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from percpu_emu.lang import context as c
 from percpu_emu.lang.context import Context
 from percpu_emu.lang.image import Image
 from percpu_emu.lang.reference import Reference
+from percpu_emu.lang.source import is_program
 from percpu_emu.shm import PAGE_SIZE, WORD_SIZE, Segment
 
 if TYPE_CHECKING:
@@ -170,3 +171,10 @@ class Rig:
             self._handed_out[kind] += max(1, -(-a // WORD_SIZE))
             return pointer
         return 0
+
+
+def programs_of(module: Any) -> Iterable[ProgramFunction]:
+    """The programs that a module defines itself, in the order of its text."""
+    for value in vars(module).values():
+        if is_program(value) and value.__module__ == module.__name__:
+            yield value

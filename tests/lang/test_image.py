@@ -15,11 +15,12 @@ from percpu_emu.kernel import css, release
 from percpu_emu.kernel.protocols import ORIGINAL, PATCHED
 from percpu_emu.lang import cache
 from percpu_emu.lang import context as c
-from percpu_emu.lang.image import Image, programs_of
+from percpu_emu.lang.image import Image
 from percpu_emu.lang.ops import Program, call_rcu, mark, queue_work, smp_mb, warn_on, write_once
 from percpu_emu.lang.source import Refused
 
 from .conftest import forget
+from .rig import programs_of
 
 if TYPE_CHECKING:
     from types import ModuleType

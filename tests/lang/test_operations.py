@@ -9,12 +9,11 @@ import pytest
 
 from percpu_emu.lang import context as c
 from percpu_emu.lang import ops
-from percpu_emu.lang.image import programs_of
 from percpu_emu.lang.source import is_operation
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
 
 from . import operations
-from .rig import FIRST_OBJECT, UNIT_WORDS, Rig, Words
+from .rig import FIRST_OBJECT, UNIT_WORDS, Rig, Words, programs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from percpu_emu.lang import context as c
-from percpu_emu.lang.image import programs_of
 from percpu_emu.lang.ops import (
     Program,
     atomic_long_add_return,
@@ -24,7 +23,7 @@ from percpu_emu.lang.ops import (
 )
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN, ULONG_MAX, wrap
 
-from .rig import Rig
+from .rig import Rig, programs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from percpu_emu.lang import raw
-from percpu_emu.lang.image import programs_of
 from percpu_emu.lang.ops import Op
 from percpu_emu.lang.source import sites
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
 
-from .rig import UNIT_WORDS, Rig
+from .rig import UNIT_WORDS, Rig, programs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from percpu_emu.kernel import charge, css, memcg, percpu_ref, release
-from percpu_emu.lang.image import programs_of
 from percpu_emu.lang.ops import Program, free_percpu, read_once, smp_mb, write_once
 from percpu_emu.lang.source import sites
+
+from .rig import programs_of
 
 
 def several(pointer: int) -> Program[int]:

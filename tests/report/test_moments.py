@@ -72,8 +72,8 @@ def test_a_wait_for_no_reader_is_over_at_once() -> None:
 def test_a_wait_is_over_when_the_engine_says_that_who_waits_can_go_on() -> None:
     trace = traces.lost_count()
     begins, leaves = 16, 17
-    free = [Standing(number, None, True, False, None) for number in range(3)]
-    waits = [*free[:2], Standing(2, None, True, False, Obstacle("grace period", (1,)))]
+    free = [Standing(number, None, False, None) for number in range(3)]
+    waits = [*free[:2], Standing(2, None, False, Obstacle("grace period", (1,)))]
     reader = replace(free[1], reader=True)
     standings = [free] * (begins + 1) + [[free[0], reader, waits[2]]] * 2 + [free] * (len(trace.steps) - leaves - 1)
     view = View(replace(trace, standings=standings))
