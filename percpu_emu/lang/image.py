@@ -49,9 +49,14 @@ def interrupt(block, _code, _a, _b):
     turn = ops.next_turn(ctx)
     memcg = ops.nth_of_table(ctx, ops.interrupt_table(block), turn)
     if memcg != 0:
-        {name}(ctx, memcg, turn)
+        try:
+            {name}(ctx, memcg, turn)
+        except Exception:
+            ops.irq_exit(block, was_idle)
+            return 1
     return ops.irq_exit(block, was_idle)
 """
+"""An exception does not get out of a C function: `machine.cpu` looks for what the program has noted."""
 
 
 @dataclass

@@ -134,6 +134,8 @@ class Cpu:
             self._work = None
         finally:
             self._call.idle_enter(self._bases)
+        if place := int(self._interrupt_block[c.NO_RESULT]):
+            raise ArithmeticError(self._image.places[place - 1])  # as a worker's own
         if rest or self._block[c.TURN] == turn:
             self._call.wait(self._word(c.COMMAND), command, rest or 1000)
 

@@ -10,7 +10,15 @@ import pytest
 from percpu_emu.kernel.layout import VMSTATS, Item
 from percpu_emu.lang import context as c
 from percpu_emu.lang.image import Image
-from percpu_emu.lang.ops import Program, cpu_relax, local_irq_restore, local_irq_save, read_once, synchronize_rcu
+from percpu_emu.lang.ops import (
+    Program,
+    cpu_relax,
+    local_irq_restore,
+    local_irq_save,
+    read_once,
+    synchronize_rcu,
+    write_once,
+)
 from percpu_emu.lang.source import Refused
 from percpu_emu.machine.interrupts import Interrupts
 from tests.machine import programs
@@ -27,6 +35,11 @@ def hold_interrupts_off(memcg: int, turn: int) -> Program[None]:  # noqa: ARG001
 
 def sleeping(memcg: int, turn: int) -> Program[None]:  # noqa: ARG001
     yield synchronize_rcu()
+
+
+def divides(memcg: int, turn: int) -> Program[None]:  # noqa: ARG001
+    x = yield read_once(memcg)
+    yield write_once(memcg, 1 // (x - x))
 
 
 def interrupted(make_machine: MakeMachine, by: str = "timer", rate: float = 2000.0, worker: object = None) -> Rig:
@@ -88,6 +101,17 @@ def test_a_cpu_killed_while_interrupts_come_leaves_what_can_be_settled(make_mach
     rig.machine.rest()
     rig.tree.audit_all()
     assert rig.tree.audit.imbalances == []
+
+
+def test_a_division_by_zero_ends_the_cpu_and_names_its_line(
+    make_machine: MakeMachine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rig = make_machine(interrupts=[Interrupts(divides, [0], 2000.0)], workers=(programs.charge,))
+    rig.tree.table.add(rig.tree.mkdir("a"))
+    rig.work(programs.charge)
+    rig.machine.wait_for(lambda: rig.machine.cpus.online == [1])
+    line = divides.__code__.co_firstlineno + 2
+    assert f"ArithmeticError: test_interrupts.py:{line}: `1 // (x - x)`: division by zero" in capfd.readouterr().err
 
 
 def test_a_program_that_sleeps_is_refused_with_the_line() -> None:
