@@ -1,7 +1,7 @@
-"""Every broken protocol under native stress, again and again, and every fixed twin for a while.
+"""Every broken protocol under native stress, again and again, and every fixed version for a while.
 
     python benchmarks/stress.py                    20 tries of each broken one, at most 10 s each
-    python benchmarks/stress.py --twins 60         each fixed twin for 60 s
+    python benchmarks/stress.py --fixed 60         each fixed version for 60 s
     python benchmarks/stress.py flush-then-swap    only those named
 
 A try is native rounds up to the first violation; starting the processes is left out, and what the search makes of it.
@@ -29,14 +29,14 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="protocols; all if none is named")
     parser.add_argument("--tries", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=LIMIT_SECONDS, help="limit of a try")
-    parser.add_argument("--twins", type=float, default=0.0, help="run the fixed twins instead, for so many seconds")
+    parser.add_argument("--fixed", type=float, default=0.0, help="run the fixed versions instead, for so many seconds")
     options = parser.parse_args()
     known = [
         name for name in bundled_files("scenarios", ".toml") if f"{name}-fixed" in bundled_files("scenarios", ".toml")
     ]
     names = options.names or known
-    if options.twins:
-        return twins([f"{name}-fixed" for name in names], options.twins)
+    if options.fixed:
+        return fixed_versions([f"{name}-fixed" for name in names], options.fixed)
     return broken(names, options.tries, options.seconds)
 
 
@@ -63,8 +63,8 @@ def broken(names: list[str], tries: int, seconds: float) -> int:
     return int(missed > 0)
 
 
-def twins(names: list[str], seconds: float) -> int:
-    table = Table("twin", "rounds", "seen")
+def fixed_versions(names: list[str], seconds: float) -> int:
+    table = Table("fixed version", "rounds", "seen")
     wrong = 0
     for name in names:
         one = tried(name, 1, seconds)
@@ -73,7 +73,7 @@ def twins(names: list[str], seconds: float) -> int:
         table.add_row(name, str(one.rounds), what)
         print(f"{name}: {one.rounds} rounds, {what}", file=sys.stderr, flush=True)
     Console(width=120).print(table)
-    print(f"{'ok' if not wrong else 'FAILED'}: {wrong} twins were not clean for {seconds:g} s")
+    print(f"{'ok' if not wrong else 'FAILED'}: {wrong} fixed versions were not clean for {seconds:g} s")
     return int(wrong > 0)
 
 

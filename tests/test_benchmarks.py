@@ -25,10 +25,10 @@ def test_the_update_path_is_compared_with_c_and_both_count_right(tmp_path: Path)
 
 
 @pytest.mark.timeout(240)
-def test_the_stress_of_broken_protocols_and_twins_counts_what_is_caught(tmp_path: Path) -> None:
+def test_the_stress_of_broken_protocols_and_fixed_versions_counts_what_is_caught(tmp_path: Path) -> None:
     call = [sys.executable, str(BENCHMARKS / "stress.py"), "flush-current-cpu"]
     broken = subprocess.run([*call, "--tries", "2"], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert "2 of 2" in broken.stdout, broken
     assert broken.stdout.endswith("ok: 0 tries missed a violation within 10 s\n")
-    twins = subprocess.run([*call, "--twins", "0.5"], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert twins.stdout.endswith("ok: 0 twins were not clean for 0.5 s\n")
+    fixed = subprocess.run([*call, "--fixed", "0.5"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert fixed.stdout.endswith("ok: 0 fixed versions were not clean for 0.5 s\n")

@@ -172,7 +172,7 @@ def replay(
 
 @app.command()
 def mutants(as_json: Json = False, seed: Seed = None) -> None:  # noqa: ARG001 - every command takes it
-    """Every shipped broken protocol and its fixed twin: proof that the checks work."""
+    """Every shipped broken protocol and its fixed version: proof that the checks work."""
     from percpu_emu.cli.errors import errors_for_people
 
     with errors_for_people("mutants", "", as_json=as_json):

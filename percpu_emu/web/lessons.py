@@ -39,7 +39,7 @@ class Prediction(Part):
 
 
 class Pair(Part):
-    """A broken program and its fixed twin: names of scenarios with a table `explore`."""
+    """A broken program and its fixed version: names of scenarios with a table `explore`."""
 
     title: str
     broken: str

@@ -60,7 +60,7 @@ def test_a_counter_whose_ledger_comes_to_nothing_is_compared_too() -> None:
     assert any("natively it was seen as doubled-count" in note for note in result.notes)
 
 
-def test_the_fixed_twin_passes() -> None:
+def test_the_fixed_version_passes() -> None:
     result = stress_scenario(load("flush-then-swap-fixed", {"seconds": 2.0}), EventStream(), record=False)
     assert (result.verdict, result.counterexample, result.notes) == ("pass", None, [])
     assert result.figures["rounds"] > 1
