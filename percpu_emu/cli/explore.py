@@ -77,7 +77,7 @@ def _write_html(explored: Explored, path: Path, report: Report) -> None:
 
 
 def mutants_and_report(*, as_json: bool) -> int:
-    """Explore every protocol that ships, broken and fixed, and say whether each came out as it has to."""
+    """Explore every protocol that ships, broken and fixed, and say whether each has the expected result."""
     start = time.monotonic()
     names = [n for n, path in bundled_files("scenarios", ".toml").items() if path.parent.name == MUTANTS_FOLDER]
     rows, checks = [], []

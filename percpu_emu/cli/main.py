@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of whatever is done at random.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of all random choices.")]
 Name = Annotated[str, typer.Argument(help="Name of a bundled scenario, or path of a scenario file.")]
 
 
@@ -77,13 +77,13 @@ def run(
     cpus: Annotated[int | None, typer.Option(help="Possible CPUs, each a process.")] = None,
     nodes: Annotated[int | None, typer.Option(help="NUMA nodes.")] = None,
     cgroups: Annotated[int | None, typer.Option(help="How many cgroups the scenario makes.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Length of what runs for a time.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="How long a timed step runs.")] = None,
     minutes: Annotated[float | None, typer.Option(help="The same in minutes.")] = None,
     kernel: Annotated[str | None, typer.Option(help="Kernel profile, by name or path.")] = None,
     protocol: Annotated[list[str] | None, typer.Option(help="Run under this protocol only; may be repeated.")] = None,
     live: Annotated[bool, typer.Option("--live", help="Draw the machine in the terminal while it runs.")] = False,
     record: Annotated[
-        bool, typer.Option("--record", help="Of a scenario without steps: record every operation from the start.")
+        bool, typer.Option("--record", help="Record every operation from the start, in a scenario without steps.")
     ] = False,
     inject: Annotated[
         list[str] | None,
@@ -185,7 +185,7 @@ def mutants(as_json: Json = False, seed: Seed = None) -> None:  # noqa: ARG001 -
 def quiz(
     name: Name,
     as_json: Json = False,
-    answers: Annotated[bool, typer.Option("--answers", help="Print what it was, too.")] = False,
+    answers: Annotated[bool, typer.Option("--answers", help="Print the answers, too.")] = False,
     seed: Annotated[
         int | None, typer.Option(help="A random schedule, instead of the smallest that goes wrong.")
     ] = None,

@@ -11,7 +11,7 @@ from percpu_emu.scenario.verdict import Check, verdict_of
 
 
 def print_json(command: str, subject: str, figures: Mapping[str, Any], *, found: bool, seed: int | None) -> None:
-    """Print it. Nothing is run, so the one thing that can be wrong is that nothing was found."""
+    """Print it. Nothing runs, so the only failure is that nothing is found."""
     check = Check("found", found, "read from the files that ship, or from the path given; nothing was run")
     report = Report(
         command=command,

@@ -60,7 +60,7 @@ class Checks:
 
 
 class SetupFailed(ValueError):
-    """The setup program of a setting broke a rule, or did not come to an end."""
+    """The setup program of a setting breaks a rule, or does not end."""
 
 
 @dataclass
@@ -231,7 +231,7 @@ class Model:
             if violated:
                 raise SetupFailed(f"{self.setting.setup.__name__}: {LABELS[violated]} in the setup")
         if buffer[model.block(0) + layout.STATUS] != layout.OVER:
-            raise SetupFailed(f"{self.setting.setup.__name__}: it waits, or does not come to an end")
+            raise SetupFailed(f"{self.setting.setup.__name__}: it waits, or does not end")
         callbacks = range(1, 1 + self.limits.callbacks)
         if any(buffer[model.block(callback) + layout.STATUS] != layout.UNUSED for callback in callbacks):
             raise SetupFailed(f"{self.setting.setup.__name__}: what it queues would run after it, which no setup can")

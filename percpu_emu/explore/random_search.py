@@ -202,7 +202,7 @@ class _Run:
             share = _next_share(share, time.monotonic() - start)
 
     def _claim(self, share: int, until: int) -> tuple[int, int] | None:
-        """The numbers of some schedules that nobody has run; None if it is over."""
+        """The numbers of some schedules that no process has run; None if it is over."""
         with self._lock:
             late = time.monotonic() - self._started >= self.seconds
             if self._stopped or late or self._claimed >= until:

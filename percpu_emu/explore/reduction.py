@@ -8,11 +8,12 @@ that is so is decided from three things, all exact:
   what it has learned, until nothing new turns up. Then the reduced search is complete: the first conflict that it had
   missed would have been reached, and recorded, behind steps that all commute;
 * **what can still be done**: from each operation, which others can be reached (`lang.flow.reachable`). What a context
-  has behind it disturbs nobody;
+  has behind it disturbs no other;
 * **the grace period**: what stands behind a wait for RCU cannot happen while a reader stays in its section.
 
 To enter a read-side section commutes with what others do later, to leave it with what they did before (Lipton's
-movers): so a section whose accesses nobody disturbs is one step, and one with a single disturbed access has one choice.
+movers): so a section whose accesses no other context disturbs is one step, and one with a single disturbed access has
+one choice.
 A step that is safe only inside its section makes the section as a whole one that others can notice.
 """
 
@@ -229,7 +230,7 @@ def is_seen_halfway(vm: Row, por: Row, state: Row, context: int) -> bool:
 
 @inner
 def note_waits(vm: Row, por: Row, state: Row) -> None:
-    """Note the words that blocked contexts wait for: whoever writes one decides whether they ever go on.
+    """Note the words that blocked contexts wait for: a write to one decides whether they ever go on.
 
     A wait that is never over is no step, so that `class_of` does not see it.
     """

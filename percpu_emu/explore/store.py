@@ -30,8 +30,8 @@ STORE_NUMBERS: Final = 8
 
 # --- which moves of a state are made
 ALL: Final = 0
-GOING_ON: Final = 1  # those that preempt nobody
-PREEMPTING: Final = 2  # those that preempt whoever ran last
+GOING_ON: Final = 1  # those that preempt no context
+PREEMPTING: Final = 2  # those that preempt the context that ran last
 BOUNDED: Final = 3  # those within LIMIT preemptions since the start, which a state counts
 
 # --- why the loop came back
@@ -154,7 +154,7 @@ def begin(vm: Row, store: Store, buffer: Row, initial: Words) -> None:
 
 @inner
 def wander(vm: Row, por: Row, buffers: Words, initial: Words, seed: int) -> int:
-    """Go one way to an end, by chance, to learn what conflicts before a search begins; DONE, or what it ran out of."""
+    """Go one random way to an end, to learn what conflicts before a search begins; DONE, or what it ran out of."""
     state, found = buffers[1], buffers[2]
     rows.copy(state, initial, len(initial))
     for _ in range(MAX_WANDERING):

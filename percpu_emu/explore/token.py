@@ -138,7 +138,7 @@ def schedule_of(model: Model, departures: Sequence[tuple[int, int]]) -> list[int
 
 
 def plain_choice(stepper: Stepper) -> int | None:
-    """What comes next where nothing is said: whoever ran last, else the first that has to run; None at the end."""
+    """What comes next by default: the context that ran last, else the first that has to run; None at the end."""
     steps = [choice for choice in stepper.choices() if choice < MIGRATE]
     last = stepper.steps[-1].context if stepper.steps else None
     if last in steps:

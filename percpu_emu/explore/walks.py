@@ -58,7 +58,7 @@ POINTS: Final = 62  # the change points
 TRACE: Final = 63  # the choices of the walk
 WALK_HEADER: Final = 64
 
-# --- what a walk can come to, besides what a step can
+# --- how a walk can end, besides as a step can
 GOOD_END: Final = -100
 LIMIT_MET: Final = -101  # it has taken MAX_STEPS
 
@@ -174,7 +174,7 @@ def _first(walk: Row, found: Row, count: int) -> int:
 
 @inner
 def _change(walk: Row, found: Row, count: int, steps: int) -> None:
-    """At a change point, whoever would go on now gets a priority below all others'; which one is the point's number."""
+    """At a change point, the context that would go on now gets a priority below all others': the point's number."""
     for point in range(walk[DEPTH] - 1):
         if walk[walk[POINTS] + point] == steps:
             context = found[_first(walk, found, count)] % MIGRATE
@@ -223,7 +223,7 @@ def _look(vm: Row, walk: Row, state: Row, found: Row) -> int:
 
 @inlined
 def _may_wait(vm: Row, state: Row, base: int) -> bool:
-    """Whether a context has come to an operation that may have to wait."""
+    """Whether a context stands before an operation that may have to wait."""
     opcode = rows.code(vm, state[base + v.PC], i.OPCODE)
     return (
         opcode == i.WAIT_UNTIL
@@ -312,7 +312,7 @@ def _walk(vm: Row, walk: Row, state: Row, found: Row, number: int) -> int:
         alone = alone + 1 if choice == last else 0
         last = choice
         if walk[DEPTH] and (relaxes or alone == FAIR_STEPS):
-            walk[walk[PRIORITIES] + choice] = -steps  # a fair scheduler: whoever only polls gives way
+            walk[walk[PRIORITIES] + choice] = -steps  # a fair scheduler: a context that only polls gives way
             count, alone = LOOK, 0
         if vm[v.NEWS] & 1:
             violated = outcomes.LEARNED

@@ -83,7 +83,7 @@ class Arena:
         self._buddy.free(offset // PAGE_SIZE, order)
 
     def stray_pages(self) -> list[int]:
-        """Pages that were punched out and came back, because somebody touched them."""
+        """Pages that were punched out and came back because something touched them."""
         touched = (offset // PAGE_SIZE for offset in self.segment.data_pages(0, self.segment.size))
         return [page for page in touched if self._buddy.is_free(page)]
 

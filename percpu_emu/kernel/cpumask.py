@@ -17,7 +17,7 @@ def percpu_sum(slots: int, slot: int, cpumask: int) -> Program[int]:
 
 
 def percpu_take(slots: int, slot: int, cpumask: int) -> Program[int]:
-    """The sum of the slot over the mask, leaving zeroes behind; nobody else writes those slots any more."""
+    """The sum of the slot over the mask, leaving zeroes behind; no other context writes those slots any more."""
     x = 0
     nr_cpus = yield nr_cpu_ids()
     cpu = yield cpumask_next(-1, cpumask)

@@ -150,7 +150,7 @@ def css_killed_work_fn(css: int) -> Program[None]:
 
 
 def css_release_work_fn(css: int) -> Program[None]:
-    """The last reference is gone: nobody finds the css any more; it is freed after a grace period."""
+    """The last reference is gone: no lookup finds the css any more; it is freed after a grace period."""
     link = MEMCG_LIST
     memcg = yield read_once(link)
     while memcg != css:

@@ -110,7 +110,7 @@ LRUVEC_STAT_CPU_OFFLINED: Final = 2
 LRUVEC_STAT: Final = 3
 PER_NODE_WORDS: Final = LRUVEC_STAT + NR_VM_NODE_STAT_ITEMS
 
-# --- boot data: the first pages that the kernel's memory gives out; word 0 is NULL and belongs to nobody
+# --- boot data: the first pages that the kernel's memory gives out; word 0 is NULL, which no object has
 BOOT_ORDER: Final = 7  # 128 pages
 BOOT: Final = (1 << BOOT_ORDER) * PAGE_SIZE // WORD_SIZE  # a run of pages lies at a multiple of its own size
 MASK_WORDS: Final = MAX_CPUS // 64

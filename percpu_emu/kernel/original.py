@@ -19,7 +19,7 @@ def css_offline(memcg: int) -> Program[None]:  # noqa: ARG001 - as every protoco
 
 
 def css_free(memcg: int) -> Program[None]:
-    """Nobody updates the cgroup any more: its slots are freed with it.
+    """No task updates the cgroup any more: its slots are freed with it.
 
     They are flushed before, which the kernel of that time did not do (S3: residuals of up to 32 pages a CPU were
     dropped, and ancestors drifted): here the ledger has to balance under either protocol.

@@ -1,4 +1,4 @@
-"""What keeps a dying cgroup in memory: things charged to it that somebody else still uses."""
+"""What keeps a dying cgroup in memory: things charged to it that others still use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PinKind:
 
 PIN_KINDS: Final = {
     "page-cache": PinKind(
-        "a page of page cache that nobody reclaimed",
+        "a page of page cache that reclaim has left",
         charge_page,
         uncharge_page,
         (Item.MEMCG_CACHE, Item.NR_FILE_PAGES),

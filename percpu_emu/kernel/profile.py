@@ -52,7 +52,7 @@ class PercpuArea(Line):
     """A line of per-CPU memory: bytes per CPU.
 
     `until` tells when it goes: with the last reference to the cgroup (`free`), or already a grace period after the
-    cgroup went offline, if the kernel is patched so (`release-percpu`). `calibrated` marks a size nobody has traced
+    cgroup went offline, if the kernel is patched so (`release-percpu`). `calibrated` marks a size that is not traced
     to a structure.
     """
 

@@ -18,7 +18,7 @@ class Protocol:
     css_offline: ProgramFunction
     """`(memcg)`: a grace period after rmdir; updates go on."""
     css_free: ProgramFunction
-    """`(memcg)`: a grace period after the last reference is gone; nobody updates it any more."""
+    """`(memcg)`: a grace period after the last reference is gone; no task updates it any more."""
     cpu_dead: ProgramFunction
     """`(cpu)`: that CPU runs nothing any more; by another context, the hotplug's control CPU."""
     release: ProgramFunction | None = None

@@ -90,7 +90,7 @@ def cache_folder() -> Path:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that another process sees all of it or none; somebody may have cleared the cache meanwhile."""
+    """Write a file so that another process sees all of it or none; the cache may have been cleared meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".new", delete=False) as file:
         file.write(text)

@@ -33,7 +33,7 @@ class Numbers(Protocol):
     instrumented: bool
 
     def known_site(self, site: Site) -> int | None:
-        """The number of a site, None where nobody asks for it."""
+        """The number of a site, None where no program of the image has it."""
         ...
 
     def number(self, function: ProgramFunction) -> int:
@@ -166,7 +166,7 @@ def site_of(program: Any) -> Site:
 
 
 class _InWords(ast.NodeTransformer):
-    """Rewrites one program. What it uses besides the names of its module goes by `names` that nobody can write."""
+    """Rewrites one program. What it uses besides the names of its module goes by `names` that no program can write."""
 
     def __init__(self, source: ProgramSource, callers: tuple[ProgramFunction, ...]) -> None:
         self._source = source

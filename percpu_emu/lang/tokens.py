@@ -39,7 +39,7 @@ def idle_enter(ctx: Context) -> int:
 
 @njit
 def idle_exit(ctx: Context) -> int:
-    """End it: whoever looks from now on waits for this CPU, and it sees what was published before."""
+    """End it: a grace period that looks from now on waits for this CPU, and it sees what was published before."""
     atomics.write_once(in_block(ctx, c.QUIESCENT), atomics.load_acquire(in_header(ctx, c.GP_SEQ)))
     atomics.fence()
     return 0
@@ -87,7 +87,7 @@ def pause(looks: int) -> int:
 def take(ctx: Context, cpu: int) -> int:
     """Be the task that runs on a CPU, as soon as no other does; 0 where it is gone, or the machine stops.
 
-    Whoever waits is in no section, and no grace period waits for it: who runs there may be waiting for that.
+    A task that waits is in no section, and no grace period waits for it: the task that runs there may wait for one.
     """
     token = _token(ctx, cpu)
     seen = atomics.compare_exchange(token, FREE, BUSY)

@@ -90,7 +90,7 @@ class CpuProcesses:
             raise StartFailed(f"CPU {cpu}'s process could not be started: {error.strerror}") from error
         finally:
             gc.unfreeze()
-        self._look = True  # starting one buries those that have ended: nobody is waiting to be buried then
+        self._look = True  # starting one reaps those that have ended: none is left to reap then
 
     def command(self, cpu: int, kind: Command, *arguments: int) -> int:
         """Tell a CPU what to do next; the command's number."""
@@ -183,7 +183,7 @@ class CpuProcesses:
     def leave(self, cpu: int, wait_for: Callable[[Callable[[], bool]], None]) -> Dead:
         """End a CPU's process between two programs, `wait_for` looking round meanwhile: it may ask for something.
 
-        Its exit code is 0, unless it was killed before it came to that.
+        Its exit code is 0, unless something kills it first.
         """
         process = self._processes[cpu]
         self._leaving.add(cpu)

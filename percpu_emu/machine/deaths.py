@@ -1,4 +1,4 @@
-"""A CPU killed inside an update leaves that one update in doubt: which, and what it can have come to."""
+"""A CPU killed inside an update leaves that one update in doubt: which one, and how far it can have gone."""
 
 from __future__ import annotations
 

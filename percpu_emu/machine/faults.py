@@ -67,7 +67,7 @@ class Fault:
     nanoseconds: int = 0
     chance: int = c.CERTAIN
     nth: int = 0
-    """At the n-th pass of the point, all contexts together; 0: by chance."""
+    """At the n-th pass of the point, all contexts together; 0: at random."""
 
     def matches(self, site: Site) -> bool:
         """Whether it is to happen there."""

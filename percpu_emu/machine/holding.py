@@ -1,4 +1,4 @@
-"""CPUs held where they are by a person who watches, and all of them for a moment while somebody looks."""
+"""CPUs held where they are by a person who watches, and all of them for a moment while a person looks."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Holding:
                 cpus.signal(cpu, signal.SIGCONT)
 
     def _stays_stopped(self, cpu: int) -> bool:
-        """Whether somebody else has stopped it, and wants it so: a fault, chaos, or who holds it."""
+        """Whether something else keeps it stopped: a fault, chaos, or the person who holds it."""
         chaos = self._machine.chaos
         starved = chaos is not None and cpu in chaos.starved
         return cpu in self.held or starved or bool(self._machine.memory.blocks[cpu, c.STOPPED_US])

@@ -46,7 +46,7 @@ class Settled:
 
 
 class LedgerAudit:
-    """Compares, for cgroups that nobody updates at the moment. A dead CPU's update in flight is settled here."""
+    """Compares, for cgroups that no task updates at the moment. A dead CPU's update in flight is settled here."""
 
     def __init__(self, memory: MachineMemory, doubts: Sequence[Doubt]) -> None:
         self._memory = memory

@@ -97,7 +97,7 @@ class PerCpuMemory(Protocol):
         """Pages that the operating system says are."""
 
     def stray_pages(self) -> list[str]:
-        """Pages that were taken away and came back, because somebody touched them; for people."""
+        """Pages that were taken away and came back because something touched them; for people."""
 
     def describe(self, address: int) -> str | None:
         """What an address belongs, or belonged, to, for people; None where it is not in this memory."""
@@ -126,7 +126,7 @@ class PagedPerCpu(PerCpuAllocator):
         return self._shared.held_pages()
 
     def stray_pages(self) -> list[str]:
-        """Pages that hold data and are not populated: somebody has touched them after they were given back."""
+        """Pages that hold data and are not populated: something has touched them after they were given back."""
         units = {unit: cpu for cpu, unit in enumerate(self.layout.units)}
         return [
             f"page {page} of chunk {chunk}, CPU {units[unit]}{self._freed_there(chunk, page)}"
@@ -236,7 +236,7 @@ class MachineMemory:
 
     @property
     def guarded(self) -> range:
-        """Addresses of the kernel's memory and the per-CPU areas together; what lies between is nobody's."""
+        """Addresses of the kernel's memory and the per-CPU areas together; what lies between belongs to neither."""
         return range(min(s.start for s in self.segments), max(s.stop for s in self.segments))
 
     def describe(self, address: int) -> str:
@@ -247,7 +247,7 @@ class MachineMemory:
             return f"word {(address - self._kernel.address) // WORD_SIZE:#x} of the kernel's memory"
         if address == 0:
             return "an address that cannot be mapped; the processor does not say which"
-        return f"address {address:#x}, which is nobody's"
+        return f"address {address:#x}, which belongs to no memory of the machine"
 
     def slots(self, pointer: int, words: int) -> npt.NDArray[np.int64]:
         """Every CPU's copy of `words` words at a per-CPU pointer: an array of shape (CPUs, words)."""
@@ -278,7 +278,7 @@ class MachineMemory:
         return {segment.name: segment.held_pages() for segment in segments} | {"percpu": self._pages.held_pages()}
 
     def stray_pages(self) -> list[str]:
-        """Pages that were given back to the operating system and are there again: somebody has touched them."""
+        """Pages that were given back to the operating system and are there again: something has touched them."""
         kernels = [f"page {page} of the kernel's memory" for page in self._arena.stray_pages()]
         return kernels + [f"per-CPU memory: {page}" for page in self._pages.stray_pages()]
 

@@ -133,7 +133,7 @@ class Rcu:
 
 
 class NoGracePeriod(Rcu):
-    """Broken on purpose: its grace periods wait for nobody. A check of RCU that lets it pass checks nothing."""
+    """Broken on purpose: its grace periods wait for no reader. A check of RCU that lets it pass checks nothing."""
 
     def _awaited(self, looks: int) -> bool:  # noqa: ARG002
         return False

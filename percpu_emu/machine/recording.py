@@ -35,7 +35,7 @@ class Recorded:
 
 
 class Rings:
-    """So many rings, and in front of them some words for whoever has the machine recorded; made before it starts."""
+    """So many rings, and in front of them some words for the caller that records the machine; made before it starts."""
 
     def __init__(self, rings: int) -> None:
         size = (_FIRST_RING + rings * c.RECORD_WORDS) * WORD_SIZE
@@ -59,7 +59,7 @@ class Rings:
         return self.word(_FIRST_RING + ring * c.RECORD_WORDS)
 
     def clear(self) -> None:
-        """Forget everything; nobody may be recording."""
+        """Forget everything; no process may be recording."""
         for number in range(self._rings):
             ring = self._ring(number)
             ring[c.RECORD_COUNT] = 0

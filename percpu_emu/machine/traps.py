@@ -1,8 +1,8 @@
-"""Accesses that trap: what a process wrote to or read from, told before it ends by it.
+"""Accesses that trap: what a process wrote to or read from, noted before the access ends it.
 
 The handler is compiled code on a stack of its own, whose lowest words say where the control block is. It notes signal
 and address there. A CPU's process then traps again, and ends; the coordinator's goes on, on a page of zeroes, up to
-the end of the program that it runs, and is told then.
+the end of the program that it runs, and raises Trapped then.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def on_trap(number, info, context):
     stack = atomics.read_once(context + 16)
     block = atomics.read_once(stack)
     address = atomics.read_once(info + 16)
-    by_the_processor = 0 < (atomics.read_once(info + 8) & 0xFFFFFFFF) < 0x80000000  # else somebody has sent it
+    by_the_processor = 0 < (atomics.read_once(info + 8) & 0xFFFFFFFF) < 0x80000000  # else another process has sent it
     if by_the_processor and atomics.read_once(block + c.TRAP_SIGNAL * 8) == 0:
         atomics.write_once(block + c.TRAP_ADDRESS * 8, address)
         atomics.write_once(block + c.TRAP_AT * 8, atomics.read_once(block + c.AT * 8))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Replayed:
-    """What a plan came to."""
+    """The result of a plan."""
 
     steps: list[Step]
     violation: Violation | None

@@ -34,7 +34,7 @@ _TRAPS: Final = (signal.SIGBUS, signal.SIGSEGV)
 
 
 class ReplayFailed(RuntimeError):
-    """The replay itself came to an end: a process died, or the machine refused something."""
+    """The replay itself failed: a process died, or the machine refused something."""
 
 
 class Crew:

@@ -1,4 +1,4 @@
-"""The programs of a setting: all that can come to run, numbered before the processes are forked; and their yields."""
+"""The programs of a setting: all that can run, numbered before the processes are forked; and their yields."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NUMBER_BITS: Final = 16
 
 
 class Programs:
-    """Every program that a setting can come to run: its contexts', what those call and what they queue."""
+    """Every program that a setting can run: its contexts', what those call and what they queue."""
 
     def __init__(self, setting: Setting) -> None:
         self._constants = setting.constants

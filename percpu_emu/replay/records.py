@@ -1,4 +1,4 @@
-"""The records of a run, read back: as steps of a trace, and as the ledgers that their notes come to."""
+"""The records of a run, read back: as steps of a trace, and as the ledgers that their notes add up to."""
 
 from __future__ import annotations
 

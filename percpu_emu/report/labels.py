@@ -198,7 +198,7 @@ class Labels:
         return f"CPU {context.cpu}" if beside == 1 else f"{self.name(actor)} on CPU {context.cpu}"
 
     def actor_of(self, number: int, step: int) -> int | None:
-        """Who a context's number means at a step: whoever acts under it next, else did last; None: no context ever."""
+        """The actor a context's number means at a step: the next to act under it, else the last; None if none is."""
         steps = self._trace.steps
         for index in chain(range(step, len(steps)), range(step - 1, -1, -1)):
             if steps[index].context == number:

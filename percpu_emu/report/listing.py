@@ -27,7 +27,7 @@ class Listing:
 
     @property
     def file(self) -> str:
-        """The file's name, without the folder, which is of no use on another machine."""
+        """The file's name, without the folder, which means nothing on another machine."""
         return Path(self.path).name
 
 

@@ -29,7 +29,7 @@ _STATES: Final[dict[Reason, State]] = {"word": "blocked", "interrupt": "interrup
 
 @dataclass(frozen=True)
 class Wait:
-    """A wait for RCU: who began it, whom it had to wait for then, and whom it still has to."""
+    """A wait for RCU: the actor that waits, the readers it had to wait for, and those it still waits for."""
 
     step: int
     by: int
@@ -39,7 +39,7 @@ class Wait:
     runs: int | None = None
     """The callback that it leads to, if that ever ran."""
     taken: bool = False
-    """Whether who waited has gone on, or the callback has begun."""
+    """Whether the actor has gone on, or the callback has begun."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ class _Replay:
         return runs
 
     def _ended_by_now(self, standings: Mapping[int, Standing]) -> tuple[Wait, ...]:
-        """Take those out of the waits that are not waited for any more; the waits of which the engine says so."""
+        """Update whom the waits still wait for; the waits that the engine says are over."""
         over = []
         for place, wait in enumerate(self._waits):
             standing = standings.get(wait.by if wait.runs is None else wait.runs)
@@ -207,7 +207,7 @@ class _Replay:
 
 
 def _before(trace: Trace, labels: Labels) -> dict[int, int]:
-    """What the ledgers say before the first step: what they say at the end, without what the steps enter."""
+    """The ledgers before the first step: those at the end, less what the steps enter."""
     noted: dict[int, list[tuple[int, int]]] = {}
     ledgers = dict(trace.ledgers)
     for step, actor in zip(trace.steps, labels.actors, strict=True):

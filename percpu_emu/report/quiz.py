@@ -23,7 +23,7 @@ class Question:
     text: str
     answer: str
     values: tuple[str, ...] = ()
-    """The values in the answer, for whoever compares it with what was typed."""
+    """The values in the answer, to compare with what the reader typed."""
 
     def accepts(self, typed: str) -> bool:
         """Whether what was typed gives the values: all of them, or the last one."""

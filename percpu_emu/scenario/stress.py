@@ -66,7 +66,7 @@ class Stressed:
     further: list[Violation] = field(default_factory=list)
     """What else was wrong in the same round."""
     ended: int = 0
-    """Rounds that came to their end, and were checked there."""
+    """Rounds that ended, and were checked there."""
     recorded: list[Recorded] = field(default_factory=list)
     whole: bool = True
     """Whether the rings held the whole round."""
@@ -78,7 +78,7 @@ class Stressed:
 
 @dataclass
 class StressResult:
-    """What a stress came to."""
+    """The result of a stress."""
 
     loaded: Loaded
     subject: Subject

@@ -21,7 +21,7 @@ _NOBODYS: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
 
 
 def reserve(length: int) -> int:
-    """An address at which so many bytes are nobody's: any access raises SIGSEGV. Raises OutOfPages."""
+    """An address at which so many bytes belong to no mapping: any access raises SIGSEGV. Raises OutOfPages."""
     return _mmap(None, length, 0, _NOBODYS, -1, 0)
 
 

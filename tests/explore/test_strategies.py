@@ -85,7 +85,7 @@ def test_a_loop_that_no_context_ends_is_a_livelock_told_with_its_cycle() -> None
 
 def test_a_setup_that_waits_is_refused() -> None:
     setting = Setting(1, (ContextSpec("a", rare),), setup=poll)
-    with pytest.raises(SetupFailed, match="come to an end"):
+    with pytest.raises(SetupFailed, match="does not end"):
         explore(Subject("setup", setting), Options())
 
 

@@ -185,7 +185,7 @@ class Rounds:
         memory.words[BOOT : STATIC + STATIC_WORDS] = self._boot
         self._clear_area(0)
 
-    # --- what it came to
+    # --- the result
 
     def ledgers(self) -> dict[int, int]:
         """What is entered in the ledgers: counter -> what was added. Freed counters are left out."""

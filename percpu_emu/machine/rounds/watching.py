@@ -1,4 +1,4 @@
-"""Watching a round: whether somebody has broken a rule, and whether it still goes on; where not, who waits for what."""
+"""Watching a round: whether a context has broken a rule, whether the round goes on, and if not, who waits for what."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STABLE_SECONDS: Final = 0.5
 
 
 class RoundFailed(Exception):
-    """A round did not come to its end: by which check of the model it is to blame, "" if by none, and what happened."""
+    """A round did not end: the check of the model that it breaks, "" for none, and what happened."""
 
     def __init__(self, check: str, detail: str, *, went_on: bool = False, words: Sequence[int] = ()) -> None:
         super().__init__(detail)

@@ -61,7 +61,7 @@ export function ask(question) {
   });
 }
 
-// Tell the machine: {do: "start", scenario}. What it says goes to whoever listens.
+// Tell the machine: {do: "start", scenario}. Every listener receives what it says.
 export function tell(command) { send({to: "machine", ...command}); }
 
 export function listenToMachine(listener) { machine = listener ?? (() => {}); }
