@@ -53,7 +53,7 @@ def in_barrier(vm: Row, state: Row, base: int) -> bool:
 
 @inner
 def no_reader_any_more(vm: Row, state: Row, context: int) -> None:
-    """Whoever waits for this context waits for it no more."""
+    """End the waits for this context."""
     for other in range(contexts_of(vm)):
         base = block_of(vm, other)
         if state[base + v.WAIT] and not in_barrier(vm, state, base):
@@ -113,7 +113,7 @@ def must_finish(vm: Row, state: Row, context: int) -> bool:
 
 @inner
 def forget_dead_registers(vm: Row, state: Row) -> None:
-    """Values that nobody reads again become 0, so that states which differ in nothing else are one state."""
+    """Values that no operation reads again become 0, so that states which differ in nothing else are one state."""
     for context in range(contexts_of(vm)):
         base = block_of(vm, context)
         status = state[base + v.STATUS]

@@ -130,7 +130,7 @@ def free(vm: Row, state: Row, context: int, pointer: int, percpu: bool) -> int:
     for other in range(contexts_of(vm)):
         if other != context and state[block_of(vm, other) + v.HELD] >> region & 1 and state[v.EARLY] == 0:
             state[v.EARLY] = region + 1
-    for word in range(vm[v.WORD_COUNT]):  # nobody may read it again: one value for all states
+    for word in range(vm[v.WORD_COUNT]):  # no context may read it again: one value for all states
         if region_of(vm, vm[vm[v.ADDRESSES] + word]) == region:
             state[vm[v.FIRST_WORD] + word] = 0
     return DONE
