@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +20,7 @@ from percpu_emu.explore.subject import Subject
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.setting import ContextSpec, Setting
 from percpu_emu.scenario.load import load, scenario_names
+from percpu_emu.scenario.programs import load_module
 from percpu_emu.scenario.subjects import subject_of
 
 from .oracle import Outcome, TooMany, reachable
@@ -40,13 +39,7 @@ IN_ONE_TEST = 20
 
 def load_text(path: Path, text: str) -> Any:
     path.write_text(text)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_module(path)
 
 
 def judged(violations: set[str]) -> set[str]:

@@ -6,10 +6,8 @@ A module of random programs is compiled once, and then run with many arguments.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import random
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -17,6 +15,7 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
+from percpu_emu.scenario.programs import load_module
 
 from .rig import UNIT_WORDS, Rig
 from .writer import module_text
@@ -47,12 +46,7 @@ def mains(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     for seed in range(MODULES):
         path = folder / f"random_{seed}.py"
         path.write_text(text_of(seed))
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module
-        spec.loader.exec_module(module)
+        module = load_module(path)
         found.append(module.main)
     return found
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +12,7 @@ from percpu_emu.kernel.profile import load_profile
 from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS, ContextSpec, Setting
 from percpu_emu.machine import EventStream
 from percpu_emu.machine.rounds import RoundFailed, RoundImage, Rounds
+from percpu_emu.scenario.programs import load_module
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -206,12 +205,7 @@ def module_text() -> str:
 def image(tmp_path_factory: pytest.TempPathFactory) -> RoundImage:
     path: Path = tmp_path_factory.mktemp("rounds") / "rounds.py"
     path.write_text(module_text())
-    spec = importlib.util.spec_from_file_location("rounds_of_a_test", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module: Any = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    module: Any = load_module(path)
     where: Any = CONTEXTS
     contexts = (
         ContextSpec(f"{name} on CPU {cpu}" if cpu is not None else name, getattr(module, name), kind, cpu)

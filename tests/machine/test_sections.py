@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -15,6 +13,7 @@ from percpu_emu.lang.setting import ContextSpec, Setting
 from percpu_emu.machine import EventStream
 from percpu_emu.machine.faults import parse_fault
 from percpu_emu.machine.rounds import RoundFailed, RoundImage, Rounds
+from percpu_emu.scenario.programs import load_module
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,12 +93,7 @@ def module_text() -> str:
 def image(tmp_path_factory: pytest.TempPathFactory) -> RoundImage:
     path: Path = tmp_path_factory.mktemp("sections") / "sections.py"
     path.write_text(module_text())
-    spec = importlib.util.spec_from_file_location("sections_of_a_test", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module: Any = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    module: Any = load_module(path)
     contexts = (
         ContextSpec("task", module.role_0, "task", 0),
         ContextSpec("coordinator's", module.role_1),
