@@ -14,16 +14,22 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
-LONGEST: Final = ("scenario", "machine", "web", "cli", "replay", "lang", "explore")
+BY_FILE: Final = ("scenario", "machine")
+"""Folders whose tests fork most: each file is a part, and begins small."""
+LONGEST: Final = (*BY_FILE, "web", "cli", "replay", "lang", "explore")
 """Folders that take minutes begin first, so that no core waits at the end."""
 NO_TESTS: Final = 5
+"""Pytest's exit code where no test is selected."""
 
 
 def parts() -> list[list[Path]]:
-    """Each folder; the files beside them are one part."""
+    """What one process runs each: a folder, a file of some folders, the files beside the folders."""
     folders = sorted(path for path in HERE.iterdir() if path.is_dir() and any(path.glob("*test*.py")))
     folders.sort(key=lambda path: LONGEST.index(path.name) if path.name in LONGEST else len(LONGEST))
-    return [*([folder] for folder in folders), sorted(HERE.glob("test_*.py"))]
+    found = []
+    for folder in folders:
+        found += [[path] for path in sorted(folder.glob("test_*.py"))] if folder.name in BY_FILE else [[folder]]
+    return [*found, sorted(HERE.glob("test_*.py"))]
 
 
 def run(part: list[Path], arguments: list[str]) -> int:
@@ -32,16 +38,21 @@ def run(part: list[Path], arguments: list[str]) -> int:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     sys.stdout.buffer.write(done.stdout)
     sys.stdout.buffer.flush()
-    return 0 if done.returncode == NO_TESTS else done.returncode
+    return done.returncode
 
 
 def main(arguments: list[str]) -> int:
-    """0 where every part passes."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    """0 where no test fails and there is one."""
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
         codes = list(pool.map(lambda part: run(part, arguments), parts()))
-    failed = [" ".join(path.name for path in part) for part, code in zip(parts(), codes, strict=True) if code]
-    print(f"failed: {', '.join(failed)}" if failed else f"all {len(codes)} parts pass")
-    return 1 if failed else 0
+    finally:
+        pool.shutdown(cancel_futures=True)
+    failed = [part for part, code in zip(parts(), codes, strict=True) if code not in (0, NO_TESTS)]
+    ran = sum(code != NO_TESTS for code in codes)
+    names = ", ".join(path.relative_to(HERE).as_posix() for part in failed for path in part)
+    print(f"failed: {names}" if failed else f"{ran} parts pass" if ran else "no test is selected")
+    return 1 if failed else 0 if ran else NO_TESTS
 
 
 if __name__ == "__main__":
