@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 
 from percpu_emu.lang.words import LONG_MAX
-from percpu_emu.shm.compiling import intrinsic, njit
+from percpu_emu.shm.compiling import inner, intrinsic
 
 
 def _instruction(name: str) -> Callable[..., int]:
@@ -32,31 +32,31 @@ sub = _instruction("sub")
 mul = _instruction("mul")
 
 
-@njit
+@inner
 def neg(a: int) -> int:
     """`-a`; the most negative word stays as it is."""
     return sub(0, a)
 
 
-@njit
+@inner
 def absolute(a: int) -> int:
     """`abs(a)`; the most negative word stays as it is."""
     return sub(0, a) if a < 0 else a
 
 
-@njit
+@inner
 def floor_div(a: int, b: int) -> int:
     """`a // b` with Python's rounding; the most negative word divided by -1 wraps instead of trapping."""
     return sub(0, a) if b == -1 else a // b
 
 
-@njit
+@inner
 def floor_mod(a: int, b: int) -> int:
     """`a % b`, to go with `floor_div`."""
     return 0 if b == -1 else a % b
 
 
-@njit
+@inner
 def turns(start: int, stop: int, step: int) -> int:
     """How many numbers `range(start, stop, step)` gives, or 2**63 - 1 of them: the last one is never reached."""
     if step == 0:

@@ -22,12 +22,13 @@ _PROLOGUE: Final = """\
 from numba import cfunc, njit, types
 from percpu_emu.lang import primitives as ops
 from percpu_emu.lang.context import Context
+from percpu_emu.shm.compiling import inner
 
 WORD = types.int64
 BASES = types.Array(WORD, 1, "C")
 
 
-@njit
+@inner
 def context(bases):
     return Context(bases[0], bases[1], bases[2], bases[3], bases[4], bases[5])
 """
@@ -35,7 +36,7 @@ def context(bases):
 
 @cache
 def load_compiled(text: str) -> ModuleType:
-    """The module of that text, which may use `njit`, WORD, BASES, `ops` (lang.primitives) and `context(bases)`.
+    """The module of that text, which may use `njit`, `inner`, WORD, BASES, `ops` (primitives) and `context(bases)`.
 
     An entry point takes its context as the array `bases`: called from Python, an array costs a tenth of a microsecond
     where a named tuple costs four.

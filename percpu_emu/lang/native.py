@@ -54,7 +54,7 @@ _CHECKED: Final = {
 }
 """Of an operation that may have no result: when that is, the exception, the reason, and what it gives else."""
 _CHECK: Final = """\
-@njit
+@inner
 def {name}(ctx, {parameters}):
     if {wrong}:
         ops.has_no_result(ctx, {number})
@@ -103,7 +103,7 @@ class Rewriter(ast.NodeTransformer):
         statements = self._block(body)
         check_assigned(self.source)
         name = self._name_of(self.source.function)
-        lines = [*self._checks, f"# {name}", "@njit(no_cpython_wrapper=True)", f"def {name}({', '.join(parameters)}):"]
+        lines = [*self._checks, f"# {name}", "@inner", f"def {name}({', '.join(parameters)}):"]
         lines += [_indented(ast.unparse(ast.fix_missing_locations(statement))) for statement in statements]
         return "\n".join([*lines, "    return 0"])
 

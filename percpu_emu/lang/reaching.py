@@ -17,13 +17,13 @@ from percpu_emu.lang.primitives.interrupts import arrived, context_of
 from percpu_emu.lang.primitives.rcu import quiescent_state
 from percpu_emu.lang.primitives.waiting import in_section
 from percpu_emu.shm import atomics, syscalls
-from percpu_emu.shm.compiling import njit
+from percpu_emu.shm.compiling import inner
 
 _SIGSTOP: Final = int(signal.SIGSTOP)
 _SIGKILL: Final = int(signal.SIGKILL)
 
 
-@njit
+@inner
 def _record(ring: int, site: int) -> int:
     """Note in this context's ring which operation comes next."""
     count = atomics.read_once(ring + c.RECORD_COUNT * 8)
@@ -35,7 +35,7 @@ def _record(ring: int, site: int) -> int:
     return 0
 
 
-@njit
+@inner
 def _draw(ctx: Context) -> int:
     """A random number below CERTAIN."""
     chance = add(mul(atomics.read_once(ctx.block + 8 * c.CHANCE), 6364136223846793005), 1442695040888963407)
@@ -43,7 +43,7 @@ def _draw(ctx: Context) -> int:
     return (chance >> 33) & (c.CERTAIN - 1)
 
 
-@njit
+@inner
 def spin(address: int, looks: int) -> int:
     """Keep the processor busy for so many looks at a word."""
     for _ in range(looks):
@@ -51,7 +51,7 @@ def spin(address: int, looks: int) -> int:
     return 0
 
 
-@njit
+@inner
 def _sleep(ctx: Context, microseconds: int) -> int:
     """Sleep, in parts so that the machine's end is noticed."""
     while microseconds > 0 and atomics.read_once(ctx.header + 8 * c.STOP) == 0:
@@ -60,7 +60,7 @@ def _sleep(ctx: Context, microseconds: int) -> int:
     return 0
 
 
-@njit
+@inner
 def _migrate(ctx: Context) -> int:
     """Go on on another CPU, as soon as it is free; where there is none that is on line, here."""
     here, cpus = smp_processor_id(ctx), nr_cpu_ids(ctx)
@@ -69,7 +69,7 @@ def _migrate(ctx: Context) -> int:
     return 0
 
 
-@njit
+@inner
 def _can_strike(ctx: Context, kind: int) -> bool:
     """Whether a fault of that kind can happen to this context here."""
     if kind == c.FREEZE:
@@ -89,7 +89,7 @@ def _can_strike(ctx: Context, kind: int) -> bool:
     return True
 
 
-@njit
+@inner
 def _strike(ctx: Context, kind: int, nanoseconds: int) -> int:
     """Have a fault happen."""
     if kind == c.DELAY:
@@ -116,7 +116,7 @@ def _strike(ctx: Context, kind: int, nanoseconds: int) -> int:
     return 0
 
 
-@njit
+@inner
 def _inject(ctx: Context, faults: int, rule: int) -> int:
     """Go through a site's rules."""
     while rule != 0:
@@ -133,7 +133,7 @@ def _inject(ctx: Context, faults: int, rule: int) -> int:
     return 0
 
 
-@njit
+@inner
 def reached(block: int, site: int, effect: int) -> int:
     """A context is about to do the operation of a site; see `primitives.reach`."""
     ctx = context_of(block)

@@ -16,14 +16,14 @@ from percpu_emu.lang.primitives.waiting import in_section
 from percpu_emu.lang.service import in_block, stops
 from percpu_emu.lang.tokens import has_tokens
 from percpu_emu.shm import atomics, syscalls
-from percpu_emu.shm.compiling import njit
+from percpu_emu.shm.compiling import inner
 
 _UNBALANCED: Final = int(Check.UNBALANCED_SECTION)
 _ASLEEP: Final = int(Check.SLEEP_IN_ATOMIC)
 _DEADLOCK: Final = int(Check.DEADLOCK)
 
 
-@njit
+@inner
 def breaks(ctx: Context, check: int) -> int:
     """The context breaks a check where it is."""
     if not has_tokens(ctx):
@@ -38,7 +38,7 @@ def breaks(ctx: Context, check: int) -> int:
     return 0
 
 
-@njit
+@inner
 def _change(ctx: Context, word: int, by: int) -> int:
     """Enter or leave a section of the kind that is counted in that word."""
     depth = atomics.read_once(in_block(ctx, word)) + by
@@ -48,7 +48,7 @@ def _change(ctx: Context, word: int, by: int) -> int:
     return 0
 
 
-@njit
+@inner
 def affect(ctx: Context, effect: int) -> int:
     """An operation with that effect on sections comes next."""
     if effect in (c.ENTERS_RCU, c.LEAVES_RCU):
@@ -62,7 +62,7 @@ def affect(ctx: Context, effect: int) -> int:
     return 0
 
 
-@njit
+@inner
 def turn_begins(ctx: Context) -> int:
     """No section is open where a program begins."""
     atomics.write_once(in_block(ctx, c.RCU_DEPTH), 0)
@@ -71,7 +71,7 @@ def turn_begins(ctx: Context) -> int:
     return 0
 
 
-@njit
+@inner
 def turn_ends(ctx: Context) -> int:
     """None may be where it ends."""
     return breaks(ctx, _UNBALANCED) if in_section(ctx) else 0

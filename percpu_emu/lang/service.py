@@ -10,7 +10,7 @@ from numba.core import cgutils
 from percpu_emu.lang import context as c
 from percpu_emu.lang.context import Context
 from percpu_emu.shm import atomics
-from percpu_emu.shm.compiling import intrinsic, njit
+from percpu_emu.shm.compiling import inner, intrinsic
 
 
 class ProgramFault(RuntimeError):
@@ -33,31 +33,31 @@ def call(_typingctx: Any, function: Any, block: Any, code: Any, a: Any, b: Any) 
     return types.int64(function, block, code, a, b), codegen
 
 
-@njit
+@inner
 def at(ctx: Context, pointer: int) -> int:
     """The address of a word of the kernel's memory."""
     return ctx.memory + pointer * 8
 
 
-@njit
+@inner
 def own(ctx: Context, pointer: int) -> int:
     """The address of this CPU's copy."""
     return ctx.unit + pointer * 8
 
 
-@njit
+@inner
 def in_block(ctx: Context, word: int) -> int:
     """The address of a word of the context's control block."""
     return ctx.block + word * 8
 
 
-@njit
+@inner
 def in_header(ctx: Context, word: int) -> int:
     """The address of a word of the control segment's header."""
     return ctx.header + word * 8
 
 
-@njit
+@inner
 def service(ctx: Context, code: int, a: int, b: int) -> int:
     """Ask the coordinator, and have its answer."""
     answer = call(atomics.read_once(in_block(ctx, c.SERVICE)), ctx.block, code, a, b)
@@ -69,7 +69,7 @@ def service(ctx: Context, code: int, a: int, b: int) -> int:
     return answer
 
 
-@njit
+@inner
 def stops(ctx: Context) -> bool:
     """Whether the machine is being shut down."""
     return atomics.read_once(in_header(ctx, c.STOP)) != 0

@@ -13,7 +13,7 @@ from percpu_emu.lang import context as c
 from percpu_emu.lang.context import Context
 from percpu_emu.lang.service import in_block, in_header, stops
 from percpu_emu.shm import atomics, syscalls
-from percpu_emu.shm.compiling import njit
+from percpu_emu.shm.compiling import inner
 
 FREE: Final = 0
 """No task runs on the CPU."""
@@ -29,7 +29,7 @@ HANDING_OVER: Final = 50
 """Times that a preempted spinner looks whether the CPU was taken before it goes on itself."""
 
 
-@njit
+@inner
 def idle_enter(ctx: Context) -> int:
     """Begin an extended quiescent state."""
     atomics.fence()
@@ -37,7 +37,7 @@ def idle_enter(ctx: Context) -> int:
     return 0
 
 
-@njit
+@inner
 def idle_exit(ctx: Context) -> int:
     """End it: a grace period that looks from now on waits for this CPU, and it sees what was published before."""
     atomics.write_once(in_block(ctx, c.QUIESCENT), atomics.load_acquire(in_header(ctx, c.GP_SEQ)))
@@ -45,31 +45,31 @@ def idle_exit(ctx: Context) -> int:
     return 0
 
 
-@njit
+@inner
 def has_tokens(ctx: Context) -> bool:
     """Whether tasks share CPUs on this machine, and each CPU says who runs."""
     return atomics.read_once(in_header(ctx, c.TOKENS)) != 0
 
 
-@njit
+@inner
 def _token(ctx: Context, cpu: int) -> int:
     return atomics.read_once(in_header(ctx, c.TOKENS)) + cpu * 64
 
 
-@njit
+@inner
 def here(ctx: Context) -> int:
     """The CPU that a task runs on."""
     return atomics.read_once(in_block(ctx, c.CPU))
 
 
-@njit
+@inner
 def holds_token(ctx: Context) -> bool:
     """Whether this is a task's context that runs on a CPU and may let others run there."""
     is_task = ctx.unit != c.NO_UNIT and atomics.read_once(in_block(ctx, c.ATOMIC)) == 0
     return is_task and atomics.read_once(in_block(ctx, c.COMMAND)) != 0 and has_tokens(ctx)
 
 
-@njit
+@inner
 def waits_for(ctx: Context, what: int) -> int:
     """Note what the context waits for; what it waited for before."""
     before = atomics.read_once(in_block(ctx, c.WAITS))
@@ -77,13 +77,13 @@ def waits_for(ctx: Context, what: int) -> int:
     return before
 
 
-@njit
+@inner
 def pause(looks: int) -> int:
     """Between two looks at a token: awake at first."""
     return syscalls.sched_yield() if looks < LOOKS_AWAKE else syscalls.usleep(50)
 
 
-@njit
+@inner
 def take(ctx: Context, cpu: int) -> int:
     """Be the task that runs on a CPU, as soon as no other does; 0 where it is gone, or the machine stops.
 
@@ -106,27 +106,27 @@ def take(ctx: Context, cpu: int) -> int:
     return 1 if seen == FREE else 0
 
 
-@njit
+@inner
 def try_to_take(ctx: Context) -> int:
     """Be the task that runs on its CPU if no other does; what the token was, FREE if that worked."""
     return atomics.compare_exchange(_token(ctx, here(ctx)), FREE, BUSY)
 
 
-@njit
+@inner
 def drop(ctx: Context, cpu: int) -> int:
     """Let another task run there."""
     atomics.store_release(_token(ctx, cpu), FREE)
     return 0
 
 
-@njit
+@inner
 def note_turn(ctx: Context) -> int:
     """A turn begins: its first operation is the next one."""
     atomics.write_once(in_block(ctx, c.TURN_BEGAN), atomics.read_once(in_block(ctx, c.OPERATIONS)))
     return 0
 
 
-@njit
+@inner
 def begin_turn(ctx: Context) -> int:
     """A task begins a turn on its CPU; 0 where that is gone."""
     if take(ctx, here(ctx)) == 0:
@@ -136,14 +136,14 @@ def begin_turn(ctx: Context) -> int:
     return 1
 
 
-@njit
+@inner
 def end_turn(ctx: Context) -> int:
     """It ends the turn, on the CPU on which it is by now."""
     atomics.fetch_add(_token(ctx, here(ctx)) + STARTED, -1)
     return drop(ctx, here(ctx))
 
 
-@njit
+@inner
 def move(ctx: Context, there: int) -> int:
     """Go on on another CPU as soon as that is free; where it is off line, here. 1 if it has moved."""
     before = here(ctx)
@@ -159,7 +159,7 @@ def move(ctx: Context, there: int) -> int:
     return 1
 
 
-@njit
+@inner
 def take_down(ctx: Context, cpu: int) -> int:
     """Have no task run on a CPU any more, as soon as none is in a turn; 0 where the CPU is gone already."""
     token = _token(ctx, cpu)
@@ -181,21 +181,21 @@ def take_down(ctx: Context, cpu: int) -> int:
     return 1 if seen == FREE else 0
 
 
-@njit
+@inner
 def sleep_begins(ctx: Context) -> int:
     """Let the CPU's other tasks run while this one sleeps; no grace period waits for it."""
     idle_enter(ctx)
     return drop(ctx, here(ctx)) if holds_token(ctx) else 0
 
 
-@njit
+@inner
 def sleep_ends(ctx: Context) -> int:
     """Go on, as soon as no other task runs there."""
     idle_exit(ctx)
     return take(ctx, here(ctx)) if holds_token(ctx) else 0
 
 
-@njit
+@inner
 def hand_over(ctx: Context) -> int:
     """Have another task of this CPU run, if one wants to: a timer tick. Only where this one holds the token."""
     token = _token(ctx, here(ctx))

@@ -22,7 +22,7 @@ from percpu_emu.lang import effects
 from percpu_emu.shm import atomics, syscalls
 
 
-@njit
+@inner
 def put(record, field, value):
     atomics.write_once(record + field * 8, value)
 

@@ -18,7 +18,7 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 
-from percpu_emu.shm.compiling import intrinsic, njit
+from percpu_emu.shm.compiling import inner, intrinsic
 
 llvm.initialize_native_asmparser()  # inline assembly needs it, also in code that comes from the cache
 
@@ -182,7 +182,7 @@ local_fetch_add = _of_value(_local("xaddq $0, ($1)", "=r,r,0", _rmw("add", "mono
 local_cmpxchg = _of_old_and_new(_local("cmpxchgq $3, ($1)", "={rax},r,0,r", _cmpxchg("monotonic")))
 
 
-@njit
+@inner
 def local_exchange(address: int, value: int) -> int:
     """this_cpu_xchg: a loop of unlocked cmpxchg, since x86's xchg with memory is always LOCKed."""
     old = read_once(address)

@@ -20,17 +20,11 @@ class Row(Protocol):
     def __setitem__(self, index: int, value: int, /) -> None: ...
 
 
-def njit(function: _Function) -> _Function:
-    """A function that Python and compiled code call."""
-    compiled: _Function = numba.njit(function)
-    return compiled
-
-
 def inner(function: _Function) -> _Function:
     """A function that only compiled code calls.
 
-    Without a way in from Python it compiles in two thirds of the time, and without counting references to arrays, which
-    the caller holds, a step takes 71 ns instead of 204.
+    Without a way in from Python, and without counting references to arrays, which the caller holds: the programs of a
+    scenario compile in 8.6 s instead of 15, and a step of the search takes 71 ns instead of 204.
     """
     compiled: _Function = _for_compiled_code(function)
     return compiled

@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 
 from percpu_emu.shm.atomics import read_once
-from percpu_emu.shm.compiling import intrinsic, njit
+from percpu_emu.shm.compiling import inner, intrinsic
 
 _FUTEX_NUMBER: Final = {"x86_64": 202, "aarch64": 98, "riscv64": 98}[platform.machine()]
 _FUTEX_WAIT: Final = 0
@@ -105,7 +105,7 @@ def _futex(_typingctx: Any, address: Any, operation: Any, value: Any, nanosecond
     return types.int64(types.int64, types.int64, types.int64, types.int64), codegen
 
 
-@njit
+@inner
 def futex_wait(address: int, value: int, microseconds: int) -> int:
     """Sleep while the word at `address` is `value` (its lower 32 bits), for `microseconds` at most."""
     if read_once(address) == value:
@@ -113,7 +113,7 @@ def futex_wait(address: int, value: int, microseconds: int) -> int:
     return read_once(address)
 
 
-@njit
+@inner
 def futex_wake(address: int) -> int:
     """Wake every process that sleeps in `futex_wait` on `address`; how many there were."""
     return _futex(address, _FUTEX_WAKE, 0x7FFFFFFF, 0)

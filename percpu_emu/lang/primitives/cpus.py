@@ -7,25 +7,25 @@ from percpu_emu.lang import ops as _table  # noqa: F401 - fills OPERATIONS
 from percpu_emu.lang.context import Context
 from percpu_emu.lang.service import at, in_block, in_header
 from percpu_emu.shm import atomics
-from percpu_emu.shm.compiling import njit
+from percpu_emu.shm.compiling import inner
 
 
-@njit
+@inner
 def smp_processor_id(ctx: Context) -> int:
     return atomics.read_once(in_block(ctx, c.CPU))
 
 
-@njit
+@inner
 def nr_cpu_ids(ctx: Context) -> int:
     return atomics.read_once(in_header(ctx, c.NR_CPU_IDS))
 
 
-@njit
+@inner
 def nr_node_ids(ctx: Context) -> int:
     return atomics.read_once(in_header(ctx, c.NR_NODE_IDS))
 
 
-@njit
+@inner
 def cpumask_next(ctx: Context, cpu: int, mask: int) -> int:
     limit = nr_cpu_ids(ctx)
     cpu += 1

@@ -7,10 +7,10 @@ from percpu_emu.lang import ops as _table  # noqa: F401 - fills OPERATIONS
 from percpu_emu.lang.context import Context
 from percpu_emu.lang.service import ProgramFault, call, in_block, in_header
 from percpu_emu.shm import atomics
-from percpu_emu.shm.compiling import njit
+from percpu_emu.shm.compiling import inner
 
 
-@njit
+@inner
 def ledger_add(ctx: Context, counter: int, delta: int) -> int:
     noted = atomics.read_once(in_block(ctx, c.NOTED))
     if noted == c.MAX_NOTES:
@@ -21,14 +21,14 @@ def ledger_add(ctx: Context, counter: int, delta: int) -> int:
     return 0
 
 
-@njit
+@inner
 def _ledger_entry(ctx: Context, counter: int) -> int:
     """Page by page of the kernel's memory, the ledgers of all CPUs lie side by side: a reader finds those in use."""
     stride = atomics.read_once(in_header(ctx, c.LEDGER_STRIDE))
     return ctx.ledger + (counter >> 9) * stride + (counter & 511) * 8
 
 
-@njit
+@inner
 def ledger_commit(ctx: Context) -> int:
     for note in range(atomics.read_once(in_block(ctx, c.NOTED))):
         counter = atomics.read_once(in_block(ctx, c.NOTES + note * 2))
@@ -39,13 +39,13 @@ def ledger_commit(ctx: Context) -> int:
     return 0
 
 
-@njit
+@inner
 def mark(ctx: Context, number: int) -> int:
     atomics.local_add(in_block(ctx, c.MARKS + number), 1)
     return 0
 
 
-@njit
+@inner
 def warn_on(ctx: Context, condition: int, site: int) -> int:
     if condition:
         atomics.local_add(in_block(ctx, c.WARNINGS), 1)
@@ -53,14 +53,14 @@ def warn_on(ctx: Context, condition: int, site: int) -> int:
     return condition
 
 
-@njit
+@inner
 def has_no_result(ctx: Context, place: int) -> int:
     """Note which arithmetic it was: the exception that says so does not get out of an interrupt's C function."""
     atomics.write_once(in_block(ctx, c.NO_RESULT), place)
     return 0
 
 
-@njit
+@inner
 def reach(ctx: Context, site: int, effect: int) -> Context:
     """Note where this context is, and have happen what is to happen here; the operation's context, on its CPU by then.
 

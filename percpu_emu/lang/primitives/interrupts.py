@@ -7,17 +7,17 @@ from percpu_emu.lang import ops as _table  # noqa: F401 - fills OPERATIONS
 from percpu_emu.lang.context import Context
 from percpu_emu.lang.service import call, in_block, in_header
 from percpu_emu.shm import atomics
-from percpu_emu.shm.compiling import njit
+from percpu_emu.shm.compiling import inner
 
 
-@njit
+@inner
 def local_irq_save(ctx: Context) -> int:
     flags = atomics.local_read(in_block(ctx, c.IRQS_OFF))
     atomics.local_write(in_block(ctx, c.IRQS_OFF), 1)
     return flags
 
 
-@njit
+@inner
 def local_irq_restore(ctx: Context, flags: int) -> int:
     atomics.local_write(in_block(ctx, c.IRQS_OFF), flags)
     if atomics.unlikely(atomics.local_read(in_block(ctx, c.IRQ_PENDING)) != 0) and flags == 0:
@@ -25,7 +25,7 @@ def local_irq_restore(ctx: Context, flags: int) -> int:
     return 0
 
 
-@njit
+@inner
 def _late_interrupts(ctx: Context) -> int:
     """Run what has come while interrupts were off, once, however many there were: a line is up or it is not."""
     while atomics.local_exchange(in_block(ctx, c.IRQ_PENDING), 0) != 0:
@@ -33,7 +33,7 @@ def _late_interrupts(ctx: Context) -> int:
     return 0
 
 
-@njit
+@inner
 def context_of(block: int) -> Context:
     """The context that a control block belongs to."""
     at = block + c.OWN * 8
@@ -47,7 +47,7 @@ def context_of(block: int) -> Context:
     )
 
 
-@njit
+@inner
 def irq_enter(ctx: Context, block: int) -> int:
     """An interrupt begins: others wait, and a CPU that was idle is no longer. Whether it was."""
     atomics.local_write(block + c.IRQS_OFF * 8, 1)
@@ -62,7 +62,7 @@ def irq_enter(ctx: Context, block: int) -> int:
     return 1
 
 
-@njit
+@inner
 def irq_exit(block: int, was_idle: int) -> int:
     """It ends."""
     if was_idle:
@@ -73,7 +73,7 @@ def irq_exit(block: int, was_idle: int) -> int:
     return 0
 
 
-@njit
+@inner
 def next_turn(ctx: Context) -> int:
     """Count a turn of an interrupt's program; its number."""
     turn = atomics.read_once(in_block(ctx, c.TURN))
@@ -81,19 +81,19 @@ def next_turn(ctx: Context) -> int:
     return turn
 
 
-@njit
+@inner
 def interrupt_block(block: int) -> int:
     """The control block of a CPU's interrupts."""
     return atomics.read_once(block + c.INTERRUPT * 8)
 
 
-@njit
+@inner
 def interrupt_table(block: int) -> int:
     """The table of cgroups that interrupts update."""
     return atomics.read_once(block + c.IRQ_TABLE * 8)
 
 
-@njit
+@inner
 def arrived(block: int) -> int:
     """An interrupt has come: run its program now, or when interrupts are on."""
     if atomics.local_read(block + c.IRQS_OFF * 8) != 0:

@@ -12,10 +12,10 @@ from percpu_emu.lang.tokens import (
     waits_for,
 )
 from percpu_emu.shm import atomics, syscalls
-from percpu_emu.shm.compiling import njit
+from percpu_emu.shm.compiling import inner
 
 
-@njit
+@inner
 def rcu_read_lock(ctx: Context) -> int:
     return 0
 
@@ -25,7 +25,7 @@ preempt_disable = rcu_read_lock  # a CPU process runs one task: nothing preempts
 preempt_enable = rcu_read_lock
 
 
-@njit
+@inner
 def quiescent_state(ctx: Context) -> int:
     """Report to a grace period that has begun since the last time, and let another process have the processor."""
     sequence = atomics.load_acquire(in_header(ctx, c.GP_SEQ))
@@ -37,7 +37,7 @@ def quiescent_state(ctx: Context) -> int:
     return 0
 
 
-@njit
+@inner
 def ring_doorbell(ctx: Context) -> int:
     """Have the coordinator look round."""
     atomics.fetch_add(in_header(ctx, c.DOORBELL), 1)
@@ -45,7 +45,7 @@ def ring_doorbell(ctx: Context) -> int:
     return 0
 
 
-@njit
+@inner
 def _blocking_service(ctx: Context, code: int, what: int) -> int:
     sleep_begins(ctx)
     waits_for(ctx, what)
@@ -55,7 +55,7 @@ def _blocking_service(ctx: Context, code: int, what: int) -> int:
     return answer
 
 
-@njit
+@inner
 def _enqueue(ctx: Context, what: int, argument: int) -> int:
     tail = atomics.read_once(in_block(ctx, c.RING_TAIL))
     if tail - atomics.load_acquire(in_block(ctx, c.RING_HEAD)) == c.RING_ENTRIES:
@@ -68,21 +68,21 @@ def _enqueue(ctx: Context, what: int, argument: int) -> int:
     return 0
 
 
-@njit
+@inner
 def call_rcu(ctx: Context, program: int, argument: int) -> int:
     return _enqueue(ctx, program * 2 + c.CALLBACK, argument)
 
 
-@njit
+@inner
 def queue_work(ctx: Context, program: int, argument: int) -> int:
     return _enqueue(ctx, program * 2 + c.WORK, argument)
 
 
-@njit
+@inner
 def synchronize_rcu(ctx: Context) -> int:
     return _blocking_service(ctx, c.SYNCHRONIZE_RCU, c.FOR_READERS)
 
 
-@njit
+@inner
 def rcu_barrier(ctx: Context) -> int:
     return _blocking_service(ctx, c.RCU_BARRIER, c.FOR_CALLBACKS)

@@ -23,13 +23,13 @@ from percpu_emu.lang.tokens import (
     waits_for,
 )
 from percpu_emu.shm import atomics
-from percpu_emu.shm.compiling import njit
+from percpu_emu.shm.compiling import inner
 
 LOOKS_AN_INTERRUPT: Final = 16
 """Looks of a context that waits between two times at which an interrupt may come."""
 
 
-@njit
+@inner
 def _awaits(ctx: Context, what: int, pointer: int, value: int) -> int:
     """Note which word the context waits for, and the value."""
     atomics.write_once(in_block(ctx, c.WAITS_FOR), pointer)
@@ -37,7 +37,7 @@ def _awaits(ctx: Context, what: int, pointer: int, value: int) -> int:
     return waits_for(ctx, what)
 
 
-@njit
+@inner
 def wait_until(ctx: Context, pointer: int, value: int) -> int:
     """Sleep between looks, longer and longer up to a millisecond; the machine's end is noticed."""
     sleep_begins(ctx)
@@ -52,7 +52,7 @@ def wait_until(ctx: Context, pointer: int, value: int) -> int:
     return 0
 
 
-@njit
+@inner
 def smp_cond_load_acquire(ctx: Context, pointer: int, value: int) -> int:
     """Look again and again, giving the processor away between looks; the machine's end is noticed."""
     if atomics.load_acquire(at(ctx, pointer)) != value:
@@ -63,7 +63,7 @@ def smp_cond_load_acquire(ctx: Context, pointer: int, value: int) -> int:
     return value
 
 
-@njit
+@inner
 def cpu_relax(ctx: Context) -> int:
     _look_round(ctx, 0)
     if has_tokens(ctx) and not in_section(ctx):
@@ -73,7 +73,7 @@ def cpu_relax(ctx: Context) -> int:
     return 0
 
 
-@njit
+@inner
 def _look_round(ctx: Context, microseconds: int) -> int:
     """Once in a loop that waits or spins: what else has to be done is done, then the processor is given away."""
     if stops(ctx):
@@ -87,7 +87,7 @@ def _look_round(ctx: Context, microseconds: int) -> int:
     return 0
 
 
-@njit
+@inner
 def _let_interrupts_come(ctx: Context, asleep: bool) -> int:
     """What a task waits for may be an interrupt of its own CPU: those that have not come yet come now."""
     interrupts = atomics.read_once(in_block(ctx, c.INTERRUPT))
@@ -103,7 +103,7 @@ def _let_interrupts_come(ctx: Context, asleep: bool) -> int:
     return 0
 
 
-@njit
+@inner
 def in_section(ctx: Context) -> bool:
     """Whether an instrumented program is inside of a section of its own, of whichever kind."""
     inside = atomics.read_once(in_block(ctx, c.RCU_DEPTH)) | atomics.read_once(in_block(ctx, c.PREEMPT_DEPTH))

@@ -13,10 +13,10 @@ from percpu_emu.lang.context import Context
 from percpu_emu.lang.operation import OPERATIONS, Operation, Order
 from percpu_emu.lang.service import at, in_header, own
 from percpu_emu.shm import atomics
-from percpu_emu.shm.compiling import njit
+from percpu_emu.shm.compiling import inner
 
 
-@njit
+@inner
 def per_cpu(ctx: Context, pointer: int, cpu: int) -> int:
     """The address of another CPU's copy, as a pointer for the operations on words."""
     unit_offset = atomics.read_once(in_header(ctx, c.UNIT_OFFSETS + cpu))
@@ -28,14 +28,14 @@ def _word_primitive(operation: Operation, instruction: Callable[..., int]) -> Ca
     place = own if operation.own else at
     if operation.opcode == i.CMPXCHG:
 
-        @njit
+        @inner
         def exchange_if(ctx: Context, pointer: int, old: int, new: int) -> int:
             return instruction(place(ctx, pointer), old, new)
 
         return exchange_if
     if operation.opcode == i.READ:
 
-        @njit
+        @inner
         def read(ctx: Context, pointer: int) -> int:
             return instruction(place(ctx, pointer))
 
@@ -51,19 +51,19 @@ def _with_operand(
     if operation.operand == "given":
         return change
     if operation.operand == "negated":
-        return njit(lambda ctx, pointer, value: change(ctx, pointer, neg(value)))
+        return inner(lambda ctx, pointer, value: change(ctx, pointer, neg(value)))
     fixed = operation.operand
-    return njit(lambda ctx, pointer: change(ctx, pointer, fixed))
+    return inner(lambda ctx, pointer: change(ctx, pointer, fixed))
 
 
 def _giving(opcode: int, place: Callable[..., int], instruction: Callable[..., int]) -> Callable[..., int]:
     """The instruction, with what the effect gives: the old value, the new one, or 0."""
     if opcode in (i.FETCH_ADD, i.XCHG):
-        return njit(lambda ctx, pointer, value: instruction(place(ctx, pointer), value))
+        return inner(lambda ctx, pointer, value: instruction(place(ctx, pointer), value))
     if opcode == i.ADD_RETURN:
-        return njit(lambda ctx, pointer, value: add(instruction(place(ctx, pointer), value), value))
+        return inner(lambda ctx, pointer, value: add(instruction(place(ctx, pointer), value), value))
 
-    @njit
+    @inner
     def change(ctx: Context, pointer: int, value: int) -> int:
         instruction(place(ctx, pointer), value)
         return 0
@@ -74,7 +74,7 @@ def _giving(opcode: int, place: Callable[..., int], instruction: Callable[..., i
 def _barrier_primitive(order: Order) -> Callable[..., int]:
     barrier = atomics.fence_in(order)
 
-    @njit
+    @inner
     def pass_barrier(ctx: Context) -> int:
         barrier()
         return 0

@@ -8,16 +8,16 @@ from percpu_emu.lang.context import Context
 from percpu_emu.lang.primitives.cpus import smp_processor_id
 from percpu_emu.lang.service import at, in_block, in_header
 from percpu_emu.shm import atomics, syscalls
-from percpu_emu.shm.compiling import njit
+from percpu_emu.shm.compiling import inner
 
 
-@njit
+@inner
 def commanded(ctx: Context) -> int:
     """The number of the command that stands in this CPU's block."""
     return atomics.load_acquire(in_block(ctx, c.COMMAND))
 
 
-@njit
+@inner
 def give_way(ctx: Context) -> int:
     """Every so many turns: while a grace period is in progress, make room for the CPUs that it still waits for.
 
@@ -31,7 +31,7 @@ def give_way(ctx: Context) -> int:
     return 0
 
 
-@njit
+@inner
 def nth_of_table(ctx: Context, table: int, turn: int) -> int:
     """An entry of a table of pointers (its size stands first), another one every 64 turns, NULL while it is empty.
 

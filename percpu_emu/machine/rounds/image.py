@@ -33,7 +33,7 @@ from percpu_emu.lang import sections, tokens
 from percpu_emu.shm import atomics, syscalls
 
 
-@njit
+@inner
 def await_round(ctx, control, seen):
     now = atomics.load_acquire(control)
     while now == seen:
@@ -45,7 +45,7 @@ def await_round(ctx, control, seen):
     return atomics.load_acquire(control)
 
 
-@njit
+@inner
 def interrupt(ctx):
     if atomics.read_once(ctx.block + c.IRQ_HANDLER * 8) != 0 and tokens.take(ctx, ops.smp_processor_id(ctx)) != 0:
         ops.arrived(ctx.block)
@@ -53,7 +53,7 @@ def interrupt(ctx):
     return 0
 
 
-@njit
+@inner
 def meet(control, processes, number, round_number):
     arrived = control + {ARRIVED * 8}
     atomics.fetch_add(arrived, 1)
@@ -67,7 +67,7 @@ def meet(control, processes, number, round_number):
     return 0
 
 
-@njit
+@inner
 def now_running(ctx, number, moves):
     ring = atomics.read_once(ctx.block + c.RECORD * 8)
     if ring != 0:
@@ -78,7 +78,7 @@ def now_running(ctx, number, moves):
     return 0
 
 
-@njit
+@inner
 def at_home(ctx, cpu):
     unit = {c.NO_UNIT}
     if cpu >= 0:
@@ -88,14 +88,14 @@ def at_home(ctx, cpu):
     return Context(ctx.memory, ctx.percpu, unit, ctx.block, ctx.ledger, ctx.header)
 
 
-@njit
+@inner
 def end_turn(ctx, control, number, result):
     sections.turn_ends(ctx)
     atomics.write_once(control + ({RESULTS} + number) * 8, result)
     return ops.quiescent_state(ctx)
 
 
-@njit
+@inner
 def take_down(ctx, cpu):
     if tokens.take_down(ctx, cpu) == 0:
         return 0
@@ -103,7 +103,7 @@ def take_down(ctx, cpu):
     return 1
 
 
-@njit
+@inner
 def comes_now(block, place):
     ran = ops.interrupt_block(block) + ({_RAN} + place) * 8
     round_number = atomics.read_once(atomics.read_once(block + c.IRQ_TABLE * 8))
@@ -113,7 +113,7 @@ def comes_now(block, place):
     return 1
 
 
-@njit
+@inner
 def coordinators(bases):
     ledger = atomics.read_once(bases[3] + c.COORDINATORS_LEDGER * 8)
     return Context(bases[0], bases[1], bases[2], bases[3], ledger, bases[5])
@@ -156,7 +156,7 @@ _ONLY_INTERRUPTED: Final = """\
     interrupt(ctx)
 """
 _PROCESS: Final = """\
-@njit
+@inner
 def process{number}x(ctx, control):
 {context}    return 0
 """
