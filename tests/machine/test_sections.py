@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(300)  # the first run compiles the programs
 
-PROGRAMS: Final = 12
+PROGRAMS: Final = 6
 ROLE: Final = STATIC + 1
 CASE: Final = STATIC + 2
 ROLES: Final = ("task", "coordinator's", "interrupt", "callback", "work", "offline")
