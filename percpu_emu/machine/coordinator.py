@@ -12,13 +12,13 @@ from percpu_emu.lang.checks import Check
 from percpu_emu.lang.image import Image
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.reference import Reference
+from percpu_emu.machine.cpu_state import SECTIONS
 from percpu_emu.machine.memory import MachineMemory
 from percpu_emu.machine.services import DirectLine
 from percpu_emu.shm import SignalsHeld
 
-_SECTIONS: Final = [c.RCU_DEPTH, c.PREEMPT_DEPTH, c.IRQS_OFF]
 _OF_A_PROGRAM: Final = [
-    *_SECTIONS, c.AT, c.ATOMIC, c.WAITS, c.WAITS_FOR, c.WAITS_VALUE, *range(c.NOTED, c.NOTES + 2 * c.MAX_NOTES),
+    *SECTIONS, c.AT, c.ATOMIC, c.WAITS, c.WAITS_FOR, c.WAITS_VALUE, *range(c.NOTED, c.NOTES + 2 * c.MAX_NOTES),
 ]  # fmt: skip
 """Words of the coordinator's control block that belong to the program that it runs."""
 
@@ -75,7 +75,7 @@ class Coordinator:
         self._block[c.ATOMIC] = self.atomic
         try:
             yield
-            if self._image.instrumented and self._block[_SECTIONS].any() and not self._block[c.BROKEN]:
+            if self._image.instrumented and self._block[SECTIONS].any() and not self._block[c.BROKEN]:
                 self._block[[c.BROKEN_AT, c.BROKEN]] = self._block[c.AT], Check.UNBALANCED_SECTION
         finally:
             if nested:

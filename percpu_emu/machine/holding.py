@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from percpu_emu.lang import context as c
+from percpu_emu.machine.cpu_state import cpu_state
 
 if TYPE_CHECKING:
     from percpu_emu.machine.machine import Machine
@@ -55,9 +55,8 @@ class Holding:
                 self._machine.cpus.signal(cpu, signal.SIGCONT)
 
     def _is_inside(self, cpu: int) -> bool:
-        block = self._machine.memory.blocks[cpu]
-        inside = block[[c.RCU_DEPTH, c.PREEMPT_DEPTH, c.IRQS_OFF]].any()
-        return bool(block[c.QUIESCENT] and inside and block[c.AT])
+        state = cpu_state(self._machine.memory.blocks[cpu])
+        return state.in_section and not state.idle and state.site > 0
 
     @contextmanager
     def still(self) -> Iterator[bool]:
@@ -79,4 +78,4 @@ class Holding:
         """Whether something else keeps it stopped: a fault, chaos, or the person who holds it."""
         chaos = self._machine.chaos
         starved = chaos is not None and cpu in chaos.starved
-        return cpu in self.held or starved or bool(self._machine.memory.blocks[cpu, c.STOPPED_US])
+        return cpu in self.held or starved or cpu_state(self._machine.memory.blocks[cpu]).stopped

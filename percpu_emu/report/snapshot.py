@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from percpu_emu.lang import context as c
+from percpu_emu.machine.cpu_state import CpuState, cpu_state
 
 if TYPE_CHECKING:
     from percpu_emu.machine import CgroupTree, Machine
@@ -71,41 +72,33 @@ class Observer:
         return [self._cpu(cpu, rates[cpu] if rates else 0.0, held) for cpu in range(memory.topology.cpus)]
 
     def _cpu(self, cpu: int, rate: float, held: frozenset[int]) -> CpuPicture:
-        block, online = self._machine.memory.blocks[cpu], cpu in self._machine.cpus.online
-        away = block[c.QUIESCENT] == 0 and block[c.REQUEST] == 0
-        at = int(block[c.AT]) if online and not away else 0
-        site = self._machine.image.sites[at - 1] if at else None
-        waits_for = self._waits_for(cpu)
+        online = cpu in self._machine.cpus.online
+        now = cpu_state(self._machine.memory.blocks[cpu])
+        site = self._machine.image.sites[now.site - 1] if online and now.site else None
+        waits_for = _WAITS.get(now.asks, "memory") if online and now.asks else ""
         return CpuPicture(
             cpu,
-            "held" if cpu in held else self._state(cpu, waits_for),
+            "held" if cpu in held else self._state(cpu, now),
             waits_for,
             "" if not online else f"{site.program}:{site.number} {site.text}" if site else self._machine.cpus.task(cpu),
             site.program if site else "",
             site.line if site else 0,
             site.text if site else "",
             round(rate),
-            int(block[c.IRQS]),
+            int(self._machine.memory.blocks[cpu, c.IRQS]),
         )
 
-    def _waits_for(self, cpu: int) -> str:
-        block = self._machine.memory.blocks[cpu]
-        if cpu not in self._machine.cpus.online or block[c.REQUEST] not in (c.ASKED, c.TAKEN):
-            return ""
-        return _WAITS.get(int(block[c.REQUEST_CODE]), "memory")
-
-    def _state(self, cpu: int, waits_for: str) -> str:
-        machine, block = self._machine, self._machine.memory.blocks[cpu]
-        in_interrupt = block[c.IRQS_OFF] and machine.memory.blocks[machine.memory.interrupt(cpu), c.NOTED]
+    def _state(self, cpu: int, now: CpuState) -> str:
+        machine = self._machine
         starved = machine.chaos is not None and cpu in machine.chaos.starved
         holds = {
             "offline": cpu not in machine.cpus.online,
-            "stopped": block[c.STOPPED_US] or starved,
-            "waiting": waits_for,
-            "idle": block[c.QUIESCENT] == 0,
-            "in an interrupt": in_interrupt,
-            "in a section": block[[c.RCU_DEPTH, c.PREEMPT_DEPTH, c.IRQS_OFF]].any(),
-            "in an update": block[c.NOTED],
+            "stopped": now.stopped or starved,
+            "waiting": now.asks,
+            "idle": now.idle,
+            "in an interrupt": now.in_interrupt,
+            "in a section": now.in_section,
+            "in an update": now.in_update,
             "running": True,
         }
         return next(state for state, so in holds.items() if so)
