@@ -337,3 +337,18 @@ def test_no_interrupt_begins_between_the_halves_of_one_instruction(*, reduce: bo
     found = searched(split, Checks(with_slots), reduce=reduce)
     assert found.search.model.remote_words()
     assert found.violations == set()
+
+
+@pytest.mark.parametrize("reduce", [False, True], ids=["full", "reduced"])
+def test_no_interrupt_begins_inside_another_of_its_cpu(*, reduce: bool) -> None:
+    both = [ContextSpec(name, add_raw, "interrupt", 0) for name in ("one", "other")]
+    assert searched(of(*both), Checks(with_slots), reduce=reduce).violations == set()
+    elsewhere = ContextSpec("other", add_on_cpu_0, "interrupt", 1)
+    assert searched(of(both[0], elsewhere), Checks(with_slots), reduce=reduce).violations == {"lost-count"}
+
+
+def add_on_cpu_0() -> Program[None]:
+    yield ledger_add(COUNTER, 1)
+    x = yield read_once(per_cpu(SLOT, 0))
+    yield write_once(per_cpu(SLOT, 0), x + 1)
+    yield ledger_commit()

@@ -13,7 +13,7 @@ from percpu_emu.lang.virtual.contexts import at_interrupt_level, is_reader, may_
 from percpu_emu.lang.virtual.memory import check_access, find_word, load, make_word, region_pointed_to
 from percpu_emu.lang.virtual.outcomes import DONE, MANY_REGIONS, NO_WORD, OFF_CPU, REMOTE_WRITE, SLEEPS
 from percpu_emu.lang.virtual.rows import block_of, clear_log, code, operand
-from percpu_emu.shm.compiling import Row, inner
+from percpu_emu.shm.compiling import Row, inlined, inner
 
 
 @inner
@@ -108,7 +108,7 @@ def _note_writer(vm: Row, state: Row, base: int, address: int, word: int) -> int
     return DONE
 
 
-@inner
+@inlined
 def access(vm: Row, state: Row, context: int, pc: int) -> int:
     """READ to CPUMASK_NEXT: the value given is left in the log."""
     violated = _touch(vm, state, context, pc, address_of(vm, state, context))
@@ -117,7 +117,7 @@ def access(vm: Row, state: Row, context: int, pc: int) -> int:
     return violated
 
 
-@inner
+@inlined
 def _touch(vm: Row, state: Row, context: int, pc: int, address: int) -> int:
     """Do what the operation does to its word, where the word may be touched at all.
 

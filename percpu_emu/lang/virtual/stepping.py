@@ -13,7 +13,7 @@ from percpu_emu.lang.virtual.outcomes import DONE, UNKNOWN
 from percpu_emu.lang.virtual.rcu import begin_to_wait, queue
 from percpu_emu.lang.virtual.rows import block_of, clear_log, code, operand
 from percpu_emu.lang.virtual.sections import change_section
-from percpu_emu.shm.compiling import Row, inner
+from percpu_emu.shm.compiling import Row, inlined, inner
 
 
 @inner
@@ -42,7 +42,7 @@ def step(vm: Row, state: Row, context: int) -> int:
     return compute(vm, state, context)
 
 
-@inner
+@inlined
 def _operate(vm: Row, state: Row, context: int, pc: int) -> int:
     """An operation that is done in one step; its result is left in the log."""
     opcode = code(vm, pc, i.OPCODE)
