@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from percpu_emu.explore.model import Checks
+from percpu_emu.kernel.layout import STATIC
 from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.ops import (
     Program,
@@ -352,3 +353,27 @@ def add_on_cpu_0() -> Program[None]:
     x = yield read_once(per_cpu(SLOT, 0))
     yield write_once(per_cpu(SLOT, 0), x + 1)
     yield ledger_commit()
+
+
+FIRST_WINDOW: Final = STATIC + 40
+WINDOWS: Final = 5
+
+
+def pass_all_windows() -> Program[None]:
+    for word in range(FIRST_WINDOW, FIRST_WINDOW + WINDOWS):
+        yield wait_until(word, 1)
+    yield warn_on(True)
+
+
+def open_and_shut_windows() -> Program[None]:
+    for word in range(FIRST_WINDOW, FIRST_WINDOW + WINDOWS):
+        yield write_once(word, 1)
+        yield write_once(word, 0)
+
+
+@pytest.mark.parametrize("reduce", [False, True], ids=["full", "reduced"])
+def test_what_a_blocked_context_waits_for_counts_before_it_ever_goes_on(*, reduce: bool) -> None:
+    """A random way through all five windows is seldom, so learning from steps alone misses them."""
+    killed = ContextSpec("killed", nothing, "kill", 0)
+    setting = of(task(pass_all_windows, 0), task(open_and_shut_windows, 1), killed)
+    assert searched(setting, reduce=reduce).violations == {"warning"}

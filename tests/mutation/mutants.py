@@ -70,11 +70,7 @@ MUTANTS: Final = (
     Mutant(BLOCKING, "if state[base + v.MID_TURN] == v.HALFWAY and (starting or not level):", "if False:"),
     Mutant(BLOCKING, "if starting or not level:\n                return", "if not level:\n                return"),
     Mutant(BLOCKING, "if status == v.WAITING and state[base + v.WAIT] != 0:", "if False:"),
-    Mutant(
-        BLOCKING,
-        "if state[block + v.MID_TURN] or at_interrupt_level(vm, state, other):",
-        "if state[block + v.MID_TURN]:",
-    ),
+    Mutant(BLOCKING, "v.RUNNING and state[block + v.MID_TURN]:", "v.RUNNING and False:"),
     Mutant(BLOCKING, "return NOT_BLOCKED if equal else _blocked_by(vm, WORD, 0)", "return NOT_BLOCKED"),
     # --- the reduction
     Mutant(REDUCTION, "                _class_of_access(vm, por, state, context, opcode)\n", "                pass\n"),
@@ -132,7 +128,7 @@ MUTANTS: Final = (
     ),
     # --- replay
     Mutant(PLANS, 'return Part.LOAD if step.half == "load" else Part.STORE', "return Part.LOAD"),
-    Mutant(PLANS, "slot = step.args[0]", "slot = 0"),
+    Mutant(PLANS, "queued = step.args[0]", "queued = 0"),
     Mutant(REPLAY, "i.NR_NODE_IDS: lambda: setting.nodes,", "i.NR_NODE_IDS: lambda: setting.cpus,"),
     Mutant(REPLAY, "online, ~(1 << order.target), 0)", "online, -1, 0)"),
     Mutant(COMPILED, "effects.new_value(opcode, loaded, b, c)", "effects.new_value(opcode, loaded, c, b)"),

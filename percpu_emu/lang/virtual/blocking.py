@@ -67,13 +67,13 @@ def blocked_on_word(vm: Row, state: Row, base: int, pc: int) -> int:
 
 @inner
 def _blocked_by_turns(vm: Row, state: Row, context: int) -> int:
-    """An offline waits for the turns and the interrupts of its CPU."""
+    """An offline waits for the turns of its CPU; an interrupt is one turn."""
     inside = 0
     for other in range(contexts_of(vm)):
         block = block_of(vm, other)
-        if state[block + v.CPU] == vm[vm[v.TARGETS] + context] + 1 and state[block + v.STATUS] == v.RUNNING:
-            if state[block + v.MID_TURN] or at_interrupt_level(vm, state, other):
-                inside |= 1 << other
+        there = state[block + v.CPU] == vm[vm[v.TARGETS] + context] + 1
+        if there and state[block + v.STATUS] == v.RUNNING and state[block + v.MID_TURN]:
+            inside |= 1 << other
     return _blocked_by(vm, MID_TURN_THERE, inside) if inside else NOT_BLOCKED
 
 
