@@ -18,7 +18,7 @@ _ENTRY_POINTS: Final = {
     "lang.virtual.contexts": ("is_reader", "must_finish"),
     "lang.virtual.memory": ("make_word",),
     "lang.virtual.stepping": ("step",),
-    "explore.store": ("begin", "expand", "make_choice", "refill", "wander"),
+    "explore.store": ("begin", "expand", "refill", "wander"),
     "explore.transition": (
         "check_bound", "check_counters", "check_final", "choices", "is_final", "migrate", "total_of",
     ),

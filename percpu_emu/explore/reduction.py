@@ -205,7 +205,7 @@ def _both(one: int, other: int) -> int:
 
 @inner
 def is_seen_halfway(vm: Row, por: Row, state: Row, context: int) -> bool:
-    """Whether it makes a difference to do only the load of the next operation (`virtual.is_split`).
+    """Whether it makes a difference to do only the load of the next operation (`accesses.is_split`).
 
     It does where a context that is not on the CPU can write the word before the store: not one that waits for this
     context's section first.
