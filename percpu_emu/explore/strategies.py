@@ -84,6 +84,8 @@ def _gave_up(subject: Subject, options: Options, error: OutOfRoom) -> Explored:
         outcomes.NO_CALLBACK: f"more than {MAX_NUMBERS} contexts and pending callbacks",
         outcomes.MANY_REGIONS: f"a reader holds one of more than {layout.MAX_HELD} areas and objects",
     }
+    if error.reason == outcomes.UNKNOWN:
+        raise NotImplementedError("an instruction that the virtual engine does not know") from error
     reason = reasons[error.reason]
     return Explored(subject, options, False, reason, None, {"executions": None, "states": 0, "steps": 0}, {}, ())
 

@@ -11,7 +11,7 @@ from percpu_emu.lang.ops import ProgramFunction
 
 @dataclass(frozen=True)
 class Protocol:
-    """The three moments at which a protocol acts; each is a program."""
+    """The callbacks of a protocol, each a program, as in cgroup_subsys."""
 
     name: str
     summary: str

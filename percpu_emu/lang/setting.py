@@ -50,6 +50,8 @@ MAX_CPUS: Final = 16
 OBJECT_WORDS: Final = 512
 FIRST_OBJECT: Final = 1 << 18
 UNIT_SHIFT: Final = 32
+ONLY_OF_TASKS: Final = {"turns": 1, "migrates": 0}
+"""What only a task may have more of: everything else runs once, and where it is."""
 
 ContextKind: TypeAlias = Literal["task", "interrupt", "offline", "kill"]
 Argument: TypeAlias = 'int | Literal["cpu", "turn"]'
@@ -84,6 +86,11 @@ class ContextSpec:
     """How often a task runs its program."""
     migrates: int = 0
     """How many times a task may move to another CPU, between two steps with preemption on."""
+
+    def __post_init__(self) -> None:
+        for name, most in ONLY_OF_TASKS.items():
+            if self.kind != "task" and getattr(self, name) > most:
+                raise ValueError(f"{self.name}: {name} is at most {most} for kind {self.kind!r}, which runs once")
 
     @property
     def home(self) -> int | None:

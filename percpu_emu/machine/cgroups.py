@@ -239,7 +239,7 @@ class CgroupTree:
         pointer = int(self._machine.memory.words[cgroup.memcg + CSS_REFCNT + PERCPU_COUNT_PTR]) >> 2
         self._machine.memory.percpu.book.name(pointer * WORD_SIZE, f"css.refcnt of cgroup {cgroup}")
 
-    # --- moments of a cgroup's death, as callbacks and work of the kernel reach them
+    # --- how a cgroup dies: what the kernel's callbacks and work do, in order
 
     def _offline(self, memcg: int) -> None:
         machine = self._machine

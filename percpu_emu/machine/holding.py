@@ -1,4 +1,4 @@
-"""CPUs held where they are by a person who watches, and all of them for a moment while a person looks."""
+"""CPUs held where they are by a person who watches, and all of them briefly while a person looks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from percpu_emu.machine.cpu_state import cpu_state
 if TYPE_CHECKING:
     from percpu_emu.machine.machine import Machine
 
-MOMENT: Final = 0.02
+STOPPING_S: Final = 0.02
 """Seconds that all CPUs get to stop in; one that is not on a processor stops when it next is."""
 
 
@@ -66,7 +66,7 @@ class Holding:
         for cpu in stopped:
             cpus.signal(cpu, signal.SIGSTOP)
         try:
-            deadline = time.monotonic() + MOMENT
+            deadline = time.monotonic() + STOPPING_S
             while not (still := all(map(cpus.is_stopped, cpus.online))) and time.monotonic() < deadline:
                 time.sleep(0.0002)
             yield still

@@ -181,7 +181,7 @@ class Machine:
         self.wait_for(lambda: time.monotonic() >= deadline)
 
     def poll_or_sleep(self) -> None:
-        """Look round once; where there was nothing to do, sleep until the doorbell rings or a moment has passed."""
+        """Look round once; where there was nothing to do, sleep until the doorbell rings or a short sleep is over."""
         bell = int(self.memory.header[c.DOORBELL])
         if self.poll():
             return

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from percpu_emu.lang.trace import Trace
-    from percpu_emu.report.view import Turn
+    from percpu_emu.report.view import Burst
 
 Effect: TypeAlias = "Callable[[View, int], str]"
 _LAST_COLUMN: Final = 46
@@ -54,15 +54,15 @@ class _Page:
 
     def text(self) -> str:
         lines = [*self._header(), "", self._titles()]
-        for turn in self.view.turns:
-            lines += [self._rails(len(self.view.lanes)), *self._turn(turn)]
+        for burst in self.view.bursts:
+            lines += [self._rails(len(self.view.lanes)), *self._burst(burst)]
         lines += ["", *self._footer()]
         return "\n".join(line.rstrip() for line in lines) + "\n"
 
     def _header(self) -> Iterator[str]:
         trace, view = self.view.trace, self.view
         yield from self._wrapped(f"{trace.scenario}: {trace.summary}")
-        folded = sum(len(fold) for turn in view.turns for fold in view.folds(turn) if len(fold) > 1)
+        folded = sum(len(fold) for burst in view.bursts for fold in view.folds(burst) if len(fold) > 1)
         counted = f"{plural(len(trace.steps), 'step')} of {plural(len(set(view.labels.actors)), 'context')}"
         to_blame = " !! marks the steps to blame." if view.guilty else ""
         to_blame += " -> marks the steps that suffer from them." if view.victims else ""
@@ -76,10 +76,10 @@ class _Page:
     def _rails(self, lanes: int) -> str:
         return " " * self._gutter + "".join("|".ljust(self._stride) for _ in range(lanes))
 
-    def _turn(self, turn: Turn) -> Iterator[str]:
-        context = self.view.trace.contexts[turn.actor]
-        mark = _MARKS.get(context.kind, self._name_mark(turn.actor))
-        for fold in self.view.folds(turn):
+    def _burst(self, burst: Burst) -> Iterator[str]:
+        context = self.view.trace.contexts[burst.actor]
+        mark = _MARKS.get(context.kind, self._name_mark(burst.actor))
+        for fold in self.view.folds(burst):
             yield from self._lines(fold, mark)
 
     def _name_mark(self, actor: int) -> str:

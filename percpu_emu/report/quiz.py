@@ -40,7 +40,7 @@ def quiz_page(trace: Trace, width: int = 100) -> str:
 def questions(trace: Trace) -> list[Question]:
     """What is asked, in the order of the steps; what goes wrong comes last."""
     asked, view = View(replace(trace, violation=None)), View(trace)
-    shown = [fold.start for turn in asked.turns for fold in asked.folds(turn) if len(fold) == 1]
+    shown = [fold.start for burst in asked.bursts for fold in asked.folds(burst) if len(fold) == 1]
     found = [
         Question(index + 1, _hidden(view, index), effect(view, index), _values(view, index))
         for index in shown

@@ -1,4 +1,4 @@
-"""A trace in plain English: a sentence or two a turn, then what went wrong and what is missing."""
+"""A trace in plain English: a sentence or two a burst, then what went wrong and what is missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from percpu_emu.lang.trace import Trace
-    from percpu_emu.report.view import Turn
+    from percpu_emu.report.view import Burst
 
 _COPIES: Final = re.compile(r"(reads \S+ from the .+) of CPUs? ([\d, and]+) \+ \1 of CPU (\d+)")
 _CLAUSES: Final = 4
@@ -24,28 +24,28 @@ _CLAUSES: Final = 4
 
 
 def story(trace: Trace) -> list[str]:
-    """A text for each turn (consecutive steps of one context), then the violation and what is missing, if any."""
+    """A text for each burst (consecutive steps of one context), then the violation and what is missing, if any."""
     view = View(trace)
-    return [*turn_texts(view), *closing(trace)]
+    return [*burst_texts(view), *closing(trace)]
 
 
-def turn_texts(view: View) -> list[str]:
-    """The text of each turn, in the order of `view.turns`."""
-    return [_Told(view, turn).text() for turn in view.turns]
+def burst_texts(view: View) -> list[str]:
+    """The text of each burst, in the order of `view.bursts`."""
+    return [_Told(view, burst).text() for burst in view.bursts]
 
 
 def step_texts(view: View) -> list[str]:
     """A sentence for each step: what it does, and nothing that comes later."""
-    return [_step_text(view, turn, index) for turn in view.turns for index in turn.steps]
+    return [_step_text(view, burst, index) for burst in view.bursts for index in burst.steps]
 
 
-def _step_text(view: View, turn: Turn, index: int) -> str:
+def _step_text(view: View, burst: Burst, index: int) -> str:
     step = view.trace.steps[index]
-    subject = view.labels.who(turn.actor)
+    subject = view.labels.who(burst.actor)
     if step.op in ("offline", "kill"):
-        cpu = cpu_of_event(view.trace, step, turn.actor)
+        cpu = cpu_of_event(view.trace, step, burst.actor)
         return f"CPU {cpu} {'goes offline' if step.op == 'offline' else 'is killed'}."
-    return sentence(f"{subject} {_Told(view, turn).step(index)}")
+    return sentence(f"{subject} {_Told(view, burst).step(index)}")
 
 
 def closing(trace: Trace) -> list[str]:
@@ -55,13 +55,13 @@ def closing(trace: Trace) -> list[str]:
 
 
 class _Told:
-    """One turn, being told."""
+    """One burst, being told."""
 
-    def __init__(self, view: View, turn: Turn) -> None:
+    def __init__(self, view: View, burst: Burst) -> None:
         self._view = view
-        self._turn = turn
-        self._context = view.trace.contexts[turn.actor]
-        self._who = view.labels.who(turn.actor)
+        self._burst = burst
+        self._context = view.trace.contexts[burst.actor]
+        self._who = view.labels.who(burst.actor)
 
     def text(self) -> str:
         opening, subject = self._opening()
@@ -74,27 +74,27 @@ class _Told:
         return " ".join(sentence(text) for text in [*sentences, *self._ending(subject, bool(sentences))])
 
     def step(self, index: int) -> str:
-        """What one of the turn's steps does."""
+        """What one of the burst's steps does."""
         return self._with_wait(clause(self._view, index), index).text
 
     def _opening(self) -> tuple[str, str]:
         """A sentence to begin with, if any, and the subject of the next one."""
-        begins = self._turn.first == 0 or self._turn.actor not in self._view.labels.actors[: self._turn.first]
-        step = self._view.trace.steps[self._turn.first]
+        begins = self._burst.first == 0 or self._burst.actor not in self._view.labels.actors[: self._burst.first]
+        step = self._view.trace.steps[self._burst.first]
         if step.op in EVENTS:
             return self._event(), self._who if self._context.kind == "offline" else "it"
         if not begins:
             return "", self._who
         if self._context.kind == "interrupt":
-            name, cpu = self._view.labels.name(self._turn.actor), self._context.cpu
+            name, cpu = self._view.labels.name(self._burst.actor), self._context.cpu
             return f"an interrupt, {name}, arrives on CPU {cpu}{self._caught(cpu)}", "it"
         if self._context.kind in ("callback", "work"):
             return f"{self._who} runs{self._why_now()}", "it"
         return "", self._who
 
     def _event(self) -> str:
-        step = self._view.trace.steps[self._turn.first]
-        cpu = cpu_of_event(self._view.trace, step, self._turn.actor)
+        step = self._view.trace.steps[self._burst.first]
+        cpu = cpu_of_event(self._view.trace, step, self._burst.actor)
         if step.op == "migrate":
             return f"{self._who} moves to CPU {cpu}"
         caught = self._caught(cpu)
@@ -103,7 +103,7 @@ class _Told:
         return f"CPU {cpu} goes offline"
 
     def _caught(self, cpu: int | None) -> str:
-        before = self._view.moments[self._turn.first]
+        before = self._view.moments[self._burst.first]
         for actor, state in enumerate(before.contexts):
             context = self._view.trace.contexts[actor]
             if (
@@ -116,13 +116,13 @@ class _Told:
         return ""
 
     def _mid_turn(self, actor: int) -> bool:
-        """Whether it is inside a run of its program as this turn begins."""
-        steps = [index for index in range(self._turn.first) if self._view.labels.actors[index] == actor]
+        """Whether it is inside a run of its program as this burst begins."""
+        steps = [index for index in range(self._burst.first) if self._view.labels.actors[index] == actor]
         following = self._view.next_step(steps[-1]) if steps else None
         return bool(steps) and (following is None or not self._begins_anew(actor, following))
 
     def _why_now(self) -> str:
-        waits = (wait for wait in self._view.moments[self._turn.first].waits if wait.runs == self._turn.actor)
+        waits = (wait for wait in self._view.moments[self._burst.first].waits if wait.runs == self._burst.actor)
         who = [self._view.labels.who(actor) for wait in waits for actor in wait.of]
         return f", since {enumeration(who)} {'have' if len(who) > 1 else 'has'} left the section" if who else ""
 
@@ -131,8 +131,8 @@ class _Told:
     def _clauses(self) -> Iterator[Clause]:
         before: int | None = None
         skipped: list[int] = []
-        seen = self._turn.first
-        for fold in self._view.folds(self._turn):
+        seen = self._burst.first
+        for fold in self._view.folds(self._burst):
             told = [index for index in fold if self._is_told(index)]
             if not told:
                 skipped += filter(self._view.is_plain_read, fold)
@@ -161,15 +161,15 @@ class _Told:
 
     def _anew_between(self, first: int, last: int) -> bool:
         """Whether the program begins again after step `first`, up to step `last`."""
-        return any(self._begins_anew(self._turn.actor, index) for index in range(first + 1, last + 1))
+        return any(self._begins_anew(self._burst.actor, index) for index in range(first + 1, last + 1))
 
     def _is_told(self, index: int) -> bool:
         step = self._view.trace.steps[index]
         operation = definition(step)
         if operation is None:
-            return index != self._turn.first
+            return index != self._burst.first
         if operation.enters == "rcu":  # of note only where another context may act before it is left
-            return not any(self._leaves_rcu(later) for later in range(index, self._turn.last + 1))
+            return not any(self._leaves_rcu(later) for later in range(index, self._burst.last + 1))
         return not self._view.is_quiet(index)
 
     def _leaves_rcu(self, index: int) -> bool:
@@ -183,10 +183,10 @@ class _Told:
         waiting = [self._view.labels.who(wait.by if wait.runs is None else wait.runs) for wait in over]
         return Clause(f"{told.text}: that ends the wait of {enumeration(waiting)}", closes=True)
 
-    # --- how the turn ends
+    # --- how the burst ends
 
     def _ending(self, subject: str, acted: bool) -> list[str]:
-        last = self._turn.last
+        last = self._burst.last
         ended = self._view.trace.steps[last].ended
         if self._context.kind == "interrupt" and ended:
             return ["the interrupt returns"]
@@ -200,10 +200,10 @@ class _Told:
         return [f"{subject} ends" if ended else f"{subject} does nothing that matters here"]
 
     def _is_first(self) -> bool:
-        return self._view.labels.actors.index(self._turn.actor) == self._turn.first
+        return self._view.labels.actors.index(self._burst.actor) == self._burst.first
 
     def _last_address(self) -> int | None:
-        accesses = self._view.trace.steps[self._turn.last].accesses
+        accesses = self._view.trace.steps[self._burst.last].accesses
         return accesses[0].address if accesses else None
 
     def _stopped_before(self, last: int) -> int | None:

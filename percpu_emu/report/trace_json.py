@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from percpu_emu.report.effects import effect, operation_text
 from percpu_emu.report.labels import allocation_of, is_percpu, split_address
 from percpu_emu.report.listing import listings
-from percpu_emu.report.story import closing, step_texts, turn_texts
+from percpu_emu.report.story import burst_texts, closing, step_texts
 from percpu_emu.report.view import View
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def trace_dict(trace: Trace, ahead: Sequence[Site] = ()) -> dict[str, Any]:
         ],
         "start": _beside(view, view.moments[0]),
         "steps": [_step(view, index, numbers) | {"told": told} for index, told in enumerate(step_texts(view))],
-        "turns": [
-            {"first": turn.first, "last": turn.last, "context": turn.actor, "text": text}
-            for turn, text in zip(view.turns, turn_texts(view), strict=True)
+        "bursts": [
+            {"first": burst.first, "last": burst.last, "context": burst.actor, "text": text}
+            for burst, text in zip(view.bursts, burst_texts(view), strict=True)
         ],
         "closing": closing(trace),
         "sources": [

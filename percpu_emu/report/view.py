@@ -1,4 +1,4 @@
-"""A trace as its renderings see it: labels, moments, turns, and which steps carry no information."""
+"""A trace as its renderings see it: labels, moments, bursts, and which steps carry no information."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """Steps `first` to `last` (included) in a row, of one actor."""
+class Burst:
+    """Steps `first` to `last` (included) in a row, of one context: as a CPU burst between two switches."""
 
     actor: int
     first: int
@@ -40,20 +40,20 @@ class View:
         self.victims: frozenset[int] = frozenset(trace.violation.victims if trace.violation else ()) - self.guilty
 
     @cached_property
-    def turns(self) -> list[Turn]:
+    def bursts(self) -> list[Burst]:
         """Consecutive steps of one actor each."""
-        found: list[Turn] = []
+        found: list[Burst] = []
         for index, actor in enumerate(self.labels.actors):
             if found and found[-1].actor == actor:
-                found[-1] = Turn(actor, found[-1].first, index)
+                found[-1] = Burst(actor, found[-1].first, index)
             else:
-                found.append(Turn(actor, index, index))
+                found.append(Burst(actor, index, index))
         return found
 
-    def folds(self, turn: Turn) -> list[range]:
-        """The turn's steps in order; in one range quiet steps that follow each other, and a call of a helper."""
+    def folds(self, burst: Burst) -> list[range]:
+        """The burst's steps in order; in one range quiet steps that follow each other, and a call of a helper."""
         found: list[range] = []
-        for part in self._calls(turn):
+        for part in self._calls(burst):
             if self._is_small_call(part):
                 found.append(part)
                 continue
@@ -64,10 +64,10 @@ class View:
                     found.append(range(index, index + 1))
         return found
 
-    def _calls(self, turn: Turn) -> list[range]:
-        """The turn's steps, cut where a helper is called or left."""
+    def _calls(self, burst: Burst) -> list[range]:
+        """The burst's steps, cut where a helper is called or left."""
         found: list[range] = []
-        for index in turn.steps:
+        for index in burst.steps:
             if found and self._goes_on(found[-1], index):
                 found[-1] = range(found[-1].start, index + 1)
             else:
@@ -90,7 +90,7 @@ class View:
     @cached_property
     def in_small_calls(self) -> frozenset[int]:
         """Steps that are folded as a call of a helper."""
-        calls = [part for turn in self.turns for part in self._calls(turn) if self._is_small_call(part)]
+        calls = [part for burst in self.bursts for part in self._calls(burst) if self._is_small_call(part)]
         return frozenset(index for part in calls for index in part)
 
     def _is_small_call(self, part: range) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from percpu_emu.lang.setting import ONLY_OF_TASKS
 from percpu_emu.machine.faults import parse_fault
 
 PinKindName: TypeAlias = Literal["page-cache", "mlock", "vfs-cache", "slab"]
@@ -283,9 +284,9 @@ class ContextPart(Part):
 
     @model_validator(mode="after")
     def _only_a_task_comes_again_or_moves(self) -> Self:
-        for key, value, most in (("turns", self.turns, 1), ("migrates", self.migrates, 0)):
-            if self.kind != "task" and value > most:
-                wrong = {"key": key, "found": value, "allowed": f'{most} for kind "{self.kind}", which comes once'}
+        for key, most in ONLY_OF_TASKS.items():
+            if self.kind != "task" and (value := getattr(self, key)) > most:
+                wrong = {"key": key, "found": value, "allowed": f'{most} for kind "{self.kind}", which runs once'}
                 raise PydanticCustomError("wrong_key", "{key}: found {found}, allowed: {allowed}", wrong)
         return self
 

@@ -10,8 +10,11 @@ from percpu_emu.explore.room import with_room
 from percpu_emu.explore.search import Budget, Search
 from percpu_emu.explore.strategies import Options, explore
 from percpu_emu.explore.subject import StateView, Subject
+from percpu_emu.lang import instructions as i
+from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.lang.setting import ContextSpec, Setting
+from percpu_emu.lang.setting import ContextKind, ContextSpec, Setting
+from percpu_emu.lang.virtual import layout
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.subjects import subject_of
 
@@ -129,3 +132,27 @@ def raises(state: StateView) -> Any:
 def test_a_users_check_that_says_no_sentence_is_refused(final: Any, said: str) -> None:
     with pytest.raises(SetupFailed, match=said):
         explore(Subject("race", two(increment), final=final), Options())
+
+
+def test_an_instruction_that_the_engine_does_not_know_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The programs that a subject has, with the opcode of the first access replaced."""
+
+    class Damaged(Model):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            first = int(self.vm[layout.CODE]) + int(self.initial[self.block(0) + layout.PC]) * i.COLUMNS
+            self.vm[first + i.OPCODE] = max(i.LAST_ACCESS, *(op.opcode for op in OPERATIONS.values())) + 100
+
+    monkeypatch.setattr("percpu_emu.explore.room.Model", Damaged)
+    subject = Subject("damaged", Setting(1, (ContextSpec("only", increment, cpu=0),)), Checks())
+    with pytest.raises(NotImplementedError, match="an instruction that the virtual engine does not know"):
+        explore(subject, Options())
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"), [("interrupt", {"turns": 2}), ("kill", {"turns": 2}), ("offline", {"migrates": 1})]
+)
+def test_only_a_task_runs_more_than_once_or_moves(kind: ContextKind, more: dict[str, int]) -> None:
+    name = next(iter(more))
+    with pytest.raises(ValueError, match=f"{name} is at most {more[name] - 1} for kind '{kind}'"):
+        ContextSpec("one", increment, kind, cpu=0, **more)

@@ -33,9 +33,9 @@ def test_the_words_at_each_step_follow_from_the_accesses(name: str) -> None:
             words[access["address"]] = access["new"]
 
 
-def test_turns_cover_every_step_once_and_in_order() -> None:
+def test_bursts_cover_every_step_once_and_in_order() -> None:
     found = trace_dict(traces.lost_count())
-    steps = [step for turn in found["turns"] for step in range(turn["first"], turn["last"] + 1)]
+    steps = [step for burst in found["bursts"] for step in range(burst["first"], burst["last"] + 1)]
     assert steps == list(range(len(found["steps"])))
 
 

@@ -225,8 +225,8 @@ def test_a_constant_that_no_program_knows_is_refused(tmp_path: Path, name: str, 
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
-        ('kind = "interrupt"\nturns = 2', 'turns: found 2, allowed: 1 for kind "interrupt", which comes once'),
-        ('kind = "offline"\nturns = 3', 'turns: found 3, allowed: 1 for kind "offline", which comes once'),
+        ('kind = "interrupt"\nturns = 2', 'turns: found 2, allowed: 1 for kind "interrupt", which runs once'),
+        ('kind = "offline"\nturns = 3', 'turns: found 3, allowed: 1 for kind "offline", which runs once'),
         ('kind = "interrupt"\nmigrates = 1', 'migrates: found 1, allowed: 0 for kind "interrupt"'),
     ],
 )

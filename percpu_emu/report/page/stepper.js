@@ -17,7 +17,7 @@ const MARKUP = `
   <span class="label"><kbd>&larr;</kbd> <kbd>&rarr;</kbd> <kbd>Home</kbd> <kbd>End</kbd> <kbd>g</kbd> <kbd>Space</kbd></span>
 </nav>
 <section id="movers" aria-label="Who moves next" hidden><h2>Who moves next? (keys 1 to 9)</h2><ol></ol><p id="departed" role="status"></p></section>
-<section id="told" aria-label="What happens"><p id="step" aria-live="polite"></p><p id="turn"></p><p id="closing"></p></section>
+<section id="told" aria-label="What happens"><p id="step" aria-live="polite"></p><p id="burst"></p><p id="closing"></p></section>
 <main>
   <section class="pane" id="source" aria-label="Source"><h2>Source</h2><div class="scroll" tabindex="0" aria-label="Source of the programs"></div></section>
   <section class="pane" id="list" aria-label="Steps"><h2>Steps</h2><div class="scroll"><div id="lanes" aria-hidden="true"></div><ol id="steps"></ol></div></section>
@@ -216,8 +216,8 @@ class Stepper {
     find("list").style.setProperty("--lanes", data.lanes.map(() => data.lanes.length > 2 ? "38px" : "46px").join(" "));
     const titles = data.lanes.map((lane) => make("span", {}, lane.replace("coordinator", "coord.")));
     find("lanes").replaceChildren(make("span"), make("span"), ...titles, make("span"));
-    const first = new Set(data.turns.map((turn) => turn.first));
-    find("steps").replaceChildren(...data.steps.map((step, i) => make("li", {class: first.has(i) ? "turn" : ""}, this.stepLink(step, i))));
+    const first = new Set(data.bursts.map((burst) => burst.first));
+    find("steps").replaceChildren(...data.steps.map((step, i) => make("li", {class: first.has(i) ? "burst" : ""}, this.stepLink(step, i))));
   }
 
   stepLink(step, i) {
@@ -257,7 +257,7 @@ class Stepper {
       ? [`${mark && `${mark} `}Step ${n}. ${capital(data.contexts[step.context].who)}: `, make("code", {}, step.text),
          step.effect ? make("code", {class: "effect"}, step.effect.replaceAll("->", "\u2192")) : ""]
       : ["The start: no context has taken a step yet."]));
-    find("turn").replaceChildren(...glossed(step ? step.told : begin, data.glossary));
+    find("burst").replaceChildren(...glossed(step ? step.told : begin, data.glossary));
     find("closing").replaceChildren(...glossed(n === total && data.violation ? data.closing.join(" ") : "", data.glossary));
     find("told").classList.toggle("bad", Boolean(step && step.guilty) || (n === total && Boolean(data.violation)));
   }
