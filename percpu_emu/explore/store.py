@@ -229,6 +229,8 @@ def expand(
         if store.numbers[FOUND] + most >= len(store.states) or store.numbers[EDGES] + most >= len(store.sources):
             return FULL, number
         rows.copy(here, store.states[number], words)
+        if t.check_bound(vm, here) != outcomes.DONE:
+            continue  # `_settle` has noted it: what comes after a violation is not judged
         count = t.choices(vm, here, found)
         r.note_waits(vm, por, here)
         if count == 0 and not t.is_final(vm, here):

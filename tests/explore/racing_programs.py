@@ -12,6 +12,7 @@ from percpu_emu.lang.ops import (
     mark,
     read_once,
     this_cpu_add,
+    wait_until,
     write_once,
 )
 
@@ -50,3 +51,9 @@ def count_late() -> Program[None]:
     yield ledger_add(WORD, 1)
     yield ledger_commit()
     yield atomic_long_add(WORD, 1)
+
+
+def count_then_wait() -> Program[None]:
+    yield ledger_add(WORD, 1)
+    yield ledger_commit()
+    yield wait_until(FLAG, 1)
