@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from pathlib import Path
@@ -29,8 +30,10 @@ Name = Annotated[str, typer.Argument(help="Name of a bundled scenario, or path o
 @app.callback(invoke_without_command=True)
 def version(
     show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say on stderr what is passed over.")] = False,
 ) -> None:
     """Options before the command."""
+    log_for_people(verbose=verbose)
     if show:
         typer.echo(f"percpu-emu {__version__}")
         raise typer.Exit
@@ -216,6 +219,21 @@ def demo(
 
 
 @app.command()
+def cache(
+    what: Annotated[str, typer.Argument(help="show or clear")] = "show",
+    as_json: Json = False,
+    seed: Seed = None,
+) -> None:
+    """The cache of compiled code: where it is and how much it holds; or empty it."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    with errors_for_people("cache", what, as_json=as_json):
+        from percpu_emu.cli.kept_code import show_or_clear
+
+        show_or_clear(what, seed, as_json=as_json)
+
+
+@app.command()
 def schema(
     of: Annotated[str, typer.Argument(help="scenario, or report (what --json prints)")] = "scenario",
 ) -> None:
@@ -232,6 +250,14 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminated)
     app()
     sys.exit(0)
+
+
+def log_for_people(*, verbose: bool) -> None:
+    """Have the package's log go to stderr as any other message: warnings, and with `verbose` what it passes over."""
+    log, handler = logging.getLogger("percpu_emu"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("percpu-emu: %(message)s"))
+    log.handlers = [handler]
+    log.setLevel(logging.DEBUG if verbose else logging.WARNING)
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> None:

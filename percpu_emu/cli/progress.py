@@ -23,7 +23,9 @@ def search_progress(
 ) -> Iterator[Callable[[Search], None]]:
     """Gives what a search calls as it goes; `figures` gets what it has done so far."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[states]}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, auto_refresh=False, transient=True) as progress:
+    with Progress(
+        *columns, console=console, auto_refresh=False, transient=True, disable=not console.is_terminal
+    ) as progress:
         task = progress.add_task(name, total=1.0, states="")
         shown = [0.0]
 

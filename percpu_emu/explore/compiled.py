@@ -1,15 +1,13 @@
-"""Compiled entry points of the virtual engine and of the searches, kept in the cache folder like any image."""
+"""Compiled entry points of the virtual engine and of the searches, kept like any compiled code."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import inspect
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
-from percpu_emu.lang.cache import load_compiled
+from percpu_emu.lang.modules import load_compiled
 
 _ENTRY_POINTS: Final = {
     "lang.virtual.accesses": ("begins_to_spin", "may_halve", "step_half"),
@@ -25,11 +23,8 @@ _ENTRY_POINTS: Final = {
     "explore.walks": ("walks",),
 }  # fmt: skip
 """What Python calls of the compiled modules."""
-_COMPILED: Final = ("reduction", "store", "transition", "walks")
-"""Modules of this package whose functions are compiled: a change in them is a new image."""
-
 _ENTRY_POINT: Final = """
-@njit(cache=True, nogil=True)
+@search_entry_point
 def {name}({parameters}):
     return _{name}({parameters})
 """
@@ -38,9 +33,7 @@ def {name}({parameters}):
 @cache
 def compiled() -> Any:
     """The entry points, as attributes. The first use on a machine compiles them."""
-    folder = Path(__file__).parent
-    sources = b"".join((folder / f"{name}.py").read_bytes() for name in _COMPILED)
-    return load_compiled(f"# {hashlib.sha256(sources).hexdigest()}\n{_text()}")
+    return load_compiled(_text())
 
 
 def _text() -> str:

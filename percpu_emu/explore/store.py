@@ -229,11 +229,9 @@ def expand(
         if store.numbers[FOUND] + most >= len(store.states) or store.numbers[EDGES] + most >= len(store.sources):
             return FULL, number
         rows.copy(here, store.states[number], words)
-        if t.check_bound(vm, here) != outcomes.DONE:
-            continue  # `_settle` has noted it: what comes after a violation is not judged
         count = t.choices(vm, here, found)
         r.note_waits(vm, por, here)
-        if count == 0 and not t.is_final(vm, here):
+        if count == 0 and not t.is_final(vm, here) and t.check_bound(vm, here) == outcomes.DONE:
             _violate(store, outcomes.DEADLOCK, number, -1, store.depths[number])
         if which == ALL and count > 1 and _one_for_all(vm, por, store, buffers, count, number):
             continue

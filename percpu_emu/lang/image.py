@@ -1,8 +1,8 @@
 """An image: the programs of one machine, compiled, with the numbers its callbacks and marks go by.
 
-Each program that is started from outside becomes one Python module in the cache folder, together with the programs it
-calls, so that numba can keep the machine code beside it: its first run compiles (seconds), every later one loads
-(hundredths of a second), and a new worker costs nothing but its own compiling.
+Each program that is started from outside becomes the text of one module, together with the programs it calls. What is
+compiled is kept (`shm.kept_code`): a first run takes seconds, every later one loads (hundredths of a second), and a new
+worker costs nothing but its own compiling.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
+from typing import Any
 
 from percpu_emu.lang.asleep import refuse_sleep_in_section
-from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.context import MAX_MARKS
+from percpu_emu.lang.modules import load_compiled
 from percpu_emu.lang.native import Rewriter
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import ProgramSource, Site, called
 
 _RUN = """\
-@njit(WORD({types}), cache=True)
+@entry_point(WORD({types}))
 def run({parameters}):
     return {name}({arguments})
 """
 
 _LOOP = """\
-@njit(WORD(BASES, WORD, WORD, WORD, WORD), cache=True)
+@entry_point(WORD(BASES, WORD, WORD, WORD, WORD))
 def loop(bases, table, command, turn, end):
     ctx = context(bases)
     while turn < end and ops.commanded(ctx) == command:
@@ -42,7 +42,7 @@ def loop(bases, table, command, turn, end):
 
 
 _INTERRUPT = """\
-@cfunc(WORD(WORD, WORD, WORD, WORD), cache=True)
+@callback(WORD(WORD, WORD, WORD, WORD))
 def interrupt(block, _code, _a, _b):
     ctx = ops.context_of(ops.interrupt_block(block))
     was_idle = ops.irq_enter(ctx, block)
@@ -86,7 +86,7 @@ class Image:
 
     def __post_init__(self) -> None:
         self._numbered: list[ProgramFunction] = []
-        self._modules: dict[ProgramFunction, ModuleType] = {}
+        self._modules: dict[ProgramFunction, Any] = {}
         self._site_numbers: dict[Site, int] = {}
         for function in [*self.entries, *self.workers, *self.interrupts]:
             self.number(function)
@@ -185,7 +185,7 @@ class Image:
         behind = more(names.__getitem__)
         return "\n\n".join([*unit.texts, behind])
 
-    def _module(self, function: ProgramFunction) -> ModuleType:
+    def _module(self, function: ProgramFunction) -> Any:
         if function not in self._modules:
             self._modules[function] = load_compiled(self._texts[function])
         return self._modules[function]

@@ -13,8 +13,8 @@ from itertools import islice
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.instructions import WARN_ON
+from percpu_emu.lang.modules import load_compiled
 from percpu_emu.lang.nesting import effect_of
 from percpu_emu.lang.operation import OPERATIONS, Op, Operation
 from percpu_emu.lang.ops import PerCpu, Program, ProgramFunction
@@ -116,7 +116,7 @@ def performer_text() -> str:
     """What numba compiles for this engine. A code that is none of an operation raises."""
     arities = {f"ops.{name}": words_of(operation) for name, operation in OPERATIONS.items()}
     arities |= {"ops.per_cpu": 2}
-    lines = ["@njit(WORD(BASES, WORD, WORD, WORD, WORD), cache=True)", "def perform(bases, code, a, b, c):"]
+    lines = ["@entry_point(WORD(BASES, WORD, WORD, WORD, WORD))", "def perform(bases, code, a, b, c):"]
     lines += ["    ctx = context(bases)"]
     for code, (name, arity) in enumerate(arities.items()):
         arguments = ", ".join(["ctx", "a", "b", "c"][: arity + 1])

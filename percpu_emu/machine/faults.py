@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percpu_emu.lang import context as c
-from percpu_emu.lang.cache import load_compiled
+from percpu_emu.lang.modules import load_compiled
 from percpu_emu.lang.source import Site
 from percpu_emu.shm import PAGE_SIZE, WORD_SIZE, Segment
 
@@ -38,12 +38,12 @@ FAULTS_TEXT: Final = """
 from percpu_emu.lang import reaching
 
 
-@cfunc(WORD(WORD, WORD, WORD, WORD), cache=True)
+@callback(WORD(WORD, WORD, WORD, WORD))
 def reach(block, site, effect, _):
     return reaching.reached(block, site, effect)
 
 
-@njit(WORD(WORD, WORD), cache=True)
+@entry_point(WORD(WORD, WORD))
 def spin(address, looks):
     return reaching.spin(address, looks)
 """

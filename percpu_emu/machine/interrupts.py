@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from percpu_emu.lang import context as c
-from percpu_emu.lang.cache import load_compiled
+from percpu_emu.lang.modules import load_compiled
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.machine.traps import SigAction
 
@@ -33,7 +33,7 @@ INTERRUPTS_TEXT: Final = '''
 from percpu_emu.shm import atomics
 
 
-@cfunc(types.void(types.int32, WORD, WORD), cache=True)
+@callback(types.void(types.int32, WORD, WORD))
 def on_signal(number, info, context):
     """si_value of siginfo_t is its fourth word, for timers and for sigqueue alike."""
     ops.arrived(atomics.read_once(info + 24))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn, Protocol, Self
 
 from percpu_emu.lang import context as c
-from percpu_emu.lang.cache import load_compiled
+from percpu_emu.lang.modules import load_compiled
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.service import ProgramFault
 from percpu_emu.machine.chaos import Chaos, Stops

@@ -8,43 +8,42 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Final
 
-from percpu_emu.lang.cache import load_compiled
+from percpu_emu.lang.modules import load_compiled
 
 SIGNALS_TEXT: Final = '''
-from numba import cfunc
 from percpu_emu.lang import context as c
 from percpu_emu.shm import atomics, syscalls
 
 
-@njit(WORD(WORD, WORD), cache=True)
+@entry_point(WORD(WORD, WORD))
 def publish(address, value):
     """Store, after everything that was stored before, and wake who waits for the word."""
     atomics.store_release(address, value)
     return syscalls.futex_wake(address)
 
 
-@njit(WORD(WORD, WORD, WORD), cache=True)
+@entry_point(WORD(WORD, WORD, WORD))
 def wait(address, value, microseconds):
     """Sleep while the word is `value`, at most so long; a Unix signal ends it, too."""
     return syscalls.futex_wait(address, value, microseconds)
 
 
-@njit(WORD(BASES), cache=True)
+@entry_point(WORD(BASES))
 def idle_enter(bases):
     return ops.idle_enter(context(bases))
 
 
-@njit(WORD(BASES), cache=True)
+@entry_point(WORD(BASES))
 def idle_exit(bases):
     return ops.idle_exit(context(bases))
 
 
-@njit(WORD(BASES), cache=True)
+@entry_point(WORD(BASES))
 def ring_doorbell(bases):
     return ops.ring_doorbell(context(bases))
 
 
-@njit(WORD(WORD), cache=True)
+@entry_point(WORD(WORD))
 def begin_grace_period(header):
     """What was published before is seen by every CPU that reports from now on; the new grace period's number."""
     atomics.fence()
@@ -54,13 +53,13 @@ def begin_grace_period(header):
     return sequence
 
 
-@njit(WORD(WORD, WORD), cache=True)
+@entry_point(WORD(WORD, WORD))
 def end_grace_period(header, sequence):
     atomics.store_release(header + c.GP_DONE * 8, sequence)
     return 0
 
 
-@njit(WORD(WORD, WORD, WORD, WORD), cache=True)
+@entry_point(WORD(WORD, WORD, WORD, WORD))
 def awaited_cpu(header, cpus, sequence, looks):
     """A CPU that has not yet reported to grace period `sequence`, -1 if all have; looks so often, yielding between."""
     cpu = 0
@@ -78,7 +77,7 @@ def awaited_cpu(header, cpus, sequence, looks):
     return cpu
 
 
-@cfunc(WORD(WORD, WORD, WORD, WORD), cache=True)
+@callback(WORD(WORD, WORD, WORD, WORD))
 def mailbox(block, code, a, b):
     """A CPU's way to ask the coordinator (`context.SERVICE`): put the question there, ring, sleep till the answer."""
     if code == c.LOOK:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from percpu_emu.lang.cache import load_compiled
+from percpu_emu.lang.modules import load_compiled
 from percpu_emu.shm import PAGE_SIZE
 
 SIGNALS: Final = (signal.SIGBUS, signal.SIGSEGV)
@@ -27,7 +27,7 @@ from percpu_emu.lang import context as c
 from percpu_emu.shm import atomics, syscalls
 
 
-@cfunc(types.void(types.int32, WORD, WORD), cache=True)
+@callback(types.void(types.int32, WORD, WORD))
 def on_trap(number, info, context):
     """si_addr is the third word of siginfo_t, si_code half of the second; uc_stack.ss_sp the third of ucontext_t."""
     stack = atomics.read_once(context + 16)

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.context import Context
+from percpu_emu.lang.modules import load_compiled
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.reference import performer_text
 from percpu_emu.replay import layout
@@ -27,7 +27,7 @@ def put(record, field, value):
     atomics.write_once(record + field * 8, value)
 
 
-@njit(WORD(WORD, WORD, WORD, WORD, WORD, WORD, WORD, WORD, WORD), cache=True)
+@entry_point(WORD(WORD, WORD, WORD, WORD, WORD, WORD, WORD, WORD, WORD))
 def note(record, context, cpu, code, site, address, a, b, c):
     """What is about to happen, written down first: it may be the end of this process."""
     put(record, CONTEXT, context)
@@ -41,7 +41,7 @@ def note(record, context, cpu, code, site, address, a, b, c):
     return 0
 
 
-@njit(WORD(BASES, WORD, WORD, WORD, WORD, WORD, WORD, WORD, WORD, WORD, WORD), cache=True)
+@entry_point(WORD(BASES, WORD, WORD, WORD, WORD, WORD, WORD, WORD, WORD, WORD, WORD))
 def access(bases, record, context, cpu, code, site, address, a, b, c, writes):
     """Perform an operation on the word at `address`. `writes`: 0 no, 1 yes, 2 if it finds the value `b` there."""
     note(record, context, cpu, code, site, address, a, b, c)
@@ -57,7 +57,7 @@ def access(bases, record, context, cpu, code, site, address, a, b, c, writes):
     return result
 
 
-@njit(WORD(BASES, WORD, WORD), cache=True)
+@entry_point(WORD(BASES, WORD, WORD))
 def load(bases, record, address):
     """Load the word at `address` and no more: to wait for it, or as the first half of a read-modify-write."""
     value = atomics.load_acquire(bases[0] + address * 8)
@@ -66,7 +66,7 @@ def load(bases, record, address):
     return value
 
 
-@njit(WORD(BASES, WORD, WORD, WORD, WORD, WORD, WORD), cache=True)
+@entry_point(WORD(BASES, WORD, WORD, WORD, WORD, WORD, WORD))
 def store(bases, record, address, opcode, loaded, b, c):
     """The second half: store what follows from the value that was loaded, whatever stands there now.
 
@@ -82,14 +82,14 @@ def store(bases, record, address, opcode, loaded, b, c):
     return result
 
 
-@njit(WORD(WORD, WORD), cache=True)
+@entry_point(WORD(WORD, WORD))
 def grant(ticket, number):
     """Have the process of that ticket do a step."""
     atomics.store_release(ticket, number)
     return syscalls.futex_wake(ticket)
 
 
-@njit(WORD(WORD, WORD), cache=True)
+@entry_point(WORD(WORD, WORD))
 def await_ticket(ticket, seen):
     """The next ticket. Who waits for a dead peer is ended by the caller of `replay`, who sees all deaths."""
     value = atomics.load_acquire(ticket)
@@ -98,7 +98,7 @@ def await_ticket(ticket, seen):
     return value
 
 
-@njit(WORD(WORD, WORD, WORD, WORD), cache=True)
+@entry_point(WORD(WORD, WORD, WORD, WORD))
 def hand_over(other, number, ticket, seen):
     """Both in one call."""
     grant(other, number)

@@ -32,7 +32,9 @@ class LiveProgress:
 
     def __init__(self, console: Console, log: Logger) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=console, auto_refresh=False, transient=True)
+        self._progress = Progress(
+            *columns, console=console, auto_refresh=False, transient=True, disable=not console.is_terminal
+        )
         self._task = self._progress.add_task("", visible=False)
         self._log = log
         self._next = 0.0

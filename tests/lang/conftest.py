@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from percpu_emu.lang.cache import cache_folder, load_compiled
+from percpu_emu.lang.modules import load_compiled
+from percpu_emu.shm.code_folder import code_folder
 
 from .rig import Rig
 
@@ -62,5 +63,5 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 def forget() -> None:
     """Have this process look for its cache folder, and load from it, as a new one would."""
-    cache_folder.cache_clear()
+    code_folder.cache_clear()
     load_compiled.cache_clear()

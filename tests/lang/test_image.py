@@ -1,25 +1,19 @@
-"""Images: which programs are compiled, by which numbers things go, and what the cache keeps."""
+"""Images: which programs are compiled, and by which numbers things go."""
 
 from __future__ import annotations
 
-import atexit
-import os
-import subprocess
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from percpu_emu.kernel import css, release
 from percpu_emu.kernel.protocols import ORIGINAL, PATCHED
-from percpu_emu.lang import cache
 from percpu_emu.lang import context as c
 from percpu_emu.lang.image import Image
 from percpu_emu.lang.ops import Program, call_rcu, mark, queue_work, smp_mb, warn_on, write_once
 from percpu_emu.lang.source import Refused
 
-from .conftest import forget
 from .rig import programs_of
 
 if TYPE_CHECKING:
@@ -122,7 +116,7 @@ def test_only_entries_and_workers_are_compiled() -> None:
 def test_what_is_an_entry_and_a_worker_is_compiled_once() -> None:
     image = Image([entry, worker, entry], [worker])
     assert len(image.texts) == 2
-    assert image.text(worker).count("cache=True") == 2
+    assert image.text(worker).count("@entry_point(") == 2
 
 
 def test_programs_of_a_module_are_those_it_defines() -> None:
@@ -170,119 +164,3 @@ def test_a_worker_stops_when_another_command_stands_there(working: Rig) -> None:
     loop = Image([], [worker]).loop(worker)
     assert loop(working.context.bases(), TABLE, COMMAND - 1, 3, 10) == 3
     assert ("memory", 300) not in working.words()
-
-
-# --- the cache
-
-
-def modified(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-
-
-def test_what_was_compiled_once_is_loaded_from_then_on(own_cache: Path) -> None:
-    first_time: Any = Image([called]).compiled(called)
-    assert (len(first_time.stats.cache_misses), len(first_time.stats.cache_hits)) == (1, 0)
-    files = modified(own_cache)
-    forget()
-    second_time: Any = Image([called]).compiled(called)
-    assert (len(second_time.stats.cache_misses), len(second_time.stats.cache_hits)) == (0, 1)
-    assert modified(own_cache) == files
-
-
-def test_what_is_read_by_another_process_was_written_whole(own_cache: Path) -> None:
-    Image([called]).load()
-    assert not list(own_cache.rglob("*.new"))
-
-
-def test_another_program_is_another_module(own_cache: Path) -> None:
-    Image([called]).load()
-    Image([called, second]).load()
-    assert len(list(own_cache.glob("image_*.py"))) == 2
-
-
-def test_changed_primitives_make_another_module(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Image([second]).load()
-    monkeypatch.setattr(cache, "_foundation", lambda: b"other primitives")
-    forget()
-    Image([second]).load()
-    assert len(list(own_cache.glob("image_*.py"))) == 2
-
-
-@pytest.mark.usefixtures("own_cache")
-def test_one_process_loads_a_module_once() -> None:
-    assert Image([second]).compiled(second) is Image([second]).compiled(second)
-
-
-SCRIPT: Final = """
-import os, sys
-from percpu_emu.lang.cache import cache_folder
-folder = cache_folder()
-if os.fork() == 0:
-    sys.exit()
-os.wait()
-print(folder, folder.is_dir())
-"""
-
-
-def folder_of(**environment: str) -> tuple[Path, str]:
-    """Which cache folder a process chooses, and whether it is there at the process's end, after a child's."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SCRIPT],
-        env=kept | {"PERCPU_EMU_CACHE": ""} | environment, capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
-    folder, there = result.stdout.split()
-    return Path(folder), there
-
-
-def test_a_named_cache_folder_is_made_and_stays(tmp_path: Path) -> None:
-    assert folder_of(PERCPU_EMU_CACHE=str(tmp_path / "a" / "b")) == (tmp_path / "a" / "b", "True")
-    assert (tmp_path / "a" / "b").is_dir()
-
-
-def test_the_users_cache_folder_is_the_default(tmp_path: Path) -> None:
-    assert folder_of(XDG_CACHE_HOME=str(tmp_path))[0] == tmp_path / "percpu-emu"
-    assert folder_of(HOME=str(tmp_path))[0] == tmp_path / ".cache" / "percpu-emu"
-
-
-@pytest.mark.parametrize("unwritable", ["/dev/null/cache", "/proc/cache"])
-def test_where_the_cache_folder_cannot_be_written_a_passing_one_is_used_and_removed(unwritable: str) -> None:
-    folder, there = folder_of(PERCPU_EMU_CACHE=unwritable)
-    assert folder.name.startswith("percpu-emu-")
-    assert there == "True"
-    assert not folder.exists()
-
-
-def test_a_user_without_a_home_has_a_passing_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_home() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    removed: list[Any] = []
-    monkeypatch.delenv("PERCPU_EMU_CACHE", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(Path, "home", no_home)
-    monkeypatch.setattr(atexit, "register", removed.append)
-    forget()
-    try:
-        folder = cache.cache_folder()
-        assert folder.is_dir()
-        removed[0]()
-        assert not folder.exists()
-    finally:
-        forget()
-
-
-def test_a_program_runs_from_a_passing_folder(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, own_temporary_folder: Path
-) -> None:
-    removed: list[Any] = []
-    monkeypatch.setenv("PERCPU_EMU_CACHE", "/dev/null/cache")
-    monkeypatch.setattr(atexit, "register", removed.append)
-    forget()
-    try:
-        assert rig.native(called, 21) == 42
-        assert list(own_temporary_folder.glob("percpu-emu-*/image_*.py"))
-    finally:
-        forget()
-        for remove in removed:
-            remove()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from percpu_emu.kernel.layout import CPU_ONLINE_MASK
 from percpu_emu.lang import context as c
-from percpu_emu.lang.cache import load_compiled
 from percpu_emu.lang.checks import Check
 from percpu_emu.lang.image import Image
+from percpu_emu.lang.modules import load_compiled
 from percpu_emu.lang.ops import Program, ProgramFunction, cpu_relax
 from percpu_emu.lang.setting import ContextSpec, Setting
 
@@ -119,7 +118,7 @@ def coordinators(bases):
     return Context(bases[0], bases[1], bases[2], bases[3], ledger, bases[5])
 
 
-@njit(WORD(BASES, WORD, WORD, WORD), cache=True)
+@entry_point(WORD(BASES, WORD, WORD, WORD))
 def clear(bases, cpus, start, words):
     \"\"\"So many words of every CPU's copy.\"\"\"
     ctx = context(bases)
@@ -129,7 +128,7 @@ def clear(bases, cpus, start, words):
     return 0
 """
 _RUN: Final = """\
-@njit(WORD({types}), cache=True)
+@entry_point(WORD({types}))
 def run_{name}({parameters}):
     return {name}({arguments})
 """
@@ -171,7 +170,7 @@ _INTERRUPT: Final = """\
 """
 """An exception does not get out of a C function."""
 _HANDLER: Final = """\
-@cfunc(WORD(WORD, WORD, WORD, WORD), cache=True)
+@callback(WORD(WORD, WORD, WORD, WORD))
 def handler(block, _code, _a, _b):
     ctx = ops.context_of(ops.interrupt_block(block))
     was_idle = ops.irq_enter(ctx, block)
@@ -182,7 +181,7 @@ def handler(block, _code, _a, _b):
     return ops.irq_exit(block, was_idle)
 """
 _LOOP: Final = """\
-@njit(WORD(BASES, WORD, WORD), cache=True)
+@entry_point(WORD(BASES, WORD, WORD))
 def process(bases, number, control):
     cpu = atomics.read_once(control + ({process} + number * 8 + 2) * 8)
     ctx = at_home(context(bases), cpu)
@@ -259,7 +258,7 @@ class RoundImage(Image):
         return [function for function in self._numbered if function is not process]
 
     @property
-    def module(self) -> ModuleType:
+    def module(self) -> Any:
         """The compiled module."""
         return load_compiled(self._whole)
 
