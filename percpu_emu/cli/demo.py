@@ -10,6 +10,7 @@ from typing import Final
 import typer
 
 from percpu_emu.cli.errors import MissingExtra, Terminated
+from percpu_emu.cli.output import print_object
 from percpu_emu.report.result import Report, reported
 from percpu_emu.scenario.verdict import Check, verdict_of
 
@@ -26,7 +27,10 @@ def demonstrate(port: int, seed: int | None, *, open_browser: bool, as_json: boo
         raise MissingExtra(f"demo needs the package {error.name}, which is not installed: {install}") from error
 
     def ready(address: str) -> None:
-        typer.echo(_report(address, seed) if as_json else f"The lessons: {address}   Ctrl-C ends them.")
+        if as_json:
+            print_object(_report(address, seed))
+        else:
+            typer.echo(f"The lessons: {address}   Ctrl-C ends them.")
         if open_browser and any(os.environ.get(name) for name in _SCREENS):  # else it might be one for the terminal
             webbrowser.open(address)
 
@@ -40,9 +44,9 @@ def demonstrate(port: int, seed: int | None, *, open_browser: bool, as_json: boo
         raise OSError(f"port {port} cannot be used ({error.strerror}): --port 0 takes one that is free") from error
 
 
-def _report(address: str, seed: int | None) -> str:
+def _report(address: str, seed: int | None) -> Report:
     check = Check("listening", True, "at an address of this machine only; what is run, the tabs say")
-    report = Report(
+    return Report(
         command="demo",
         subject=address,
         verdict=verdict_of([check], None),
@@ -51,4 +55,3 @@ def _report(address: str, seed: int | None) -> str:
         figures={"address": address, "pid": os.getpid()},
         seed=seed,
     )
-    return report.model_dump_json()

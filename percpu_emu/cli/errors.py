@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 import typer
 
-Kind: TypeAlias = Literal["input", "environment", "interrupted", "failed"]
+from percpu_emu.cli.output import print_object, stdout_for_the_object
+
+Kind: TypeAlias = Literal["input", "environment", "interrupted", "failed", "fault"]
+"""`fault`: of percpu-emu itself."""
 INPUT: Final = 2
 ENVIRONMENT: Final = 3
+INCONCLUSIVE: Final = 4
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
+_A_FAULT: Final = "a fault of percpu-emu, so there is no verdict; please report it with the lines above"
 
 
 class MissingExtra(Exception):
@@ -49,7 +55,8 @@ def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[
         _say(command, subject, _Failure(kind, message, time.monotonic() - start, so_far.figures), as_json)
 
     try:
-        yield so_far
+        with stdout_for_the_object() if as_json else nullcontext():
+            yield so_far
     except (KeyboardInterrupt, Terminated) as error:
         terminated = isinstance(error, Terminated)
         message = f"{'terminated' if terminated else 'interrupted'}: every CPU process is ended, nothing is left behind"
@@ -61,12 +68,19 @@ def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[
     except typer.Exit:
         raise
     except Exception as error:
-        found = _classify(error)
-        if found is None:
-            raise
-        kind, code = found
-        say(kind, _message(error))
+        kind, code = _classify(error)
+        if kind == "fault":
+            traceback.print_exception(error)
+        say(kind, _message(error) if kind != "fault" else f"{_A_FAULT}: {type(error).__name__}: {error}")
         raise typer.Exit(code) from error
+
+
+def refuse_usage(message: str) -> int:
+    """Say what is wrong with the command line, in an object, too, as it asks for one; the exit code."""
+    words = sys.argv[1:]
+    command = next((word for word in words if not word.startswith("-")), "")
+    _say(command, " ".join(words), _Failure("input", message, 0.0, {}), as_json=True)
+    return INPUT
 
 
 def _message(error: Exception) -> str:
@@ -77,7 +91,7 @@ def _message(error: Exception) -> str:
     return str(error)
 
 
-def _classify(error: Exception) -> tuple[Kind, int] | None:
+def _classify(error: Exception) -> tuple[Kind, int]:
     from percpu_emu.explore.model import SetupFailed
     from percpu_emu.explore.token import BadToken
     from percpu_emu.lang.source import Refused
@@ -85,15 +99,19 @@ def _classify(error: Exception) -> tuple[Kind, int] | None:
     from percpu_emu.machine.faults import BadFault
     from percpu_emu.replay import ReplayFailed
     from percpu_emu.scenario.load import ScenarioError
+    from percpu_emu.scenario.programs import ProgramNotFound
     from percpu_emu.shm import OutOfPages
 
     if isinstance(error, StartFailed | OutOfPages | NoMemory | OSError | MissingExtra):
         return "environment", ENVIRONMENT
-    if isinstance(error, ScenarioError | Refused | CgroupError | WrongArgument | BadToken | SetupFailed | BadFault):
+    if isinstance(
+        error,
+        ScenarioError | Refused | CgroupError | WrongArgument | BadToken | SetupFailed | BadFault | ProgramNotFound,
+    ):
         return "input", INPUT
     if isinstance(error, CpuDied | ReplayFailed | Trapped):
         return "failed", 1
-    return None
+    return "fault", INCONCLUSIVE
 
 
 @dataclass(frozen=True)
@@ -122,7 +140,7 @@ def _say(command: str, subject: str, failure: _Failure, as_json: bool) -> None:
             seconds=round(failure.seconds, 3),
             error=ReportedError(kind=failure.kind, message=message),
         )
-        typer.echo(report.model_dump_json())
+        print_object(report)
     elif failure.figures and failure.kind == "interrupted":
         typer.echo(f"percpu-emu: after {failure.seconds:.1f} s: {_listed(failure.figures)}", err=True)
     typer.echo(f"percpu-emu: {message}", err=True)

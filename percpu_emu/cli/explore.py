@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from percpu_emu.bundled import bundled_files
 from percpu_emu.cli.errors import SoFar
+from percpu_emu.cli.output import print_object
 from percpu_emu.cli.progress import search_progress
 from percpu_emu.explore.search import Budget
 from percpu_emu.explore.strategies import Explored, Options, explore
@@ -62,7 +62,7 @@ def explore_and_report(
     if html_file is not None:
         _write_html(explored, html_file, report)
     if as_json:
-        sys.stdout.write(report.model_dump_json() + "\n")
+        print_object(report)
     else:
         print_explored(Console(), report, subject.summary)
     return exit_code(report.verdict, report.as_expected)
@@ -96,7 +96,7 @@ def mutants_and_report(*, as_json: bool) -> int:
         seconds=round(time.monotonic() - start, 3),
     )
     if as_json:
-        sys.stdout.write(report.model_dump_json() + "\n")
+        print_object(report)
     else:
         console = Console(width=max(Console().width, MUTANTS_WIDTH))
         console.print(mutants_table(rows))
@@ -157,7 +157,7 @@ def replay_and_report(token: str, scenario: str | None, *, debug: bool, html_fil
     if html_file is not None:
         html_file.write_text(html(done.expected.trace), encoding="utf-8")
     if as_json:
-        sys.stdout.write(report.model_dump_json() + "\n")
+        print_object(report)
     else:
         console = Console()
         if report.counterexample:

@@ -248,8 +248,18 @@ def schema(
 def main() -> NoReturn:
     """The `percpu-emu` command."""
     signal.signal(signal.SIGTERM, _terminated)
-    app()
-    sys.exit(0)
+    if "--json" not in sys.argv:
+        app()
+        sys.exit(0)
+    try:
+        code = app(standalone_mode=False)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # of typer's errors in the use of the command line
+            raise
+        from percpu_emu.cli.errors import refuse_usage
+
+        code = refuse_usage(error.format_message())
+    sys.exit(code or 0)
 
 
 def log_for_people(*, verbose: bool) -> None:

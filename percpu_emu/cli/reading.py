@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
+from percpu_emu.cli.output import print_object
 from percpu_emu.report.result import Report, reported
 from percpu_emu.scenario.verdict import Check, verdict_of
 
@@ -22,4 +22,4 @@ def print_json(command: str, subject: str, figures: Mapping[str, Any], *, found:
         figures=dict(figures),
         seed=seed,
     )
-    sys.stdout.write(report.model_dump_json() + "\n")
+    print_object(report)

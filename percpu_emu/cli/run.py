@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -13,6 +12,7 @@ from loguru import logger
 from rich.console import Console
 
 from percpu_emu.cli.errors import SoFar, WrongArgument
+from percpu_emu.cli.output import print_object
 from percpu_emu.machine import Event, EventStream
 from percpu_emu.report.exploration_report import print_counterexample, print_verdict
 from percpu_emu.report.live import LiveMachine
@@ -56,7 +56,7 @@ def run_and_report(
         result = run_loaded(loaded, events, watch, record=record)
     report = report_of(result, time.monotonic() - start)
     if as_json:
-        sys.stdout.write(report.model_dump_json() + "\n")
+        print_object(report)
     elif loaded.scenario.torture:
         print_torture(Console(), report)
     elif isinstance(result, StressResult):

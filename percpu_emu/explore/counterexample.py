@@ -97,7 +97,7 @@ def _judged(name: str, judge: Judge, view: StateView) -> str | None:
     """What a user's check says of a state. Raises SetupFailed where it fails, or says something else."""
     try:
         said: object = judge(view)
-    except Exception as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         raise SetupFailed(
             f"explore.{name}: {type(error).__name__}: {error}, where a sentence or None is needed"
         ) from error

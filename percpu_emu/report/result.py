@@ -26,7 +26,7 @@ class ReportedError(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["input", "environment", "interrupted", "failed"]
+    kind: Literal["input", "environment", "interrupted", "failed", "fault"]
     message: str
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-import traceback
 from pathlib import Path
 from types import ModuleType
 
-from percpu_emu.bundled import bundled_files
+from percpu_emu.bundled import bundled, bundled_files
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import is_program
+from percpu_emu.scenario.trial import fault_of
 
 WORKER_ARGUMENTS = 2
 
@@ -47,25 +47,26 @@ def find_program(name: str, folder: Path) -> ProgramFunction:
 
 
 def load_module(path: Path) -> ModuleType:
-    """The module in a file of programs, loaded once for each path."""
+    """The module in a file of programs. One that does not ship is tried out first: it may define, and nothing else."""
+    if not any(path.resolve().is_relative_to(bundled(kind).resolve()) for kind in ("workers", "scenarios")):
+        if path.suffix != ".py":
+            raise ProgramNotFound(f"found {str(path)!r}, allowed: a Python file, which ends in .py")
+        if fault := fault_of(path):
+            raise ProgramNotFound(fault)
+    return execute(path)
+
+
+def execute(path: Path) -> ModuleType:
+    """The module in a file, which Python executes here and now."""
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
     name = f"percpu_emu_worker_{path.stem}_{digest}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ProgramNotFound(f"found {str(path)!r}, allowed: a Python file, which ends in .py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # a script of another kind may end itself
-        del sys.modules[spec.name]
-        where = "".join(f", line {frame.lineno}" for frame in _frames(error, path)[-1:])
-        raise ProgramNotFound(f"{path}{where}: cannot be loaded: {type(error).__name__}: {error}") from error
+    spec.loader.exec_module(module)
     return module
-
-
-def _frames(error: BaseException, path: Path) -> list[traceback.FrameSummary]:
-    return [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
 
 
 def _program_in(path: Path) -> ProgramFunction:

@@ -6,6 +6,7 @@ it (a scenario whose primitives are known takes half the time), and a changed so
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import pickle
 import sys
@@ -93,7 +94,9 @@ def _parts_of(function: FunctionType) -> Iterable[object]:
     yield [_part(constant, ()) for constant in code.co_consts]
     yield [_part(cell.cell_contents, code.co_names) for cell in function.__closure__ or ()]
     known = function.__globals__
-    yield [(name, _part(known[name], code.co_names)) for name in code.co_names if name in known]
+    # co_names has the names of attributes, too: a program may have the name of a primitive that it calls
+    loaded = {each.argval for each in dis.get_instructions(code) if each.opname == "LOAD_GLOBAL"}
+    yield [(name, _part(known[name], code.co_names)) for name in sorted(loaded & known.keys())]
 
 
 @singledispatch

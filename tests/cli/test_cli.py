@@ -185,3 +185,69 @@ def test_the_letter_stands_beside_a_run_of_its_own_size_only() -> None:
     assert "letter" not in resized.replace("the cover letter's test", "")
     assert "2 CPU processes, 1 NUMA node, kernel linux-5.0-mmotm, 3 cgroups" in resized
     assert "1000" not in resized
+
+
+# --- the object stands alone on stdout
+
+FINAL = """\
+import os
+from percpu_emu.lang.ops import atomic_long_add
+
+def mine(memcg, turn):
+    yield atomic_long_add(memcg, 1)
+
+def final(state):
+    {does}
+"""
+SCENARIO = """\
+name = "mine"
+summary = "a check of mine"
+machine = {cpus = 1}
+
+[explore]
+programs = "mine.py"
+final = "final"
+contexts = [{program = "mine", cpus = [0], args = [65544, 0]}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("does", "code", "error"),
+    [
+        ("print('hello'); os.system('echo hello'); os.write(1, b'hello')", 0, None),
+        ("raise SystemExit(0)", 2, "input"),
+        ("raise ValueError('no')", 2, "input"),
+        ("raise GeneratorExit", 2, "input"),
+        ("return 7", 2, "input"),
+        ("raise KeyboardInterrupt", 130, "interrupted"),
+    ],
+)
+def test_whatever_a_check_does_there_is_one_object(does: str, code: int, error: str | None, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(FINAL.format(does=does))
+    (tmp_path / "mine.toml").write_text(SCENARIO)
+    result = command("explore", "mine.toml", "--json", cwd=tmp_path)
+    report = Report.model_validate(json.loads(result.stdout))
+    assert (result.returncode, report.error and report.error.kind) == (code, error)
+    assert result.stderr.count("hello") >= (3 if "hello" in does else 0)
+
+
+def test_a_fault_of_our_own_is_an_object_and_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def at_fault(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("of our own")
+
+    monkeypatch.setattr("percpu_emu.cli.explore.explore", at_fault)
+    result = command("explore", "lost-increment", "--json", cwd=tmp_path)
+    report = Report.model_validate(json.loads(result.stdout))
+    assert (result.returncode, report.verdict) == (4, "inconclusive")
+    assert report.error is not None
+    assert (report.error.kind, "ZeroDivisionError: of our own" in report.error.message) == ("fault", True)
+    assert "Traceback" in result.stderr
+    assert "Traceback" in command("explore", "lost-increment", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize("arguments", [("explore", "--bogus"), ("explore",), ("nothing",), ("run", "x", "--cpus", "z")])
+def test_a_wrong_command_line_with_json_is_an_object_too(arguments: tuple[str, ...]) -> None:
+    result = command(*arguments, "--json")
+    report = Report.model_validate(json.loads(result.stdout))
+    assert (result.returncode, report.error and report.error.kind) == (2, "input")
+    assert command(*arguments).returncode == 2

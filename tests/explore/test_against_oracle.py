@@ -20,7 +20,7 @@ from percpu_emu.explore.subject import Subject
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.setting import ContextSpec, Setting
 from percpu_emu.scenario.load import load, scenario_names
-from percpu_emu.scenario.programs import load_module
+from percpu_emu.scenario.programs import execute
 from percpu_emu.scenario.subjects import subject_of
 
 from .oracle import Outcome, TooMany, reachable
@@ -42,7 +42,7 @@ FOUND_FAULTS = (23768, 25220, 27123, 28000, 28613, 29037)
 
 def load_text(path: Path, text: str) -> Any:
     path.write_text(text)
-    return load_module(path)
+    return execute(path)
 
 
 def judged(violations: set[str]) -> set[str]:

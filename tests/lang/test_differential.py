@@ -15,7 +15,7 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
-from percpu_emu.scenario.programs import load_module
+from percpu_emu.scenario.programs import execute
 
 from .rig import UNIT_WORDS, Rig
 from .writer import module_text
@@ -46,7 +46,7 @@ def mains(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     for seed in range(MODULES):
         path = folder / f"random_{seed}.py"
         path.write_text(text_of(seed))
-        module = load_module(path)
+        module = execute(path)
         found.append(module.main)
     return found
 

@@ -166,6 +166,12 @@ def test_what_the_code_depends_on_changes_the_key(
     assert key_of(one()) != key_of(other())
 
 
+def test_a_function_with_the_name_of_an_attribute_that_it_uses_has_a_key() -> None:
+    defined: dict[str, Any] = {}
+    exec("from percpu_emu.lang import context as c\ndef RING(x): return c.RING", defined)
+    assert key_of(defined["RING"])
+
+
 def test_a_value_of_a_module_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "def f(x): return c.RING_ENTRIES"
     before = key_of(made(text))

@@ -12,7 +12,7 @@ from percpu_emu.kernel.profile import load_profile
 from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS, ContextSpec, Setting
 from percpu_emu.machine import EventStream
 from percpu_emu.machine.rounds import RoundFailed, RoundImage, Rounds
-from percpu_emu.scenario.programs import load_module
+from percpu_emu.scenario.programs import execute
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,7 +205,7 @@ def module_text() -> str:
 def image(tmp_path_factory: pytest.TempPathFactory) -> RoundImage:
     path: Path = tmp_path_factory.mktemp("rounds") / "rounds.py"
     path.write_text(module_text())
-    module: Any = load_module(path)
+    module: Any = execute(path)
     where: Any = CONTEXTS
     contexts = (
         ContextSpec(f"{name} on CPU {cpu}" if cpu is not None else name, getattr(module, name), kind, cpu)

@@ -13,7 +13,7 @@ from percpu_emu.lang.setting import ContextSpec, Setting
 from percpu_emu.machine import EventStream
 from percpu_emu.machine.faults import parse_fault
 from percpu_emu.machine.rounds import RoundFailed, RoundImage, Rounds
-from percpu_emu.scenario.programs import load_module
+from percpu_emu.scenario.programs import execute
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +93,7 @@ def module_text() -> str:
 def image(tmp_path_factory: pytest.TempPathFactory) -> RoundImage:
     path: Path = tmp_path_factory.mktemp("sections") / "sections.py"
     path.write_text(module_text())
-    module: Any = load_module(path)
+    module: Any = execute(path)
     contexts = (
         ContextSpec("task", module.role_0, "task", 0),
         ContextSpec("coordinator's", module.role_1),

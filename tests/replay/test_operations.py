@@ -14,7 +14,7 @@ from percpu_emu.lang.trace import Access
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
 from percpu_emu.replay import Replayed, replay
 from percpu_emu.replay.operations import Operations
-from percpu_emu.scenario.programs import load_module
+from percpu_emu.scenario.programs import execute
 from percpu_emu.scenario.replaying import plan_of
 from tests.replay import programs as p
 from tests.replay.schedules import taken
@@ -88,7 +88,7 @@ def setting_of(folder: Path, operation: Operation, cpu: int | None, values: dict
     )
     path = folder / f"{operation.name.strip('_')}.py"
     path.write_text(text)
-    module = load_module(path)
+    module = execute(path)
     return Setting(2, (ContextSpec("it", module.do, cpu=cpu), *others), module.setup)
 
 

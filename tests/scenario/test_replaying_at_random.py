@@ -14,7 +14,7 @@ from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.tracing import Stepper
 from percpu_emu.lang.setting import HALF, MIGRATE, Setting
 from percpu_emu.replay import replay
-from percpu_emu.scenario.programs import load_module
+from percpu_emu.scenario.programs import execute
 from percpu_emu.scenario.replaying import Replay, checks_of_replay, plan_of
 from tests.explore.writer import write
 
@@ -53,6 +53,6 @@ def test_a_random_schedule_comes_to_the_same_on_real_processes(first: int, tmp_p
         written, path = write(seed), tmp_path / f"random_{seed}.py"
         path.write_text(written.text)
         try:
-            compare(written.setting(load_module(path)), seed)
+            compare(written.setting(execute(path)), seed)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}") from error
