@@ -12,11 +12,14 @@ import termios
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from resource import RLIMIT_CPU, RLIMIT_DATA, setrlimit
 from typing import Any, Final, TypeAlias
 
 from percpu_emu.shm import die_with
 
 Message: TypeAlias = dict[str, Any]
+LIMITS: Final = {RLIMIT_DATA: 4 << 30, RLIMIT_CPU: 4 * 3600}
+"""Of a tab's processes, each: bytes of private memory (a search may take 1 GiB), seconds of processor time."""
 PIPE_BYTES: Final = 1 << 20
 """Room that the output asks for; the operating system may give less."""
 
@@ -28,6 +31,8 @@ class WrongRequest(ValueError):
 def settle_in() -> tuple[Inbox, Outbox]:
     """Make this process one of a tab's: it dies with the server, and standard output is for its lines alone."""
     die_with(os.getppid())
+    for resource, most in LIMITS.items():
+        setrlimit(resource, (most, most))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     outbox = Outbox(os.dup(1))
     os.dup2(2, 1)  # whatever else is printed

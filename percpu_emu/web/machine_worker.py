@@ -6,7 +6,7 @@ import time
 from contextlib import AbstractContextManager
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from percpu_emu.explore.model import SetupFailed
 from percpu_emu.lang.source import Refused
@@ -17,21 +17,10 @@ from percpu_emu.scenario.dispatch import run_loaded
 from percpu_emu.scenario.load import Loaded, ScenarioError, load, scenario_names
 from percpu_emu.scenario.schema import Step
 from percpu_emu.web.lines import Inbox, Message, Outbox, WrongRequest, settle_in
+from percpu_emu.web.messages import Overrides
 from percpu_emu.web.watched_machine import PACE, Ended, WatchedMachine
 
 _PROGRESS_SECONDS: Final = 0.1
-
-
-class _Overrides(BaseModel):
-    """What a browser may change of a scenario, and within which limits."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    cpus: int | None = Field(default=None, alias="machine.cpus", ge=1, le=16)
-    cgroups: int | None = Field(default=None, ge=1, le=1000)
-    seconds: float | None = Field(default=None, gt=0, le=3600)
-    seed: int | None = Field(default=None, ge=0, lt=1 << 62)
-    protocols: list[str] | None = None
 
 
 def main() -> None:
@@ -97,7 +86,7 @@ def _loaded(message: Message) -> Loaded:
     if not isinstance(name, str) or name not in scenario_names():
         raise WrongRequest(f"{name!r:.60}: no scenario that ships has that name")
     try:
-        overrides = _Overrides.model_validate(message.get("overrides", {}))
+        overrides = Overrides.model_validate(message.get("overrides", {}))
     except ValidationError as error:
         problem = error.errors()[0]
         raise WrongRequest(f"overrides: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error

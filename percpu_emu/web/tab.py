@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from typing import Any, Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from percpu_emu.web.messages import WrongMessage, parsed
+
+log: Final = logging.getLogger(__name__)
 
 WORKERS: Final = {
     "machine": "percpu_emu.web.machine_worker",
@@ -20,6 +26,10 @@ LONGEST_LINE: Final = 64 << 20
 """Bytes; a long trace takes some hundred thousand."""
 MOST_WAITING: Final = 1 << 20
 """Bytes of requests that a process has not taken yet."""
+RATE: Final = 100
+"""Messages a second that a tab may send; a key that is held down sends 30."""
+MOST_WRONG: Final = 20
+"""Messages that do not fit, after which a tab is closed: the page sends none, and each is a line of the log."""
 END_SECONDS: Final = 4.0
 """For a process to end by itself once its input is closed; a machine ends its CPUs in 2."""
 
@@ -32,6 +42,8 @@ class Tab:
         self._processes: dict[str, Process] = {}
         self._readers: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
+        self._meter = _Meter()
+        self._wrong = 0
 
     async def serve(self) -> None:
         """Until the tab is closed."""
@@ -44,17 +56,27 @@ class Tab:
             await asyncio.shield(self._end())
 
     async def _take(self, text: str) -> None:
-        message = _message(text)
-        if isinstance(message, str):
-            await self._say({"error": message})
+        try:
+            self._meter.take()
+            name, message = parsed(text)
+        except WrongMessage as error:
+            await self._refuse(error)
             return
-        name = message.pop("to")
         stdin = (await self._process(name)).stdin
         assert stdin is not None
         if stdin.transport.get_write_buffer_size() > MOST_WAITING:  # not waited for: the tab may be closed meanwhile
             await self._say({"error": f"the {name} has more to do than it takes: wait for its answers"})
         else:
             stdin.write(json.dumps(message).encode() + b"\n")
+
+    async def _refuse(self, error: WrongMessage) -> None:
+        """Say what is wrong with a message, here and in the log; a tab that goes on so is closed."""
+        self._wrong += 1
+        log.warning("a message of a tab is refused: %s", error)
+        await self._say({"error": str(error)})
+        if self._wrong >= MOST_WRONG:
+            await self._socket.close(1008, f"{MOST_WRONG} messages were wrong")
+            raise WebSocketDisconnect(1008)
 
     async def _process(self, name: str) -> Process:
         async with self._starting:
@@ -104,12 +126,18 @@ async def _ended(process: Process) -> None:
         await process.wait()
 
 
-def _message(text: str) -> dict[str, Any] | str:
-    """A message for a process, or what is wrong with it."""
-    try:
-        message = json.loads(text)
-    except ValueError:
-        return "a message is a JSON object"
-    if not isinstance(message, dict) or message.get("to") not in WORKERS:
-        return f'a message is a JSON object with "to": {" or ".join(WORKERS)}'
-    return message
+class _Meter:
+    """Lets RATE messages a second pass, and a burst of as many."""
+
+    def __init__(self) -> None:
+        self._left = float(RATE)
+        self._then = time.monotonic()
+
+    def take(self) -> None:
+        """Count a message. Raises WrongMessage for one too many."""
+        now = time.monotonic()
+        self._left = min(RATE, self._left + (now - self._then) * RATE)
+        self._then = now
+        if self._left < 1:
+            raise WrongMessage(f"more than {RATE} messages a second")
+        self._left -= 1

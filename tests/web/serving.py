@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from websockets.sync.client import ClientConnection, connect
 
@@ -23,7 +24,23 @@ class Server:
     """One that listens."""
 
     process: subprocess.Popen[str]
-    port: int
+    opening: str
+    """The address that it prints, with the token."""
+
+    @property
+    def port(self) -> int:
+        port = urlsplit(self.opening).port
+        assert port is not None
+        return port
+
+    @property
+    def token(self) -> str:
+        return parse_qs(urlsplit(self.opening).query)["token"][0]
+
+    @property
+    def cookie(self) -> str:
+        """As a browser sends it that has opened the address."""
+        return f"percpu-emu-{self.port}={self.token}"
 
     @property
     def host(self) -> str:
@@ -38,7 +55,7 @@ class Server:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.putrequest("GET", path, skip_host=True)
-            for name, value in {"Host": self.host, **(headers or {})}.items():
+            for name, value in {"Host": self.host, "Cookie": self.cookie, **(headers or {})}.items():
                 connection.putheader(name, value)
             connection.endheaders()
             answer = connection.getresponse()
@@ -46,9 +63,14 @@ class Server:
         finally:
             connection.close()
 
-    def tab(self, origin: str | None = None) -> ClientConnection:
+    def tab(self, origin: str | None = None, cookie: str | None = None) -> ClientConnection:
         """A tab, as a page of this server opens it."""
-        return connect(f"ws://{self.host}/tab", origin=origin or self.address, open_timeout=PATIENCE)  # type: ignore[arg-type]
+        return connect(
+            f"ws://{self.host}/tab",
+            origin=origin or self.address,  # type: ignore[arg-type]
+            additional_headers={"Cookie": self.cookie if cookie is None else cookie},
+            open_timeout=PATIENCE,
+        )
 
     def workers(self) -> list[int]:
         """The processes of its tabs, and theirs."""
@@ -65,8 +87,7 @@ def serving(cwd: Path) -> Iterator[Server]:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, process.communicate()[1]
-        address = json.loads(line)["figures"]["address"]
-        yield Server(process, int(address.rstrip("/").rpartition(":")[2]))
+        yield Server(process, json.loads(line)["figures"]["address"])
     finally:
         process.terminate()
         process.communicate(timeout=PATIENCE)

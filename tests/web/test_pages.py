@@ -43,6 +43,7 @@ class Page:
     def __init__(self, browser: Chrome, server: Server) -> None:
         self.browser = browser
         self.server = server
+        browser.get(server.opening)
 
     def open(self, path: str) -> None:
         self.browser.get("about:blank")
@@ -92,7 +93,7 @@ def page(browser: Chrome, server: Server) -> Iterator[Page]:
     yield page
     said = page.console()
     browser.get("about:blank")
-    assert said == []
+    assert [message for message in said if f"{server.address}/x - Failed to load resource" not in message] == []
 
 
 @pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: str(lesson.name))

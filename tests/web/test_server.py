@@ -42,9 +42,7 @@ def test_what_the_page_loads_is_there_and_nothing_else_is(server: Server) -> Non
     assert server.get("/page/app.js")[1]["content-type"].startswith("text/javascript")
     assert server.get("/page/stepper.js")[0] == 200
     for path in ("/page/none.js", "/page/index.html", "/page/..%2fserver.py", "/page/%2e%2e/server.py", "/page/"):
-        status, _, body = server.get(path)
-        assert status == 404 or b'src="/page/app.js"' in body, path
-        assert b"import" not in body, path
+        assert server.get(path)[0] == 404, path
 
 
 def test_the_lessons_come_with_the_levels_and_the_glossary(server: Server) -> None:
@@ -68,20 +66,12 @@ def test_another_origin_is_refused(server: Server) -> None:
             server.tab(origin)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"to": "nobody"}', "{"])
-def test_a_message_for_no_process_is_answered_in_a_sentence(server: Server, text: str) -> None:
-    with server.tab() as tab:
-        tab.send(text)
-        assert json.loads(tab.recv(timeout=PATIENCE))["error"].startswith("a message is a JSON object")
-
-
 def test_requests_that_no_process_takes_are_not_kept_for_ever(server: Server) -> None:
     with server.tab() as tab:
-        for _ in range(12):
-            tab.send(
-                json.dumps({"to": "explorer", "ask": "play", "scenario": "none", "choices": [], "more": "x" * 200_000})
-            )
-        answers = [json.loads(tab.recv(timeout=PATIENCE)) for _ in range(12)]
+        long = json.dumps({"to": "explorer", "id": 1, "ask": "play", "scenario": "none", "choices": [12345] * 4000})
+        for _ in range(90):
+            tab.send(long)
+        answers = [json.loads(tab.recv(timeout=PATIENCE)) for _ in range(90)]
     busy = [answer["error"] for answer in answers if "error" in answer]
     assert busy
     assert set(busy) == {"the explorer has more to do than it takes: wait for its answers"}
@@ -94,7 +84,7 @@ def test_there_is_an_end_to_tabs(tmp_path: Path) -> None:
         opened = [tabs.enter_context(server.tab()) for _ in range(TABS + 1)]
         with pytest.raises(ConnectionClosed, match="16 tabs are open already: close one"):
             opened[-1].recv(timeout=PATIENCE)
-        asks(opened[0], to="explorer", ask="nothing")
+        asks(opened[0], to="explorer", id=1, ask="play", scenario="none")
 
 
 def test_each_tab_has_a_machine_of_its_own_which_ends_with_it(server: Server) -> None:

@@ -16,6 +16,7 @@ const views = [
   [/^\/machine\/([\w-]+)$/, machineView],
   [/^\/glossary$/, glossaryView],
 ];
+if (location.search) history.replaceState(history.state, "", location.pathname + location.hash);  // the token is in a cookie by now
 const root = document.querySelector("#view");
 let clearUp = null;
 let world = null;
