@@ -15,7 +15,7 @@ import pytest
 
 from percpu_emu.explore.strategies import Options, explore
 from percpu_emu.report.columns import columns
-from percpu_emu.report.story import turn_texts
+from percpu_emu.report.story import burst_texts
 from percpu_emu.report.view import View
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.subjects import subject_of
@@ -30,7 +30,7 @@ FOUND = ["v3-h1-null-slots", "v3-h2-live-not-folded", "v3-h3-counted-twice", "v3
 def test_a_finding_is_what_explore_prints(name: str) -> None:
     example = explore(subject_of(load(name)), Options()).counterexample
     assert example is not None
-    text = f"{columns(example.trace).rstrip()}\n```\n\nIn words: {' '.join(turn_texts(View(example.trace)))}\n"
+    text = f"{columns(example.trace).rstrip()}\n```\n\nIn words: {' '.join(burst_texts(View(example.trace)))}\n"
     if os.environ.get("PERCPU_EMU_REWRITE_GOLDEN"):
         old = re.compile(rf"^{name}: .*?^In words: .*?\n", re.MULTILINE | re.DOTALL)
         FINDINGS.write_text(old.sub(lambda _: text, FINDINGS.read_text(), count=1))
