@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 import typer
 
-from percpu_emu.cli.output import print_object, stdout_for_the_object
+from percpu_emu.cli.output import STDOUT, print_object, stdout_for_the_object
 
 Kind: TypeAlias = Literal["input", "environment", "interrupted", "failed", "fault"]
 """`fault`: of percpu-emu itself."""
@@ -21,6 +22,8 @@ ENVIRONMENT: Final = 3
 INCONCLUSIVE: Final = 4
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
+BROKEN_PIPE: Final = 141
+"""As of a process that SIGPIPE ends: no reader is left for the verdict."""
 _A_FAULT: Final = "a fault of percpu-emu, so there is no verdict; please report it with the lines above"
 
 
@@ -57,14 +60,15 @@ def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[
     try:
         with stdout_for_the_object() if as_json else nullcontext():
             yield so_far
+            sys.stdout.flush()  # a disk that is full, a reader that has gone: known here, and not at the end of Python
     except (KeyboardInterrupt, Terminated) as error:
         terminated = isinstance(error, Terminated)
         message = f"{'terminated' if terminated else 'interrupted'}: every CPU process is ended, nothing is left behind"
         say("interrupted", message)
         raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from error
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise typer.Exit(0) from None
+    except (BrokenPipeError, SystemExit):  # rich makes the latter of the former, with the code of a failed check
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # for what Python flushes at its end
+        raise typer.Exit(BROKEN_PIPE) from None
     except typer.Exit:
         raise
     except Exception as error:
@@ -140,7 +144,8 @@ def _say(command: str, subject: str, failure: _Failure, as_json: bool) -> None:
             seconds=round(failure.seconds, 3),
             error=ReportedError(kind=failure.kind, message=message),
         )
-        print_object(report)
+        with suppress(OSError):  # the message below says what is wrong with stdout
+            print_object(report)
     elif failure.figures and failure.kind == "interrupted":
         typer.echo(f"percpu-emu: after {failure.seconds:.1f} s: {_listed(failure.figures)}", err=True)
     typer.echo(f"percpu-emu: {message}", err=True)

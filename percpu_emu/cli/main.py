@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -42,15 +43,18 @@ def version(
 @app.command("list")
 def list_(as_json: Json = False, seed: Seed = None) -> None:
     """The bundled scenarios, programs, protocols and kernels."""
-    from percpu_emu.cli.catalogue import catalogue, print_catalogue
+    from percpu_emu.cli.errors import errors_for_people
 
-    entries = catalogue()
-    if as_json:
-        from percpu_emu.cli.reading import print_json
+    with errors_for_people("list", "", as_json=as_json):
+        from percpu_emu.cli.catalogue import catalogue, print_catalogue
 
-        print_json("list", "", entries, found=all(entries.values()), seed=seed)
-    else:
-        print_catalogue(entries)
+        entries = catalogue()
+        if as_json:
+            from percpu_emu.cli.reading import print_json
+
+            print_json("list", "", entries, found=all(entries.values()), seed=seed)
+        else:
+            print_catalogue(entries)
 
 
 @app.command()
@@ -248,6 +252,7 @@ def schema(
 def main() -> NoReturn:
     """The `percpu-emu` command."""
     signal.signal(signal.SIGTERM, _terminated)
+    _settle_in()
     if "--json" not in sys.argv:
         app()
         sys.exit(0)
@@ -260,6 +265,16 @@ def main() -> NoReturn:
 
         code = refuse_usage(error.format_message())
     sys.exit(code or 0)
+
+
+def _settle_in() -> None:
+    """Make the environment one to rely on: three open files, and numba as this package wants it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:  # else the next file that is opened would be it
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w"))
+    for name in [name for name in os.environ if name.startswith("NUMBA_")]:
+        del os.environ[name]  # NUMBA_DISABLE_JIT, for one, leaves nothing to run
 
 
 def log_for_people(*, verbose: bool) -> None:

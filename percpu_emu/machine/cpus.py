@@ -6,7 +6,6 @@ import contextlib
 import gc
 import os
 import signal
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +19,7 @@ from percpu_emu.machine.deaths import doubts_of
 from percpu_emu.machine.interrupts import Interrupts, queue_signal
 from percpu_emu.machine.signals import signals
 from percpu_emu.shm import SignalsHeld
+from percpu_emu.shm.awake import AwakeClock
 
 if TYPE_CHECKING:
     from percpu_emu.lang.image import Image
@@ -190,8 +190,8 @@ class CpuProcesses:
         try:
             self.command(cpu, Command.END)
             self.signal(cpu, signal.SIGCONT)
-            deadline = time.monotonic() + LEAVE_SECONDS
-            wait_for(lambda: process.exitcode is not None or time.monotonic() > deadline)
+            awake = AwakeClock()
+            wait_for(lambda: process.exitcode is not None or awake() > LEAVE_SECONDS)
         finally:
             self._leaving.discard(cpu)
         where = self.whereabouts(cpu) if process.exitcode != 0 else ""
@@ -204,10 +204,11 @@ class CpuProcesses:
         for cpu in cpus:
             self.command(cpu, Command.END)
             self.signal(cpu, signal.SIGCONT)
-        deadline = time.monotonic() + END_SECONDS
+        awake = AwakeClock()
         for cpu in cpus:
             process = self._processes[cpu]
-            process.join(max(0.0, deadline - time.monotonic()))
+            while process.exitcode is None and awake() < END_SECONDS:
+                process.join(0.1)
             if process.exitcode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)

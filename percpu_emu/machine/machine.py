@@ -30,6 +30,7 @@ from percpu_emu.machine.requests import Requests
 from percpu_emu.machine.signals import signals
 from percpu_emu.machine.traps import TrapHandler
 from percpu_emu.shm import SignalsHeld
+from percpu_emu.shm.awake import AwakeClock
 
 REAP_SECONDS: Final = 0.01
 SLEEP_US: Final = 10_000
@@ -177,8 +178,8 @@ class Machine:
 
     def run_for(self, seconds: float) -> None:
         """Look round for a while."""
-        deadline = time.monotonic() + seconds
-        self.wait_for(lambda: time.monotonic() >= deadline)
+        awake = AwakeClock()
+        self.wait_for(lambda: awake() >= seconds)
 
     def poll_or_sleep(self) -> None:
         """Look round once; where there was nothing to do, sleep until the doorbell rings or a short sleep is over."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from percpu_emu.lang import context as c
 from percpu_emu.machine.events import EventStream
 from percpu_emu.machine.signals import signals
+from percpu_emu.shm.awake import AwakeClock
 
 if TYPE_CHECKING:
     from percpu_emu.machine.memory import MachineMemory
@@ -36,7 +37,9 @@ class Rcu:
         self._ready: deque[Callback] = deque()
         self._sequence = 0  # of the grace period in progress, 0 for none
         self._began = 0.0
+        self._awake = AwakeClock()
         self._warn_at = 0.0
+        """By that clock."""
         self.latencies: deque[float] = deque(maxlen=KEPT)
         """Seconds that each of the last grace periods took."""
         self.ended = 0
@@ -109,7 +112,7 @@ class Rcu:
     def _begin(self) -> None:
         self._waiting, self._queued = self._queued, []
         self._began = time.monotonic()
-        self._warn_at = self._began + self._stall_seconds
+        self._warn_at = self._awake() + self._stall_seconds
         self._sequence = signals().begin_grace_period(self._memory.header_address)
 
     def _end(self) -> None:
@@ -123,13 +126,15 @@ class Rcu:
         self._sequence = 0
 
     def _warn_if_stalled(self) -> None:
-        now = time.monotonic()
+        now = self._awake()
         if now < self._warn_at:
             return
         self._warn_at = now + 3 * self._stall_seconds  # the kernel repeats after three times the time, too
         cpus = self.holdouts()
         where = [self._whereabouts(cpu) for cpu in cpus]
-        self._events.emit("rcu_stall", cpus=cpus, waited=now - self._began, grace_period=self._sequence, where=where)
+        self._events.emit(
+            "rcu_stall", cpus=cpus, waited=time.monotonic() - self._began, grace_period=self._sequence, where=where
+        )
 
 
 class NoGracePeriod(Rcu):

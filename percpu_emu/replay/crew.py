@@ -6,7 +6,6 @@ import contextlib
 import gc
 import os
 import signal
-import time
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +16,7 @@ from percpu_emu.replay.control import one_processor
 from percpu_emu.replay.layout import Status, cpu_offset
 from percpu_emu.replay.process import process_main
 from percpu_emu.shm import SignalsLetThrough
+from percpu_emu.shm.awake import AwakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from percpu_emu.replay.programs import Programs
 
 _FORK: Final = multiprocess.get_context("fork")
+LOOK_SECONDS: Final = 1.0
 STANDSTILL_SECONDS: Final = 20.0
 """A step takes microseconds: after so long without one, a program computes for ever, or a process is stopped."""
 _TRAPS: Final = (signal.SIGBUS, signal.SIGSEGV)
@@ -86,15 +87,16 @@ class Crew:
             process.close()
 
     def _watch(self, *, until_ready: bool) -> None:
-        words, done, since = self._control.words, -1, time.monotonic()
+        awake = AwakeClock(gap=2 * LOOK_SECONDS)
+        words, done, since = self._control.words, -1, awake()
         while self._alive and not self.trapped and not (until_ready and self._ready()):
             with SignalsLetThrough():
-                ended = connection.wait(list(self._alive), 0.001 if until_ready else 1.0)
+                ended = connection.wait(list(self._alive), 0.001 if until_ready else LOOK_SECONDS)
             for sentinel in ended:
                 self._bury(self._alive.pop(sentinel))
             if words[at.DONE] != done:
-                done, since = words[at.DONE], time.monotonic()
-            elif time.monotonic() - since > STANDSTILL_SECONDS and not self._unhurried:
+                done, since = words[at.DONE], awake()
+            elif awake() - since > STANDSTILL_SECONDS and not self._unhurried:
                 raise ReplayFailed(f"step {done} was not done within {STANDSTILL_SECONDS:.0f} s")
 
     def _ready(self) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import random
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from percpu_emu.machine import Cgroup, CgroupError, CgroupTree, CpuDied, Event, Machine
 from percpu_emu.scenario import schema
+from percpu_emu.shm.awake import LONGEST_ACTION, AwakeClock
 
 if TYPE_CHECKING:
     from percpu_emu.scenario.figures import Meter
@@ -73,9 +73,9 @@ class Shell:
 
     def _during(self, step: schema.During, _i: int) -> None:
         seconds = self._scenario.seconds if step.seconds == "seconds" else step.seconds
-        start = time.monotonic()
+        awake = AwakeClock(gap=LONGEST_ACTION)
         for number in itertools.count(1):
-            passed = time.monotonic() - start
+            passed = awake()
             self._machine.events.emit("progress", done=min(passed, seconds), of=seconds)
             if passed >= seconds:
                 return

@@ -27,6 +27,7 @@ from percpu_emu.scenario.outcomes import Outcomes
 from percpu_emu.scenario.subjects import subject_of
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
 from percpu_emu.scenario.writers import last_writers
+from percpu_emu.shm.awake import LONGEST_ACTION, AwakeClock
 
 DELAYS: Final = (1, 32, 256, 2048, 1_000_000)
 """How many looks at a word a process is delayed at most at the start of a round; one of them for each round."""
@@ -159,8 +160,9 @@ def stress(loaded: Loaded, subject: Subject, events: EventStream, *, record_ever
         waiting = Rounds(image, loaded.profile, nodes, events, faults, chaos, subject.names, PATIENCE)
     with waiting as rounds:
         start = shown = time.monotonic()
+        awake = AwakeClock(gap=LONGEST_ACTION)
         record = False
-        while done.violation is None and not done.stuck and time.monotonic() < start + seconds:
+        while done.violation is None and not done.stuck and awake() < seconds:
             record = rounds.count % record_every == record_every - 1
             done.rounds_recorded += record
             _round(rounds, subject, chance, done, record=record)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -24,6 +23,7 @@ from percpu_emu.scenario.machines import UNTOUCHED, config_of, fault_notes, faul
 from percpu_emu.scenario.protocol_runs import RunResult
 from percpu_emu.scenario.schema import Scenario, TorturePart
 from percpu_emu.scenario.verdict import Check, verdict_of
+from percpu_emu.shm.awake import LONGEST_ACTION, AwakeClock
 
 WRITER, FAKEWRITER, READER = range(3)
 _WORKERS: Final[list[ProgramFunction]] = [t.torture_writer, t.torture_fakewriter, t.torture_reader]
@@ -86,12 +86,12 @@ def _config(loaded: Loaded, part: TorturePart) -> MachineConfig:
 
 def _torture(machine: Machine, scenario: Scenario, part: TorturePart, torture: int, counts: _Counts) -> str | None:
     """Until the time is over; why it was cut short, None if it was not."""
-    start = time.monotonic()
-    pause_at, barrier_at = start + part.stutter, start
+    awake = AwakeClock(gap=LONGEST_ACTION)
+    pause_at, barrier_at = part.stutter, 0.0
     chance = random.Random(scenario.seed)
     _work(machine, part, machine.cpus.online)
-    while (now := time.monotonic()) < start + scenario.seconds:
-        machine.events.emit("progress", done=now - start, of=scenario.seconds)
+    while (now := awake()) < scenario.seconds:
+        machine.events.emit("progress", done=now, of=scenario.seconds)
         if not machine.cpus.online:
             return "no CPU is left online"
         if now >= barrier_at:
@@ -102,7 +102,7 @@ def _torture(machine: Machine, scenario: Scenario, part: TorturePart, torture: i
             machine.rest()
             machine.run_for(part.stutter / 4)
             _work(machine, part, machine.cpus.online)
-            pause_at = time.monotonic() + part.stutter
+            pause_at = awake() + part.stutter
         machine.poll_or_sleep()
         if scenario.faults.revive:
             _revive(machine, part)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import signal
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +16,7 @@ from percpu_emu.machine.rounds.image import GO, LATE, PROCESS, TOKENS, RoundImag
 from percpu_emu.machine.rounds.regions import Regions
 from percpu_emu.machine.signals import signals
 from percpu_emu.shm import WORD_SIZE
+from percpu_emu.shm.awake import AwakeClock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +56,7 @@ class Watcher:
         self._image = image
         self._rings = rings
         self._names = names
+        self._awake = AwakeClock()
         self._patience = 0.0
         self._deadline: float | None = None
         self._next = 0.0
@@ -68,14 +69,15 @@ class Watcher:
 
     def begin(self, patience: float) -> None:
         """Watch from now on; a round takes at most so many seconds."""
-        self._patience, self._deadline, self._seen = patience, time.monotonic() + patience, ()
+        self._patience, self._deadline, self._seen = patience, self._awake() + patience, ()
 
     def end(self) -> None:
         """Watch no more."""
         self._deadline = None
 
-    def attend(self, now: float) -> None:
+    def attend(self, _now: float) -> None:
         """Raise RoundFailed where a rule is broken, or where nothing goes on."""
+        now = self._awake()
         if self._deadline is None:
             return
         for misuse in (part.misuse for part in self._regions if part.misuse is not None):
