@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
 from percpu_emu import __version__
+from percpu_emu.cli.process import log_for_people, settle_in
 
 app = typer.Typer(
     name="percpu-emu",
@@ -30,6 +27,7 @@ Name = Annotated[str, typer.Argument(help="Name of a bundled scenario, or path o
 
 @app.callback(invoke_without_command=True)
 def version(
+    context: typer.Context,
     show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say on stderr what is passed over.")] = False,
 ) -> None:
@@ -38,6 +36,8 @@ def version(
     if show:
         typer.echo(f"percpu-emu {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command("list")
@@ -251,8 +251,7 @@ def schema(
 
 def main() -> NoReturn:
     """The `percpu-emu` command."""
-    signal.signal(signal.SIGTERM, _terminated)
-    _settle_in()
+    settle_in()
     if "--json" not in sys.argv:
         app()
         sys.exit(0)
@@ -265,27 +264,3 @@ def main() -> NoReturn:
 
         code = refuse_usage(error.format_message())
     sys.exit(code or 0)
-
-
-def _settle_in() -> None:
-    """Make the environment one to rely on: three open files, and numba as this package wants it."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is None:  # else the next file that is opened would be it
-            os.open(os.devnull, os.O_RDWR)
-            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w"))
-    for name in [name for name in os.environ if name.startswith("NUMBA_")]:
-        del os.environ[name]  # NUMBA_DISABLE_JIT, for one, leaves nothing to run
-
-
-def log_for_people(*, verbose: bool) -> None:
-    """Have the package's log go to stderr as any other message: warnings, and with `verbose` what it passes over."""
-    log, handler = logging.getLogger("percpu_emu"), logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("percpu-emu: %(message)s"))
-    log.handlers = [handler]
-    log.setLevel(logging.DEBUG if verbose else logging.WARNING)
-
-
-def _terminated(_number: int, _frame: FrameType | None) -> None:
-    from percpu_emu.cli.errors import Terminated
-
-    raise Terminated

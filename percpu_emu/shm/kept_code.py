@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 import llvmlite
 import llvmlite.binding
 import numba
+import numpy as np
 from numba.core.caching import _Cache as NumbaCache
 from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
@@ -158,7 +159,7 @@ def _source(code: CodeType) -> bytes:
 def _foundation() -> str:
     """Who compiles, for which processor, and what emits instructions."""
     sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    versions = (__version__, sys.version, numba.__version__, llvmlite.__version__)
+    versions = (__version__, sys.version, numba.__version__, llvmlite.__version__, np.__version__)
     features = llvmlite.binding.get_host_cpu_features().flatten()
     options = [(name, getattr(numba.config, name, None)) for name in _OPTIONS]
     processor = (llvmlite.binding.get_process_triple(), llvmlite.binding.get_host_cpu_name(), features)

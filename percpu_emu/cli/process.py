@@ -1,0 +1,34 @@
+"""The process of a command: its signals, its three open files, its environment and its log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+
+
+def settle_in() -> None:
+    """Make it one to rely on: SIGTERM ends it in order, three files are open, numba is as this package wants it."""
+    signal.signal(signal.SIGTERM, _terminated)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:  # else the next file that is opened would be it
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w"))
+    for name in [name for name in os.environ if name.startswith("NUMBA_")]:
+        del os.environ[name]  # NUMBA_DISABLE_JIT, for one, leaves nothing to run
+
+
+def log_for_people(*, verbose: bool) -> None:
+    """Have the package's log go to stderr as any other message: warnings, and with `verbose` what it passes over."""
+    log, handler = logging.getLogger("percpu_emu"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("percpu-emu: %(message)s"))
+    log.handlers = [handler]
+    log.setLevel(logging.DEBUG if verbose else logging.WARNING)
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> None:
+    from percpu_emu.cli.errors import Terminated
+
+    raise Terminated
