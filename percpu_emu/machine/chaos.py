@@ -42,7 +42,7 @@ class Stops:
         """Do what is due."""
         wanted = self._memory.blocks[: self._memory.topology.cpus, c.STOPPED_US]
         self._until = {cpu: until for cpu, until in self._until.items() if wanted[cpu]}  # else its process is new
-        for cpu in wanted.nonzero()[0].tolist():
+        for cpu in (wanted != 0).nonzero()[0].tolist():  # numpy refuses to search words that change meanwhile
             if cpu not in self._until:
                 self._until[cpu] = now + int(wanted[cpu]) / 1e6
                 self.count += 1

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 import signal
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from percpu_emu.machine.chaos import DOUBLINGS, SHORTEST, STARVED, Chaos
+from percpu_emu.lang import context as c
+from percpu_emu.machine.chaos import DOUBLINGS, SHORTEST, STARVED, Chaos, Stops
 
 
 class Processes:
@@ -73,3 +78,32 @@ def test_without_a_cpu_it_waits() -> None:
     processes: Any = Processes(0)
     Chaos(processes, 1).attend(1.0)
     assert processes.stopped == set()
+
+
+def test_words_may_change_while_the_coordinator_looks_at_them() -> None:
+    """A CPU sets the word that says how long it stops; numpy raises where an array changes while it is searched."""
+    with mmap.mmap(-1, 8 * 8 * c.BLOCK_WORDS) as shared:
+        blocks = np.frombuffer(shared, dtype=np.int64).reshape(8, c.BLOCK_WORDS)
+        child = os.fork()
+        if child == 0:
+            while True:
+                blocks[3, c.STOPPED_US] = 1
+                blocks[3, c.STOPPED_US] = 0
+        try:
+            memory: Any = SimpleNamespace(blocks=blocks, topology=SimpleNamespace(cpus=8))
+            cpus: Any = CpusThatRun()
+            stops = Stops(memory, cpus)
+            for _ in range(50_000):
+                stops.attend(0.0)
+            assert stops.count > 0
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            del blocks, memory, stops
+
+
+class CpusThatRun:
+    """Stands for the CPU processes: none is stopped."""
+
+    def is_stopped(self, cpu: int) -> bool:  # noqa: ARG002
+        return False

@@ -82,7 +82,7 @@ class Watcher:
             return
         for misuse in (part.misuse for part in self._regions if part.misuse is not None):
             raise RoundFailed(misuse.check, f"{self.whereabouts(misuse.requester)}: {misuse}")
-        for number in self._blocks[:, c.BROKEN].nonzero()[0].tolist():
+        for number in (self._blocks[:, c.BROKEN] != 0).nonzero()[0].tolist():
             raise self._broken(number)
         if now >= self._next:
             self._next = now + LOOK_SECONDS
