@@ -37,7 +37,10 @@ from percpu_emu.lang.ops import (
     xchg,
 )
 from percpu_emu.lang.words import LONG_MAX, LONG_MIN
-from tests.programs import COUNTER, POINTER, SLOT, SLOTS, X
+from tests.programs import COUNTER, POINTER, SLOT, SLOTS, STATIC, X
+
+ENTERED = STATIC + 5
+LEFT = STATIC + 6
 
 
 def setup() -> Program[None]:
@@ -274,6 +277,58 @@ def queue_spinner() -> Program[None]:
 def spin(_: int) -> Program[None]:
     yield smp_mb()
     yield smp_cond_load_acquire(X, 1)
+
+
+def barrier_then_write() -> Program[None]:
+    yield rcu_barrier()
+    yield write_once(X, 1)
+
+
+def queue_writer() -> Program[None]:
+    yield call_rcu(write_late, 0)
+
+
+def write_late(_: int) -> Program[None]:
+    yield write_once(X, 1)
+
+
+def spin_inside() -> Program[None]:
+    yield rcu_read_lock()
+    yield smp_cond_load_acquire(X, 1)
+    yield rcu_read_unlock()
+
+
+def queue_then_let_go() -> Program[None]:
+    yield call_rcu(write_late, 0)
+    yield write_once(LEFT, 1)
+
+
+def hold_until_let_go() -> Program[None]:
+    yield rcu_read_lock()
+    yield write_once(ENTERED, 1)
+    yield smp_cond_load_acquire(LEFT, 1)
+    yield rcu_read_unlock()
+
+
+def spin_inside_later() -> Program[None]:
+    yield smp_cond_load_acquire(ENTERED, 1)
+    yield from spin_inside()
+
+
+def spin_preempt_off() -> Program[None]:
+    yield preempt_disable()
+    yield smp_cond_load_acquire(X, 1)
+    yield preempt_enable()
+
+
+def write_preempt_off() -> Program[None]:
+    yield preempt_disable()
+    yield write_once(X, 1)
+    yield preempt_enable()
+
+
+def queue_counter() -> Program[None]:
+    yield call_rcu(count, 1)
 
 
 def spin_first() -> Program[None]:

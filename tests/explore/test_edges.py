@@ -91,6 +91,18 @@ TOGETHER: Final = [
     (event("interrupt", p.spin_first), task(p.write_x, 0, 1)),
     (event("kill", common.nothing), event("offline", common.nothing), task(common.nothing, 0)),
     (event("kill", common.nothing, 1), moving(p.increment_twice)),
+    *((task(p.queue_counter, 0), event(kind, common.nothing), task(p.queue_counter, 1))
+      for kind in ("kill", "offline")),
+    (task(p.queue_then_let_go), task(p.hold_until_let_go, 0), task(p.spin_inside_later, 1)),
+    *((one, other)[::order]
+      for order in (1, -1)  # the reduction tries the first context first
+      for one, other in (
+          (task(p.spin_inside, 0), task(p.queue_writer, 1)),
+          (task(p.spin_inside), task(p.queue_writer)),
+          (task(p.queue_spinner, 0), task(p.barrier_then_write, 1)),
+          (task(p.queue_spinner), task(p.barrier_then_write)),
+          (moving(p.spin_preempt_off), task(p.write_preempt_off, 1)),
+      )),
 ]  # fmt: skip
 """What several do together."""
 SETTINGS: Final = [of(context, setup=p.setup) for context in ALONE] + [of(*some, setup=p.setup) for some in TOGETHER]
