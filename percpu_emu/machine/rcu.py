@@ -133,7 +133,7 @@ class Rcu:
         cpus = self.holdouts()
         where = [self._whereabouts(cpu) for cpu in cpus]
         self._events.emit(
-            "rcu_stall", cpus=cpus, waited=time.monotonic() - self._began, grace_period=self._sequence, where=where
+            "rcu_stall", cpus=cpus, waited=self._awake.looked - self._began, grace_period=self._sequence, where=where
         )
 
 

@@ -19,11 +19,12 @@ class AwakeClock:
     def __init__(self, gap: float = 0.5) -> None:
         self._gap = gap
         self._awake = 0.0
-        self._looked = time.monotonic()
+        self.looked = time.monotonic()
+        """When it was last looked at, by the clock that goes on."""
 
     def __call__(self) -> float:
         """How many by now."""
         now = time.monotonic()
-        self._awake += min(now - self._looked, self._gap)
-        self._looked = now
+        self._awake += min(now - self.looked, self._gap)
+        self.looked = now
         return self._awake
