@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from percpu_emu.cli.errors import errors_for_people
-from percpu_emu.cli.main import _terminated
+from percpu_emu.cli.process import _terminated
 from percpu_emu.cli.run import run_and_report
 from percpu_emu.machine import Event, EventStream
 
