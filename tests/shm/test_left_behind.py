@@ -44,11 +44,12 @@ EPILOGUE: Final = "\ndef test_end():\n    kept[0].kill(); kept[0].wait()\n"
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """For each of such tests what pytest says of it."""
     folder = tmp_path_factory.mktemp("left-behind")
-    shared = Path(f"/dev/shm/percpu-emu-test-{folder.parent.name}")
+    base = folder / f"base-{os.getpid()}"  # the name by which the inner session knows its shared memory
+    shared = Path(f"/dev/shm/percpu-emu-test-{base.name}")
     tests = "".join(f"def test_{name}():\n    {text}\n" for name, text in (CLEAN | LEAVING).items())
     (folder / "conftest.py").write_text(CONFTEST.read_text())
     (folder / "test_it.py").write_text(f"{PROLOGUE}SHARED = {str(shared)!r}\n{tests}{EPILOGUE}")
-    arguments = ["-q", "-rA", "--tb=line", "-p", "no:cacheprovider", "-W", "ignore", "--basetemp", str(folder / "base")]
+    arguments = ["-q", "-rA", "--tb=line", "-p", "no:cacheprovider", "-W", "ignore", "--basetemp", str(base)]
     try:
         run = subprocess.run(
             [sys.executable, "-m", "pytest", "--rootdir", ".", *arguments],
