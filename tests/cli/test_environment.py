@@ -93,7 +93,7 @@ UNSHARED: Final = {
     "unshare -r": ("unshare", "-r"),
     "/tmp and /dev/shm full": (
         "unshare", "-rm", "sh", "-c",
-        'mount -t tmpfs -o size=4k none /tmp && mount -t tmpfs -o size=4k none /dev/shm && exec "$@"', "sh",
+        'mount -t tmpfs -o size=4k none /mnt && mount -t tmpfs -o size=4k none /dev/shm && TMPDIR=/mnt exec "$@"', "sh",
     ),
 }  # fmt: skip
 SECCOMP: Final = {"seccomp refuses memfd_create": 319}
