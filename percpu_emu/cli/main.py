@@ -26,7 +26,7 @@ Name = Annotated[str, typer.Argument(help="Name of a bundled scenario, or path o
 
 
 @app.callback(invoke_without_command=True)
-def version(
+def options(
     context: typer.Context,
     show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say on stderr what is passed over.")] = False,

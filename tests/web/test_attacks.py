@@ -144,7 +144,7 @@ WRONG = {
     "nothing": "",
     "no object": "[]",
     "half": "{",
-    "for nobody": '{"to": "nobody"}',
+    "for no process": '{"to": "printer"}',
     "nested": "[" * 30_000,
     "nested inside": wrapped("[" * 20_000 + "]" * 20_000),
     "digits": wrapped(f"[{'9' * 5000}]"),
