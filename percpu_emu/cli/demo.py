@@ -9,7 +9,7 @@ from typing import Final
 
 import typer
 
-from percpu_emu.cli.errors import MissingExtra, Terminated
+from percpu_emu.cli.errors import MissingExtra
 from percpu_emu.cli.output import print_object
 from percpu_emu.report.result import Report, reported
 from percpu_emu.scenario.verdict import Check, verdict_of
@@ -36,7 +36,7 @@ def demonstrate(port: int, seed: int | None, *, open_browser: bool, as_json: boo
 
     try:
         serve(port, seed, ready)
-    except (KeyboardInterrupt, Terminated):
+    except KeyboardInterrupt:
         typer.echo("percpu-emu: ended; every tab's processes are, too", err=True)
     except OSError as error:
         if error.errno not in _UNUSABLE:

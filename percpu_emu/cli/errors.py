@@ -42,8 +42,8 @@ class SoFar:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived. Like KeyboardInterrupt it is not an Exception: only the command line catches it."""
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived. It ends a command as Ctrl-C does, with an exit code of its own."""
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[
         with stdout_for_the_object() if as_json else nullcontext():
             yield so_far
             sys.stdout.flush()  # a disk that is full, a reader that has gone: known here, and not at the end of Python
-    except (KeyboardInterrupt, Terminated) as error:
+    except KeyboardInterrupt as error:
         terminated = isinstance(error, Terminated)
         message = f"{'terminated' if terminated else 'interrupted'}: every CPU process is ended, nothing is left behind"
         say("interrupted", message)

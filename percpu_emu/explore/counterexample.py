@@ -97,7 +97,9 @@ def _judged(name: str, judge: Judge, view: StateView) -> str | None:
     """What a user's check says of a state. Raises SetupFailed where it fails, or says something else."""
     try:
         said: object = judge(view)
-    except (Exception, SystemExit, GeneratorExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a user's function raises
         raise SetupFailed(
             f"explore.{name}: {type(error).__name__}: {error}, where a sentence or None is needed"
         ) from error

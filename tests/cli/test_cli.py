@@ -218,6 +218,7 @@ contexts = [{program = "mine", cpus = [0], args = [65544, 0]}]
         ("raise SystemExit(0)", 2, "input"),
         ("raise ValueError('no')", 2, "input"),
         ("raise GeneratorExit", 2, "input"),
+        ("raise type('Own', (BaseException,), {})(7)", 2, "input"),
         ("return 7", 2, "input"),
         ("raise KeyboardInterrupt", 130, "interrupted"),
     ],
