@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from percpu_emu.explore.blame import blame
-from percpu_emu.explore.model import Model, OutOfRoom, SetupFailed
+from percpu_emu.explore.judge import said_by
+from percpu_emu.explore.model import Model, OutOfRoom
 from percpu_emu.explore.room import with_room
 from percpu_emu.explore.search import Budget, Found, Search
-from percpu_emu.explore.subject import Judge, StateView, Subject
+from percpu_emu.explore.subject import StateView, Subject
 from percpu_emu.explore.token import Token, departures_of, digest
 from percpu_emu.explore.tracing import Stepper
 from percpu_emu.lang.setting import context_of, is_migration
@@ -87,25 +88,10 @@ def judges_of(subject: Subject, model: Model) -> tuple[tuple[str, bool, Callable
     """A subject's own checks, for a search."""
     named = (("final", False, subject.final), ("invariant", True, subject.invariant))
     return tuple(
-        (name, every, lambda state, name=name, judge=judge: _judged(name, judge, StateView(subject, model, state)))
+        (name, every, lambda state, name=name, judge=judge: said_by(name, judge, StateView(subject, model, state)))
         for name, every, judge in named
         if judge is not None
     )
-
-
-def _judged(name: str, judge: Judge, view: StateView) -> str | None:
-    """What a user's check says of a state. Raises SetupFailed where it fails, or says something else."""
-    try:
-        said: object = judge(view)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # whatever a user's function raises
-        raise SetupFailed(
-            f"explore.{name}: {type(error).__name__}: {error}, where a sentence or None is needed"
-        ) from error
-    if said is not None and not isinstance(said, str):
-        raise SetupFailed(f"explore.{name}: gave {said!r:.60}, allowed: a sentence, or None")
-    return said
 
 
 def tell(subject: Subject, model: Model, schedule: list[int], found: Found | None = None) -> Counterexample:

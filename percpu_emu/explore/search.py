@@ -259,6 +259,8 @@ class Search:
         if not self.judges:
             return
         for number in range(self._judged, self.states):
+            if time.monotonic() > self._deadline:
+                return
             for check, every, wrong in self.judges:
                 if every or self.store.finals[number]:
                     detail = wrong(self.store.states[number])

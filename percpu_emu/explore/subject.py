@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any
 
+from percpu_emu.explore.judge import Judge
 from percpu_emu.explore.model import Checks, Model, Words
 from percpu_emu.lang.setting import Setting, unit_word
-
-Judge: TypeAlias = Callable[["StateView"], str | None]
-"""A user's check: what is wrong with a state, or None."""
 
 
 @dataclass(frozen=True)

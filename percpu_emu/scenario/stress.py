@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from percpu_emu.explore.counterexample import Counterexample
+from percpu_emu.explore.judge import said_by
 from percpu_emu.explore.subject import Subject
 from percpu_emu.lang.checks import COUNTS, FINAL, LEAKS, MEMORY, PROGRAM, PROGRESS, SECTIONS
 from percpu_emu.lang.checks import Check as Broken
@@ -224,20 +225,8 @@ def _violations(rounds: Rounds, subject: Subject) -> Iterator[Violation]:
         yield Violation(
             Broken.LEAK.label, f"{rounds.left} areas and objects are allocated at the end, not {subject.checks.left}"
         )
-    if subject.final is not None and (wrong := _judged(subject, rounds)):
+    if subject.final is not None and (wrong := said_by(Broken.FINAL.label, subject.final, rounds.state())):
         yield Violation(Broken.FINAL.label, wrong)
-
-
-def _judged(subject: Subject, rounds: Rounds) -> str | None:
-    """What the scenario's own check of the end says. Raises ScenarioError where it fails itself."""
-    assert subject.final is not None
-    final: Any = subject.final
-    try:
-        wrong: str | None = final(rounds.state())
-    except Exception as error:
-        said = f"explore.final: {final.__name__} failed with {type(error).__name__}: {error}"
-        raise ScenarioError(subject.name, [said]) from error
-    return wrong
 
 
 # --- what cannot be run natively

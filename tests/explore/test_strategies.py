@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import time
 from typing import Any
 
 import pytest
@@ -122,16 +124,41 @@ def raises(state: StateView) -> Any:
     return {}[state.word(WORD)]
 
 
+def never_ends(_state: StateView) -> str | None:
+    while True:
+        pass
+
+
+def never_ends_and_catches_everything(state: StateView) -> str | None:
+    for _ in range(3):
+        with contextlib.suppress(BaseException):
+            never_ends(state)
+    return never_ends(state)
+
+
 @pytest.mark.parametrize(
     ("final", "said"),
     [
-        (gives_a_number, r"explore.final: gave \d+, allowed: a sentence"),
-        (raises, "explore.final: KeyError: .*, where a s"),
+        (gives_a_number, r"explore.final: gives_a_number: gave \d+, allowed: a sentence"),
+        (raises, "explore.final: raises: KeyError: .*, where a s"),
+        (never_ends, "explore.final: never_ends: does not end within 0.1 s"),
+        (never_ends_and_catches_everything, "explore.final: never_ends_and_c.*: does not end within 0.1 s"),
     ],
 )
-def test_a_users_check_that_says_no_sentence_is_refused(final: Any, said: str) -> None:
+def test_a_users_check_that_says_no_sentence_is_refused(monkeypatch: pytest.MonkeyPatch, final: Any, said: str) -> None:
+    monkeypatch.setattr("percpu_emu.explore.judge.SECONDS", 0.1)
     with pytest.raises(SetupFailed, match=said):
         explore(Subject("race", two(increment), final=final), Options())
+
+
+def test_the_time_of_a_search_holds_for_a_slow_check_too() -> None:
+    def slow(_state: StateView) -> None:
+        time.sleep(0.05)
+
+    started = time.monotonic()
+    explored = explore(Subject("race", two(increment), invariant=slow), Options(budget=Budget(seconds=0.1)))
+    assert time.monotonic() - started < 10.0, f"{explored.figures} states"
+    assert (explored.complete, explored.stopped) == (False, "limit of 0.1 s")
 
 
 def test_an_instruction_that_the_engine_does_not_know_raises(monkeypatch: pytest.MonkeyPatch) -> None:

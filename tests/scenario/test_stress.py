@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from percpu_emu.cli.main import app
+from percpu_emu.explore.model import SetupFailed
 from percpu_emu.explore.token import Token
 from percpu_emu.lang.source import sites
 from percpu_emu.machine import EventStream
@@ -288,7 +289,7 @@ def test_the_scenarios_own_check_of_the_end_is_judged(tmp_path: Path, final: str
 
 
 def test_a_check_of_the_end_that_fails_itself_is_an_error_of_the_scenario(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match=r"explore.final: raises failed with IndexError"):
+    with pytest.raises(SetupFailed, match=r"explore.final: raises: IndexError"):
         stress_scenario(own(tmp_path, [OTHER], 'final = "raises"'), EventStream(), record=False)
 
 
