@@ -27,7 +27,7 @@ from numba.core.serialize import dumps
 from numba.extending import _Intrinsic as Intrinsic
 
 from percpu_emu import __version__
-from percpu_emu.shm import code_folder
+from percpu_emu.shm import code_folder, inner_code
 
 Names: TypeAlias = tuple[str, ...]
 _OPTIONS: Final = ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "CPU_NAME", "CPU_FEATURES", "ENABLE_AVX")
@@ -48,12 +48,19 @@ class KeptCode(NumbaCache):  # type: ignore[misc]
         """The compiled function for a signature, None if it is not kept."""
         target_context.refresh()
         kept = code_folder.read(self._name(sig))
-        return None if kept is None else CompileResult._rebuild(target_context, *pickle.loads(kept))
+        return None if kept is None else self._unpickled(target_context, kept)
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled function."""
         if code_folder.code_folder() is not None and not data.library.has_dynamic_globals:
-            code_folder.write(self._name(sig), dumps(data._reduce()))
+            code_folder.write(self._name(sig), self._pickled(data))
+
+    def _pickled(self, result: CompileResult) -> bytes:
+        kept: bytes = dumps(result._reduce())
+        return kept
+
+    def _unpickled(self, target_context: Any, kept: bytes) -> CompileResult:
+        return CompileResult._rebuild(target_context, *pickle.loads(kept))
 
     def _name(self, sig: Any) -> str:
         """A file's name, beginning with the function's, for people; and the symbol's: no two functions share one.
@@ -75,11 +82,21 @@ class KeptCode(NumbaCache):  # type: ignore[misc]
         """Nothing waits to be written."""
 
 
-def keep(compiled: Any, how: str) -> Any:
+class KeptInnerCode(KeptCode):
+    """The same for a function that only compiled code calls."""
+
+    def _pickled(self, result: CompileResult) -> bytes:
+        return inner_code.pickled(result)
+
+    def _unpickled(self, target_context: Any, kept: bytes) -> CompileResult:
+        return inner_code.unpickled(target_context, kept)
+
+
+def keep(compiled: Any, how: str, kind: type[KeptCode] = KeptCode) -> Any:
     """Keep what numba makes of a function. With NUMBA_DISABLE_JIT it makes nothing, and gives the function back."""
     if isinstance(compiled, Dispatcher):
         with_cache: Any = compiled
-        with_cache._cache = KeptCode(compiled.py_func, how)
+        with_cache._cache = kind(compiled.py_func, how)
     return compiled
 
 

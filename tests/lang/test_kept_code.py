@@ -74,6 +74,40 @@ def test_functions_of_one_name_that_different_processes_compiled_do_not_meet(own
     assert python(both, own_cache) == "51\n31\n21\n"
 
 
+RAISES: Final = """
+
+
+
+@inner
+def part(x):
+    if x > 9:
+        raise ValueError("too large")
+    return x
+
+
+@entry_point(WORD(WORD))
+def run(x):
+    return part(x) + {added}
+"""
+
+
+def test_an_inner_function_raises_as_any_other(own_cache: Path) -> None:
+    for added, kept in ((1, 0), (1, 2), (2, 2)):  # both compiled, both loaded, a loaded one in a compiled one
+        forget()
+        assert len(list(own_cache.glob("*"))) == kept
+        function = load_compiled(RAISES.format(added=added)).run
+        assert function(9) == 9 + added
+        with pytest.raises(ValueError, match=r"too large"):
+            function(10)
+    assert len(list(own_cache.glob("part-*"))) == 1
+
+
+def test_an_inner_function_has_no_machine_code(own_cache: Path) -> None:
+    compiled(17)
+    with_machine_code = {path.name[:4] for path in own_cache.iterdir() if b"\x7fELF" in path.read_bytes()}
+    assert with_machine_code == {"run-"}
+
+
 def test_two_first_runs_at_once(own_cache: Path) -> None:
     text = f"from percpu_emu.lang.modules import load_compiled; print(load_compiled({TEXT.format(factor=7)!r}).run(10))"
     running = [subprocess.Popen(**command(text, own_cache)) for _ in range(2)]
