@@ -31,8 +31,11 @@ def seen(name: str) -> Stressed:
 
 
 @pytest.mark.parametrize("name", sorted(TABLE.keys() - NOT_FOR_RUN))
-def test_a_run_says_what_the_search_says(name: str) -> None:
-    right, found = TABLE[name].answer, seen(name)
+def test_a_run_says_what_the_search_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = TABLE[name].answer
+    if right != PASS:  # a round that hangs is right here, and too early is no mistake
+        monkeypatch.setattr("percpu_emu.scenario.stress.PATIENCE", 2.0)
+    found = seen(name)
     if right == PASS:
         assert (found.violation, found.stuck) == (None, "")
     elif name in SEEN:
