@@ -1,4 +1,4 @@
-"""Runs the suite, a pytest process for each part and one more than there are cores: `python -m tests [pytest's arguments]`.
+"""Runs the suite, some parts at a time, a pytest process for each: `python -m tests [pytest's arguments]`.
 
 Not pytest-xdist: its workers have threads, and one of them may take a signal that is sent to the process. A process of
 its own keeps a part small, too: to fork a pytest process of 3 GB, as the whole suite makes it, takes 30 ms.
