@@ -8,12 +8,15 @@ import os
 import platform
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+
+from percpu_emu.shm import code_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +25,8 @@ pytestmark = pytest.mark.timeout(360)  # the first search on a machine is compil
 TABLE: Final = Path(__file__).parents[2] / "docs" / "environment.md"
 SEARCH: Final = ("explore", "lost-increment")
 RUN: Final = ("run", "lost-increment", "--seconds", "0.2")
+OTHER_USER: Final = 54321
+"""A user's number that no process of the machine has."""
 LIST: Final = ("list",)
 STEPS: Final = ("run", "dying-cgroups", "--cpus", "4", "--cgroups", "20")
 
@@ -96,6 +101,11 @@ UNSHARED: Final = {
         'mount -t tmpfs -o size=4k none /mnt && mount -t tmpfs -o size=4k none /dev/shm && TMPDIR=/mnt exec "$@"', "sh",
     ),
 }  # fmt: skip
+FEW_PROCESSES: Final = {
+    "one process (`ulimit -u 1`), explore": (1, SEARCH, 0),
+    "one process (`ulimit -u 1`), run": (1, RUN, 3),
+    "eight processes (`ulimit -u 8`), run": (8, RUN, 0),
+}
 SECCOMP: Final = {"seccomp refuses memfd_create": 319}
 """Number of the system call on x86-64."""
 OTHERS: Final = {"a reader that goes away"}
@@ -128,6 +138,31 @@ def test_it_works_in_a_namespace(name: str) -> None:
     assert (done.returncode, "pass" in done.stdout) == (0, True), done.stderr
 
 
+@pytest.fixture(scope="module")
+def cache_of_another_user(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is compiled already, as that user's own."""
+    for arguments in (SEARCH, RUN):
+        assert percpu_emu(*arguments).returncode == 0
+    cache = tmp_path_factory.mktemp("another") / "cache"
+    shutil.copytree(code_folder.named_folder(), cache)
+    for path in (cache.parent, cache, *cache.iterdir()):
+        os.chown(path, OTHER_USER, OTHER_USER)
+    return cache
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root becomes a user of no process")
+@pytest.mark.parametrize("name", FEW_PROCESSES)
+def test_with_few_processes_it_works_or_says_so(cache_of_another_user: Path, name: str) -> None:
+    """As a user of no other process: the limit counts all of a user's, and none of root's."""
+    limit, arguments, code = FEW_PROCESSES[name]
+    may = ("-all,+dac_read_search,+dac_override",)
+    become = ("setpriv", f"--reuid={OTHER_USER}", "--clear-groups", "--inh-caps", *may, "--ambient-caps", *may)
+    limited_to = (*become, "--bounding-set", *may, "prlimit", f"--nproc={limit}:{limit}")
+    environment = {"PERCPU_EMU_CACHE": str(cache_of_another_user), "HOME": "/nonexistent"}
+    done = percpu_emu(*arguments, before=limited_to, environment=environment, cwd="/")
+    assert (done.returncode, done.stderr.count("\n")) == (code, int(code != 0)), done.stderr
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="system calls have other numbers on this machine")
 @pytest.mark.parametrize("name", SECCOMP)
 def test_a_system_call_that_is_refused_is_named(name: str) -> None:
@@ -148,5 +183,5 @@ def test_a_reader_that_goes_away_ends_it_as_sigpipe_does(arguments: tuple[str, .
 def test_every_row_of_the_table_is_tested_or_has_a_reason() -> None:
     rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \|$", TABLE.read_text(), flags=re.MULTILINE)[1:]
     tested = {name for name, _, how in rows if how == "test"}
-    assert tested == {*WORKS, *REFUSED, *UNSHARED, *SECCOMP, *OTHERS}
+    assert tested == {*WORKS, *REFUSED, *UNSHARED, *FEW_PROCESSES, *SECCOMP, *OTHERS}
     assert all(how == "test" or len(how) > 20 for _, _, how in rows)
