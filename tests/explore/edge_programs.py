@@ -335,6 +335,22 @@ def spin_first() -> Program[None]:
     yield smp_cond_load_acquire(X, 1)
 
 
+def read_twice_inside() -> Program[int]:
+    yield rcu_read_lock()
+    first = yield read_once(X)
+    second = yield read_once(X)
+    yield rcu_read_unlock()
+    return 2 * first + second
+
+
+def read_twice_preempt_off() -> Program[int]:
+    yield preempt_disable()
+    first = yield read_once(X)
+    second = yield read_once(X)
+    yield preempt_enable()
+    return 2 * first + second
+
+
 def synchronize_then_write() -> Program[None]:
     yield synchronize_rcu()
     yield write_once(X, 1)

@@ -97,6 +97,9 @@ TOGETHER: Final = [
     *((one, other)[::order]
       for order in (1, -1)  # the reduction tries the first context first
       for one, other in (
+          (task(p.read_twice_inside, 0), task(p.synchronize_then_write, 1)),
+          (task(p.read_twice_preempt_off, 0), task(p.synchronize_then_write, 1)),
+          (task(p.read_twice_inside, 0), task(p.queue_writer, 1)),
           (task(p.spin_inside, 0), task(p.queue_writer, 1)),
           (task(p.spin_inside), task(p.queue_writer)),
           (task(p.queue_spinner, 0), task(p.barrier_then_write, 1)),
