@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from percpu_emu.scenario.figures import COUNTED
+from percpu_emu.scenario.figures import COUNTED, HOW_MUCH
 from percpu_emu.scenario.verdict import Check
 
 if TYPE_CHECKING:
@@ -21,16 +21,19 @@ def expectation_checks(loaded: Loaded, figures: Mapping[str, Any]) -> list[Check
 
 
 def _check(expectation: Expectation, scenario: Scenario, figures: Mapping[str, Any]) -> Check:
-    name = f"{expectation.figure} as expected"
+    name, what = f"{expectation.figure} as expected", expectation.figure.rpartition(".")[2]
     found = _lookup(figures, expectation.figure)
-    if found is None and expectation.figure.rpartition(".")[2] in COUNTED:
+    if found is None and what in COUNTED:
         found = 0
     if found is None:
         return Check(name, False, "the run gave no such figure")
     if expectation.equals is not None:
         return Check(name, found == expectation.equals, f"{found:g}, expected {expectation.equals:g}")
     if expectation.at_least is not None:
-        return Check(name, found >= expectation.at_least, f"{found:g}, expected at least {expectation.at_least:g}")
+        enough, detail = found >= expectation.at_least, f"{found:g}, expected at least {expectation.at_least:g}"
+        if not enough and what in HOW_MUCH:
+            return Check(name, None, f"{detail}: the run did too little")
+        return Check(name, enough, detail)
     return _growth_check(name, expectation, scenario, figures)
 
 

@@ -252,7 +252,9 @@ class Expectation(Part):
 
     figure: str = Field(description="PROTOCOL.NAME or PROTOCOL.READING.NAME: patched.after.percpu_kb")
     equals: float | None = None
-    at_least: float | None = None
+    at_least: float | None = Field(
+        default=None, description="of what the run does (releases, offlined), fewer leave the verdict inconclusive"
+    )
     growth_within: float | None = Field(default=None, description="at most this part off the letter's growth: 0.15")
 
     @model_validator(mode="after")
