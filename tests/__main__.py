@@ -1,4 +1,4 @@
-"""Runs the suite, some parts at a time, a pytest process for each: `python -m tests [pytest's arguments]`.
+"""Runs the suite, a pytest process for each part and one part on each core: `python -m tests [pytest's arguments]`.
 
 Not pytest-xdist: its workers have threads, and one of them may take a signal that is sent to the process. A process of
 its own keeps a part small, too: to fork a pytest process of 3 GB, as the whole suite makes it, takes 30 ms.
@@ -43,7 +43,7 @@ def run(part: list[Path], arguments: list[str]) -> int:
 
 def main(arguments: list[str]) -> int:
     """0 where no test fails and there is one."""
-    pool = ThreadPoolExecutor(1 + (os.cpu_count() or 1))  # a fifth of the time a part waits for what it has killed
+    pool = ThreadPoolExecutor(os.cpu_count())
     try:
         codes = list(pool.map(lambda part: run(part, arguments), parts()))
     finally:
