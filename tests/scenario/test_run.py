@@ -136,10 +136,10 @@ def test_a_run_that_did_too_little_shows_nothing() -> None:
         "patched.releases": True, "patched.offlined": None, "patched.onlined": True,
     }  # fmt: skip
     assert verdict_of(checks, None) == "inconclusive"
-    kb = Expectation(figure="patched.end.percpu_kb", at_least=5)
-    loaded.scenario.expect[:] = [kb]
-    [check] = expectation_checks(loaded, {"patched": {"end": {"percpu_kb": 4}}})
-    assert check.ok is False, "memory does not depend on time"
+    figures = {"patched": {"end": {"percpu_kb": 4}, "stalls": 1, "grace_period_us": 3.0}}
+    names = ("patched.end.percpu_kb", "patched.stalls", "patched.grace_period_us")
+    loaded.scenario.expect[:] = [Expectation(figure=name, at_least=5) for name in names]
+    assert [check.ok for check in expectation_checks(loaded, figures)] == [False] * 3, "less work, and no less of these"
 
 
 def test_a_run_that_was_cut_short_or_checked_nothing_is_no_pass() -> None:
