@@ -31,7 +31,7 @@ def said_by(name: str, judge: Judge, view: object) -> str | None:
     except BaseException as error:  # whatever a user's function raises
         what = f"{type(error).__name__}: {error}"
         if isinstance(error, _TooLong):
-            what = f"does not end within {SECONDS:g} s"
+            what = f"does not end within {SECONDS:g} s of processor time"
         raise SetupFailed(f"explore.{name}: {judge.__name__}: {what}, where a sentence or None is needed") from error
     if said is not None and not isinstance(said, str):
         raise SetupFailed(f"explore.{name}: {judge.__name__}: gave {said!r:.60}, allowed: a sentence, or None")

@@ -1,7 +1,7 @@
 """Functions that only compiled code calls: LLVM's instructions, which become machine code as a part of their callers.
 
 Numba makes machine code of each function, and optimizes each with all that it calls. Here only entry points are treated
-so: the search compiles in 25 s instead of 46, and is as fast.
+so: the search compiles in 23 s instead of 46, and is as fast.
 """
 
 from __future__ import annotations

@@ -155,9 +155,9 @@ def cache_of_another_user(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_with_few_processes_it_works_or_says_so(cache_of_another_user: Path, name: str) -> None:
     """As a user of no other process: the limit counts all of a user's, and none of root's."""
     limit, arguments, code = FEW_PROCESSES[name]
-    may = ("-all,+dac_read_search,+dac_override",)
-    become = ("setpriv", f"--reuid={OTHER_USER}", "--clear-groups", "--inh-caps", *may, "--ambient-caps", *may)
-    limited_to = (*become, "--bounding-set", *may, "prlimit", f"--nproc={limit}:{limit}")
+    may = "-all,+dac_read_search,+dac_override"
+    become = ("setpriv", f"--reuid={OTHER_USER}", "--clear-groups", "--inh-caps", may, "--ambient-caps", may)
+    limited_to = (*become, "--bounding-set", may, "prlimit", f"--nproc={limit}:{limit}")
     environment = {"PERCPU_EMU_CACHE": str(cache_of_another_user), "HOME": "/nonexistent"}
     done = percpu_emu(*arguments, before=limited_to, environment=environment, cwd="/")
     assert (done.returncode, done.stderr.count("\n")) == (code, int(code != 0)), done.stderr

@@ -335,20 +335,24 @@ def spin_first() -> Program[None]:
     yield smp_cond_load_acquire(X, 1)
 
 
-def read_twice_inside() -> Program[int]:
-    yield rcu_read_lock()
+def read_twice() -> Program[int]:
     first = yield read_once(X)
     second = yield read_once(X)
-    yield rcu_read_unlock()
     return 2 * first + second
+
+
+def read_twice_inside() -> Program[int]:
+    yield rcu_read_lock()
+    both = yield from read_twice()
+    yield rcu_read_unlock()
+    return both
 
 
 def read_twice_preempt_off() -> Program[int]:
     yield preempt_disable()
-    first = yield read_once(X)
-    second = yield read_once(X)
+    both = yield from read_twice()
     yield preempt_enable()
-    return 2 * first + second
+    return both
 
 
 def synchronize_then_write() -> Program[None]:

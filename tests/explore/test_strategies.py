@@ -141,7 +141,7 @@ def never_ends_and_catches_everything(state: StateView) -> str | None:
     [
         (gives_a_number, r"explore.final: gives_a_number: gave \d+, allowed: a sentence"),
         (raises, "explore.final: raises: KeyError: .*, where a s"),
-        (never_ends, "explore.final: never_ends: does not end within 0.1 s"),
+        (never_ends, "explore.final: never_ends: does not end within 0.1 s of p"),
         (never_ends_and_catches_everything, "explore.final: never_ends_and_c.*: does not end within 0.1 s"),
     ],
 )
