@@ -188,7 +188,7 @@ def test_a_small_scenario_is_run_or_refused_and_nothing_is_left(folder: Path, da
 
 
 @pytest.mark.timeout(600)
-@fuzzing.fuzzed(12, runs=True)
+@fuzzing.fuzzed(20, runs=True)
 @hypothesis.given(data=fuzzing.explorable())
 def test_a_mutated_scenario_is_explored_or_refused(folder: Path, data: bytes) -> None:
     path = folder / "mine.toml"
