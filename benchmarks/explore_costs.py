@@ -23,7 +23,8 @@ from percpu_emu.explore.search import Budget, Found, Search
 from percpu_emu.kernel.layout import STATIC
 from percpu_emu.lang.ops import Program, ledger_add, ledger_commit, read_once, write_once
 from percpu_emu.lang.setting import ContextSpec, Setting
-from percpu_emu.scenario.load import load, scenario_names
+from percpu_emu.scenario.finding import shipped
+from percpu_emu.scenario.load import load
 from percpu_emu.scenario.subjects import subject_of
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def broken_protocols() -> list[Subject]:
 
 def explorable() -> Iterator[Subject]:
     """Every scenario that has something to explore."""
-    for name in scenario_names():
+    for name in shipped():
         loaded = load(name)
         if loaded.scenario.explore is not None:
             yield subject_of(loaded)

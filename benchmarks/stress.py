@@ -15,7 +15,6 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from percpu_emu.bundled import bundled_files
 from percpu_emu.machine import EventStream
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.stress import RECORD_EVERY, Stressed, stress
@@ -31,9 +30,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=LIMIT_SECONDS, help="limit of a try")
     parser.add_argument("--fixed", type=float, default=0.0, help="run the fixed versions instead, for so many seconds")
     options = parser.parse_args()
-    known = [
-        name for name in bundled_files("scenarios", ".toml") if f"{name}-fixed" in bundled_files("scenarios", ".toml")
-    ]
+    known = [name for name in shipped() if f"{name}-fixed" in shipped()]
     names = options.names or known
     if options.fixed:
         return fixed_versions([f"{name}-fixed" for name in names], options.fixed)

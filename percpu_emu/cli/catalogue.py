@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from percpu_emu.bundled import bundled_files
+from percpu_emu.scenario.finding import shipped
 
 Catalogue: TypeAlias = dict[str, dict[str, str]]
 PROTOCOLS = {
@@ -21,7 +22,7 @@ def catalogue() -> Catalogue:
     package = Path(__file__).parent.parent
     kernels = sorted((package / "kernel" / "profiles").glob("*.toml"))
     return {
-        "scenarios": {name: _toml_line(path, "summary") for name, path in bundled_files("scenarios", ".toml").items()},
+        "scenarios": {name: entry.summary for name, entry in shipped().items()},
         "programs": {name: _doc_line(path) for name, path in bundled_files("workers", ".py").items()},
         "protocols": {name: _doc_line(package / file) for name, file in PROTOCOLS.items()},
         "kernels": {path.stem: _toml_line(path, "title") for path in kernels},

@@ -13,6 +13,7 @@ from percpu_emu.kernel.protocols import PROTOCOLS, Protocol
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import called, sites
 from percpu_emu.report.glossary import glossary_page
+from percpu_emu.scenario.finding import SEPARATOR, declared_in, shipped
 from percpu_emu.scenario.load import Loaded, load
 from percpu_emu.scenario.programs import find_program
 from percpu_emu.scenario.schema import Part
@@ -28,13 +29,21 @@ def describe(name: str) -> str:
         return _protocol(PROTOCOLS[name])
     if name in profile_names():
         return _kernel(load_profile(name))
+    if name in shipped() or name.endswith(".toml") or SEPARATOR in name or _declares(Path(name)):
+        return _scenario(load(name))
     if name in bundled_files("workers", ".py") or name.endswith(".py"):
         return _program(find_program(name, Path()))
-    if name in bundled_files("scenarios", ".toml") or name.endswith(".toml"):
-        return _scenario(load(name))
-    known = [*PROTOCOLS, *profile_names(), *bundled_files("workers", ".py"), *bundled_files("scenarios", ".toml")]
+    known = [*PROTOCOLS, *profile_names(), *bundled_files("workers", ".py"), *shipped()]
     near = did_you_mean(name, known) or "give a name that ships"
     raise WrongArgument(f"nothing is named {name!r}; {near} (`percpu-emu list` shows all)")
+
+
+def _declares(path: Path) -> bool:
+    """Whether it is a Python file that declares scenarios; one that cannot be read is reported by what loads it."""
+    try:
+        return path.suffix == ".py" and bool(declared_in(path))
+    except (OSError, ValueError, SyntaxError, RecursionError):
+        return False
 
 
 def _scenario(loaded: Loaded) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 
-from percpu_emu.bundled import bundled_files
 from percpu_emu.cli.errors import SoFar
 from percpu_emu.cli.output import print_object
 from percpu_emu.cli.progress import search_progress
@@ -28,6 +27,7 @@ from percpu_emu.report.result import Report, reported
 from percpu_emu.report.stepper import html
 from percpu_emu.report.tables import checks_table
 from percpu_emu.scenario.exploration import checks_of, verdict
+from percpu_emu.scenario.finding import shipped
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.subjects import subject_of
 from percpu_emu.scenario.verdict import Check, Foreseen, exit_code, verdict_of
@@ -79,7 +79,7 @@ def _write_html(explored: Explored, path: Path, report: Report) -> None:
 def mutants_and_report(*, as_json: bool) -> int:
     """Explore every protocol that ships, broken and fixed, and say whether each has the expected result."""
     start = time.monotonic()
-    names = [n for n, path in bundled_files("scenarios", ".toml").items() if path.parent.name == MUTANTS_FOLDER]
+    names = [n for n, entry in shipped().items() if entry.place.path.parent.name == MUTANTS_FOLDER]
     rows, checks = [], []
     with search_progress(Console(stderr=True), "mutants") as progress:
         for name in names:

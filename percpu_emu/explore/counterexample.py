@@ -115,7 +115,7 @@ def tell_of(subject: Subject, stepper: Stepper, schedule: list[int], found: Foun
         summary=subject.summary,
         contexts=list(stepper.actors.values()),
         steps=stepper.steps,
-        names=subject.names,
+        names={**subject.naming.named(stepper.steps), **subject.names},
         initial=model.words(model.initial),
         ledgers=stepper.ledgers(),
         violation=violation,

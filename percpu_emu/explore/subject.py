@@ -8,6 +8,7 @@ from typing import Any
 
 from percpu_emu.explore.judge import Judge
 from percpu_emu.explore.model import Checks, Model, Words
+from percpu_emu.lang.naming import Naming
 from percpu_emu.lang.setting import Setting, unit_word
 
 
@@ -21,6 +22,8 @@ class Subject:
     summary: str = ""
     names: Mapping[int, str] = field(default_factory=dict)
     """What words are called, by address or per-CPU pointer."""
+    naming: Naming = field(default_factory=Naming)
+    """What words are called that its contexts allocate."""
     sometimes: tuple[str, ...] = ()
     """Marks that have to be reached at least once."""
     final: Judge | None = None

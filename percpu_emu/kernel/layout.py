@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import IntEnum, auto
 from typing import Final
 
+from percpu_emu.lang import setting
 from percpu_emu.lang.context import MAX_CPUS
 from percpu_emu.shm import PAGE_SIZE, WORD_SIZE
 
@@ -118,8 +119,8 @@ CPU_POSSIBLE_MASK: Final = BOOT + 8
 CPU_ONLINE_MASK: Final = CPU_POSSIBLE_MASK + MASK_WORDS
 MEMCG_LIST: Final = CPU_ONLINE_MASK + MASK_WORDS  # first memory cgroup, linked by MEMCG_NEXT
 CPUMASK_OF: Final = BOOT + 64  # a mask of one CPU, for each CPU
-STATIC: Final = BOOT + 4608  # words that the programs of a scenario may use as static data of their own
-STATIC_WORDS: Final = 512
+STATIC: Final = setting.STATIC  # BOOT + 4608
+STATIC_WORDS: Final = setting.STATIC_WORDS
 CGROUP_TABLE: Final = BOOT + 8192  # size, then pointers: the memory cgroups that workers update
 CGROUP_TABLE_ENTRIES: Final = 57343
 

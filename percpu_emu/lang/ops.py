@@ -10,29 +10,30 @@ result gives 0. `lang.operation` says what the decorators mean; the engines deri
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from percpu_emu.lang import instructions as _effect
 from percpu_emu.lang.operation import Op, defines
 
 
-class PerCpu(NamedTuple):
+class PerCpuAddress(NamedTuple):
     """The address of one CPU's copy of a per-CPU word; the kernel's per_cpu_ptr()."""
 
     pointer: int
     cpu: int
 
 
-Pointer: TypeAlias = int | PerCpu
-Result = TypeVar("Result", int, None)
-Program: TypeAlias = Generator[Op, int, Result]
+Pointer: TypeAlias = int | PerCpuAddress
+Result = TypeVar("Result")
+Program: TypeAlias = Generator[Op, Any, Result]
 """What calling a program function gives: yields operations, is sent their results, returns a number or nothing."""
-ProgramFunction: TypeAlias = Callable[..., Generator[Op, int, Any]]
+ProgramFunction: TypeAlias = Callable[..., Generator[Op, Any, Any]]
 
 
-def per_cpu(pointer: int, cpu: int) -> PerCpu:
+def per_cpu(pointer: int, cpu: int) -> PerCpuAddress:
     """That CPU's copy, for any operation that takes a pointer. Remote writes race with the owner's `this_cpu_*`."""
-    return PerCpu(pointer, cpu)
+    return PerCpuAddress(pointer, cpu)
 
 
 # --- words ----------------------------------------------------------------------------------------------------------
@@ -366,6 +367,11 @@ def ledger_add(counter: int, delta: int) -> Op:
 def ledger_commit() -> Op:
     """What was noted is done: enter it in this CPU's ledger."""
     return Op("ledger_commit")
+
+
+def counted(counter: int, delta: int) -> AbstractContextManager[None]:
+    """A `with` around an update, which is then in the ledger: a `ledger_add` before it, a `ledger_commit` behind it."""
+    raise TypeError(f"with counted({counter}, {delta}): stands in a program, which an engine runs")
 
 
 @defines(_effect.MARK, "passes a mark", quiet=True)

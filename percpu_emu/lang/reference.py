@@ -14,10 +14,11 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from percpu_emu.lang.instructions import WARN_ON
+from percpu_emu.lang.lowering import INSERTED
 from percpu_emu.lang.modules import load_compiled
 from percpu_emu.lang.nesting import effect_of
 from percpu_emu.lang.operation import OPERATIONS, Op, Operation
-from percpu_emu.lang.ops import PerCpu, Program, ProgramFunction
+from percpu_emu.lang.ops import PerCpuAddress, Program, ProgramFunction
 from percpu_emu.lang.source import ProgramSource, Site
 from percpu_emu.lang.words import Long, wrap
 
@@ -90,12 +91,12 @@ class Reference:
         words += [0] * (3 - len(words))
         return words[0], words[1], words[2]
 
-    def _word(self, argument: int | str | PerCpu | ProgramFunction) -> int:
+    def _word(self, argument: int | str | PerCpuAddress | ProgramFunction) -> int:
         if isinstance(argument, int):
             return wrap(argument)
         if isinstance(argument, str):
             return self._numbers.mark_number(argument)
-        if isinstance(argument, PerCpu):
+        if isinstance(argument, PerCpuAddress):
             pointer, cpu = wrap(argument.pointer), int(argument.cpu)
             return int(self._perform(self._bases, _PER_CPU, pointer, cpu, 0))
         return self._numbers.number(argument)
@@ -194,6 +195,8 @@ class _InWords(ast.NodeTransformer):
         return self._value(node, node.value)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id in INSERTED:
+            return ast.copy_location(self._named(node.id, INSERTED[node.id]), node)
         return node if node.id in self._source.locals else self._value(node, self._source.resolve(node))
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:

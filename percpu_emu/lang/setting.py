@@ -50,6 +50,9 @@ MAX_CPUS: Final = 16
 OBJECT_WORDS: Final = 512
 FIRST_OBJECT: Final = 1 << 18
 UNIT_SHIFT: Final = 32
+STATIC: Final = (1 << 16) + 4608
+"""Words that the programs of a scenario may use as static data of their own."""
+STATIC_WORDS: Final = 512
 ONLY_OF_TASKS: Final = {"turns": 1, "migrates": 0}
 """What only a task may have more of: everything else runs once, and where it is."""
 

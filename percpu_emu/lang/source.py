@@ -12,6 +12,7 @@ from functools import cached_property
 from types import ModuleType
 from typing import Any, Final, NoReturn
 
+from percpu_emu.lang.lowering import INSERTED, allocated, lowered
 from percpu_emu.lang.operation import Operation, operation_of
 from percpu_emu.lang.ops import ProgramFunction
 
@@ -85,7 +86,12 @@ class ProgramSource:
 
     @cached_property
     def tree(self) -> ast.FunctionDef:
-        """The definition."""
+        """The definition, in addresses instead of structures."""
+        return lowered(self, self.definition)
+
+    @cached_property
+    def definition(self) -> ast.FunctionDef:
+        """The definition as it stands in the file."""
         text = textwrap.dedent(self.text)
         try:
             node = ast.parse(text).body[0]
@@ -119,14 +125,17 @@ class ProgramSource:
     @cached_property
     def sites(self) -> dict[tuple[int, int], Site]:
         """The yields that are operations, by line and column, in the order of the text."""
-        found = [node for node in ast.walk(self.tree) if isinstance(node, ast.Yield) and node.value is not None]
-        found.sort(key=lambda node: (node.lineno, node.col_offset))
+        found = {(n.lineno, n.col_offset): n for n in ast.walk(self.tree) if isinstance(n, ast.Yield) and n.value}
+        texts = {(n.lineno, n.col_offset): n for n in ast.walk(self.definition) if isinstance(n, ast.Yield)}
         return {
-            (node.lineno, node.col_offset): Site(
-                self.name, number, self.file, node.lineno, ast.unparse(node.value or node)
-            )
-            for number, node in enumerate(found, 1)
+            at: Site(self.name, number, self.file, at[0], ast.unparse(texts.get(at, found[at]).value or found[at]))
+            for number, at in enumerate(sorted(found), 1)
         }
+
+    @cached_property
+    def allocated(self) -> dict[Site, Any]:
+        """What type each allocation of `sizeof(T)` gives a pointer to."""
+        return {self.sites[at]: kind for at, kind in allocated(self, self.definition).items()}
 
     def site_of(self, node: ast.expr) -> Site:
         """The place of an expression that is no operation."""
@@ -152,11 +161,18 @@ class ProgramSource:
             self.refuse(node, f"`{ast.unparse(node)}` is not a name")
         if node.id in self.locals:
             self.refuse(node, f"`{node.id}` is a local variable, which holds a number")
-        for scope in (self.function.__globals__, vars(builtins)):
+        for scope in (INSERTED, self.function.__globals__, vars(builtins)):
             if node.id in scope:
                 value = scope[node.id]
                 return self.constants.get(node.id, value) if isinstance(value, int) else value
         self.refuse(node, f"`{node.id}` is not defined")
+
+    def resolve_type(self, node: ast.expr) -> Any:
+        """The type in `sizeof(TYPE)`: a name of the module, with arguments in brackets or without."""
+        try:
+            return eval(ast.unparse(node), self.function.__globals__)
+        except Exception as error:
+            self.refuse(node, f"`{ast.unparse(node)}` is no type: {error}")
 
     def constant(self, node: ast.expr) -> int:
         """The value of a name that stands for a number."""

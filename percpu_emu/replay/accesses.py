@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from percpu_emu.lang import instructions as i
-from percpu_emu.lang.ops import PerCpu
+from percpu_emu.lang.ops import PerCpuAddress
 from percpu_emu.lang.setting import UNIT_SHIFT, unit_word
 from percpu_emu.lang.words import wrap
 from percpu_emu.replay import layout as at
@@ -107,7 +107,7 @@ class WordOperations:
             if not 0 <= pointer < 1 << UNIT_SHIFT:
                 self._refuse(operation, args, "wild-access", f"{pointer:#x} is not a per-CPU pointer")
             return unit_word(self._cpu, int(pointer))
-        if isinstance(pointer, PerCpu):
+        if isinstance(pointer, PerCpuAddress):
             if not 0 <= pointer.cpu < self._control.setting.cpus:
                 text = f"per_cpu({int(pointer.pointer)}, {int(pointer.cpu)}) is not an address"
                 self._refuse(operation, args, "wild-access", text)
@@ -143,6 +143,6 @@ class WordOperations:
             return wrap(argument)
         if isinstance(argument, str):
             return self._programs.mark_number(argument)
-        if isinstance(argument, PerCpu):
+        if isinstance(argument, PerCpuAddress):
             return wrap(unit_word(int(argument.cpu), int(argument.pointer)))
         return 0  # a program: the plan says which callback it is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -12,11 +13,12 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from percpu_emu.bundled import bundled_files
 from percpu_emu.kernel.profile import KernelProfile, ProfileError, load_profile, profile_names
 from percpu_emu.lang.ops import ProgramFunction
+from percpu_emu.scenario.decorator import DeclaredScenario
 from percpu_emu.scenario.figures import figure_names, growing_figures
-from percpu_emu.scenario.programs import ProgramNotFound, find_program, is_a_file, is_a_folder, load_module
+from percpu_emu.scenario.finding import NotFound, Place, find
+from percpu_emu.scenario.programs import ProgramNotFound, find_program, is_a_file, load_module
 from percpu_emu.scenario.schema import InterruptsPart, Scenario, WorkerPart
 from percpu_emu.scenario.wording import did_you_mean
 
@@ -76,18 +78,22 @@ _OPTIONS: Final = {"protocols": "--protocol"}
 """Options that are not named as the last part of their key."""
 
 
-def scenario_names() -> list[str]:
-    """The bundled scenarios."""
-    return list(bundled_files("scenarios", ".toml"))
-
-
 def load(name: str, overrides: Mapping[str, Any] | None = None) -> Loaded:
     """The scenario of that name, or in the file at that path, with some keys replaced (`machine.cpus`: 64)."""
-    path = _find(name)
-    source = str(path)
-    overrides = {key: value for key, value in (overrides or {}).items() if value is not None}
+    try:
+        place = find(name)
+    except NotFound as error:
+        raise ScenarioError(name, [str(error)]) from error
+    document, declaring = _document(place)
+    return _checked(document, declaring, str(place), place.path.parent, overrides or {})
+
+
+def _checked(
+    document: dict[str, Any], declaring: ModuleType | None, source: str, folder: Path, overrides: Mapping[str, Any]
+) -> Loaded:
+    overrides = {key: value for key, value in overrides.items() if value is not None}
     given = _as_options(overrides)
-    scenario = _validate(path, source, overrides, given)
+    scenario = _validate(document, source, overrides, given)
     try:
         profile = load_profile(scenario.machine.kernel)
     except ProfileError as error:
@@ -96,12 +102,12 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Loaded:
         if "no kernel" in str(error):
             problems = [f"{found}, allowed: {', '.join(profile_names())}, or a path"]
         raise ScenarioError(given if "machine.kernel" in overrides else source, problems) from error
-    changed = frozenset(key for key, value in overrides.items() if _at(_parse(path, source), key) != value)
+    changed = frozenset(key for key, value in overrides.items() if _at(document, key) != value)
     if "protocols" not in changed:
         _refuse_unknown_figures(scenario, source)
-    workers = _programs("workers", scenario.workers, source, path.parent)
-    interrupts = _programs("interrupts", scenario.interrupts, source, path.parent)
-    module = _module(scenario, source, path.parent)
+    workers = _programs("workers", scenario.workers, source, folder)
+    interrupts = _programs("interrupts", scenario.interrupts, source, folder)
+    module = declaring or _module(scenario, source, folder)
     return Loaded(scenario, source, profile, workers, interrupts, changed, module, given)
 
 
@@ -134,33 +140,33 @@ def _module(scenario: Scenario, source: str, folder: Path) -> ModuleType | None:
         found = shown(scenario.explore.programs)
         problem = f"explore.programs: found {found}, allowed: a file of programs; {folder} has no such"
         raise ScenarioError(source, [problem])
+    return _loaded_module(path, source, "explore.programs: ")
+
+
+def _loaded_module(path: Path, source: str, where: str) -> ModuleType:
     try:
         return load_module(path)
     except ProgramNotFound as error:
-        raise ScenarioError(source, [f"explore.programs: {error}"]) from error
+        raise ScenarioError(source, [f"{where}{error}"]) from error
 
 
-def _find(name: str) -> Path:
-    known = bundled_files("scenarios", ".toml")
-    if name in known:
-        return known[name]
-    path = Path(name)
-    if is_a_file(path):
-        return path
-    if is_a_folder(path):
-        raise ScenarioError(name, [f"it is a folder; give the path of a scenario file{_files_in(path)}"])
-    if path.suffix == ".toml" or "/" in name:
-        raise ScenarioError(name, ["there is no such file"])
-    near = did_you_mean(name, known) or "give the path of a file, or a name"
-    raise ScenarioError(name, [f"no scenario of that name; {near} (`percpu-emu list` shows all)"])
+def _document(place: Place) -> tuple[dict[str, Any], ModuleType | None]:
+    """What a scenario says, as a TOML file does; and the module that declares it in Python."""
+    if place.path.suffix != ".py":
+        return _parse(place.path), None
+    module = _loaded_module(place.path, str(place), "")
+    declared = [value for value in vars(module).values() if isinstance(value, DeclaredScenario)]
+    found = next((one for one in declared if one.name == place.name), None)
+    if found is None:
+        raise ScenarioError(str(place), [f"no scenario {shown(place.name)} is left when the file has been executed"])
+    try:
+        return found.document(), module
+    except Exception as error:  # whatever a user's function raises
+        raise ScenarioError(str(place), [f"{place.name}: {type(error).__name__}: {error}"]) from error
 
 
-def _files_in(folder: Path) -> str:
-    found = sorted(path.name for path in folder.glob("*.toml"))[:3]
-    return f", such as {folder / found[0]}" if found else ""
-
-
-def _parse(path: Path, source: str) -> dict[str, Any]:
+def _parse(path: Path) -> dict[str, Any]:
+    source = str(path)
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:
@@ -191,11 +197,11 @@ def _at(document: dict[str, Any], key: str) -> Any:
     return value
 
 
-def _validate(path: Path, source: str, overrides: Mapping[str, Any], given: str) -> Scenario:
+def _validate(original: dict[str, Any], source: str, overrides: Mapping[str, Any], given: str) -> Scenario:
     """The scenario, checked. What is wrong is blamed on the options where the file alone is right."""
     if overrides:
-        _validate(path, source, {}, "")
-    document = _replace(_parse(path, source), overrides)
+        _validate(original, source, {}, "")
+    document = _replace(copy.deepcopy(original), overrides)
     try:
         return Scenario.model_validate(document)
     except ValidationError as error:

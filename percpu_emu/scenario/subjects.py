@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
-from percpu_emu.bundled import bundled_files
 from percpu_emu.explore.model import Checks
 from percpu_emu.explore.subject import Subject
 from percpu_emu.kernel.layout import STATIC, STATIC_WORDS
 from percpu_emu.lang.checks import LABELS
+from percpu_emu.lang.naming import naming_of
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import MAX_CONTEXTS, MAX_CPUS, ContextSpec, Setting
 from percpu_emu.lang.source import called, is_operation, is_program
+from percpu_emu.lang.structures import Struct, names_of_static, words_of
+from percpu_emu.scenario.finding import shipped
 from percpu_emu.scenario.load import Loaded, ScenarioError, shown
 from percpu_emu.scenario.schema import ContextPart, ExplorePart
 from percpu_emu.scenario.wording import did_you_mean
@@ -44,20 +46,23 @@ def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
         problem = f"explore.expect: found {shown(part.expect)}, allowed: {', '.join(LABELS[1:])}"
         raise ScenarioError(loaded.source, [problem])
     programs = [spec.program for spec in contexts]
-    names.refuse_unknown_constants([*programs, *filter(None, (setting.setup, names.program("total", 1)))])
+    everything = [*programs, *filter(None, (setting.setup, names.program("total", 1)))]
+    names.refuse_unknown_constants(everything)
+    naming = naming_of(setting.setup, programs)
     return Subject(
         name=scenario.name,
         setting=setting,
         checks=Checks(names.program("total", 1), part.left, part.exclusive, bound),
         summary=scenario.summary,
-        names=_word_names(module),
+        names={**names.of_static_objects(everything), **naming.names, **_word_names(module)},
+        naming=naming,
         sometimes=tuple(part.sometimes),
         final=names.function("final"),
         invariant=names.function("invariant"),
         expect=part.expect,
         missing=part.missing,
         turns=None if turns is None else tuple(spec.turns for spec in contexts),
-        file="" if loaded.source in map(str, bundled_files("scenarios", ".toml").values()) else loaded.source,
+        file="" if loaded.source in {str(entry.place) for entry in shipped().values()} else loaded.source,
         cpus=scenario.machine.cpus if "machine.cpus" in loaded.changed else None,
     )
 
@@ -104,6 +109,23 @@ class _Names:
                 near = did_you_mean(name, known) or "allowed: an int of a module that its programs are in"
                 raise ScenarioError(self._source, [f"explore.constants.{name}: no such constant; {near}"])
 
+    def of_static_objects(self, programs: Sequence[ProgramFunction]) -> dict[int, str]:
+        """Names of the words of static objects. Raises ScenarioError where those of two modules share words."""
+        reached = [part for program in programs for part in called(program, and_queued=True)]
+        scopes = [vars(self._module), *(program.__globals__ for program in reached)]
+        objects = {
+            name: value for scope in reversed(scopes) for name, value in scope.items() if isinstance(value, Struct)
+        }
+        owners: dict[int, Struct] = {}
+        for name, value in objects.items():
+            for word in range(value, value + words_of(type(value))):
+                if owners.setdefault(word, value) is not value:
+                    problem = (
+                        f"explore.programs: {name} shares words with static data of another module: one may have it"
+                    )
+                    raise ScenarioError(self._source, [problem])
+        return names_of_static(objects)
+
     def function(self, key: str) -> Callable[[Any], str | None] | None:
         """The Python function that a key names, None if the key is not given."""
         name = getattr(self._part, key)
@@ -133,5 +155,5 @@ class _Names:
 def _word_names(module: ModuleType) -> dict[int, str]:
     """The static words of a file of programs by their constants' names, and what it says of further addresses."""
     static = range(STATIC, STATIC + STATIC_WORDS)
-    names = {v: n.lower() for n, v in vars(module).items() if n.isupper() and isinstance(v, int) and v in static}
+    names = {v: n.lower() for n, v in vars(module).items() if n.isupper() and type(v) is int and v in static}
     return names | dict(getattr(module, "NAMES", {}))

@@ -13,7 +13,8 @@ from percpu_emu.explore.token import BadToken, Token
 from percpu_emu.explore.tracing import NotPossible
 from percpu_emu.report.played import played_dict
 from percpu_emu.scenario.exploration import checks_of, cut_short, verdict
-from percpu_emu.scenario.load import ScenarioError, load, scenario_names
+from percpu_emu.scenario.finding import shipped
+from percpu_emu.scenario.load import ScenarioError, load
 from percpu_emu.scenario.playing import Player, TooLong
 from percpu_emu.scenario.replaying import subject_of_token
 from percpu_emu.scenario.subjects import subject_of
@@ -93,7 +94,7 @@ def _scope(subject: Subject) -> str:
 
 def _name(name: object) -> str:
     """A name of a scenario that ships: what a browser asks for is no path."""
-    if not isinstance(name, str) or name not in scenario_names():
+    if not isinstance(name, str) or name not in shipped():
         raise WrongRequest(f"{name!r:.60}: no scenario that ships has that name")
     return name
 

@@ -14,7 +14,8 @@ from percpu_emu.machine import CgroupError, CgroupTree, CpuDied, Event, EventStr
 from percpu_emu.machine.machine import Attendant
 from percpu_emu.report.run_report import report_of
 from percpu_emu.scenario.dispatch import run_loaded
-from percpu_emu.scenario.load import Loaded, ScenarioError, load, scenario_names
+from percpu_emu.scenario.finding import shipped
+from percpu_emu.scenario.load import Loaded, ScenarioError, load
 from percpu_emu.scenario.schema import Step
 from percpu_emu.web.lines import Inbox, Message, Outbox, WrongRequest, settle_in
 from percpu_emu.web.messages import Overrides
@@ -83,7 +84,7 @@ class _Session:
 
 def _loaded(message: Message) -> Loaded:
     name = message.get("scenario")
-    if not isinstance(name, str) or name not in scenario_names():
+    if not isinstance(name, str) or name not in shipped():
         raise WrongRequest(f"{name!r:.60}: no scenario that ships has that name")
     try:
         overrides = Overrides.model_validate(message.get("overrides", {}))

@@ -15,7 +15,7 @@ from percpu_emu.kernel.layout import (
     STATIC,
     STATIC_WORDS,
 )
-from percpu_emu.lang.ops import PerCpu
+from percpu_emu.lang.ops import PerCpuAddress
 from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS, UNIT_SHIFT, unit_word
 from percpu_emu.lang.words import wrap
 
@@ -64,9 +64,9 @@ class Memory:
 
     # --- accesses
 
-    def address(self, pointer: int | PerCpu) -> int:
+    def address(self, pointer: int | PerCpuAddress) -> int:
         """Where a pointer goes to. Raises `Violated` where that is nowhere."""
-        if not isinstance(pointer, PerCpu):
+        if not isinstance(pointer, PerCpuAddress):
             if not 0 < pointer < 1 << UNIT_SHIFT:
                 raise Violated("wild-access", f"{int(pointer)} is no address")
             return int(pointer)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from percpu_emu.lang.context import MAX_NOTES
-from percpu_emu.lang.ops import PerCpu, ProgramFunction
+from percpu_emu.lang.ops import PerCpuAddress, ProgramFunction
 from percpu_emu.lang.setting import UNIT_SHIFT, unit_word
 from percpu_emu.lang.words import wrap
 
@@ -16,7 +16,7 @@ from .oracle_programs import Violated
 if TYPE_CHECKING:
     from .oracle_model import Model
 
-Pointer: TypeAlias = int | PerCpu
+Pointer: TypeAlias = int | PerCpuAddress
 MAX_NESTING: Final = 255
 
 
@@ -51,7 +51,7 @@ def _own_name(name: str) -> str:
 def _own(model: Model, context: Context, pointer: int) -> int:
     if context.cpu is None:
         raise Violated("off-cpu", "an operation on the own copy by what runs on no CPU")
-    return model.memory.address(PerCpu(pointer, context.cpu))
+    return model.memory.address(PerCpuAddress(pointer, context.cpu))
 
 
 def _this_cpu(model: Model, context: Context, name: str, pointer: int, *values: int) -> int:

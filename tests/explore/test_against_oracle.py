@@ -19,7 +19,8 @@ from percpu_emu.explore.strategies import Options, explore
 from percpu_emu.explore.subject import Subject
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.setting import ContextSpec, Setting
-from percpu_emu.scenario.load import load, scenario_names
+from percpu_emu.scenario.finding import shipped
+from percpu_emu.scenario.load import load
 from percpu_emu.scenario.programs import execute
 from percpu_emu.scenario.subjects import subject_of
 
@@ -132,7 +133,7 @@ def three(name: str, cpu: int) -> ContextSpec:
     return ContextSpec(name, count_here, cpu=cpu, turns=3)
 
 
-@pytest.mark.parametrize("name", [name for name in scenario_names() if load(name).scenario.explore])
+@pytest.mark.parametrize("name", [name for name in shipped() if load(name).scenario.explore])
 def test_every_scenario_comes_out_as_it_says(name: str) -> None:
     subject = subject_of(load(name))
 
@@ -149,7 +150,7 @@ def test_every_scenario_comes_out_as_it_says(name: str) -> None:
     "name",
     [
         name
-        for name in scenario_names()
+        for name in shipped()
         if (part := load(name).scenario.explore) and part.expect and subject_of(load(name)).reducible
     ],
 )

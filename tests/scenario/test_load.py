@@ -7,7 +7,8 @@ import pytest
 
 from percpu_emu.explore.subject import Subject
 from percpu_emu.kernel.profile import profile_names
-from percpu_emu.scenario.load import ScenarioError, load, scenario_names
+from percpu_emu.scenario.finding import shipped
+from percpu_emu.scenario.load import ScenarioError, load
 from percpu_emu.scenario.subjects import subject_of
 
 VALID = """
@@ -45,7 +46,7 @@ def problem_in(path: Path) -> str:
     return "\n".join(caught.value.problems)
 
 
-@pytest.mark.parametrize("name", scenario_names())
+@pytest.mark.parametrize("name", shipped())
 def test_every_bundled_scenario_is_valid_and_named_as_its_file(name: str) -> None:
     assert load(name).scenario.name == name
 

@@ -12,7 +12,8 @@ from percpu_emu.explore.strategies import Options, explore
 from percpu_emu.machine import EventStream
 from percpu_emu.scenario.dispatch import run_loaded
 from percpu_emu.scenario.exploration import checks_of, verdict
-from percpu_emu.scenario.load import load, scenario_names
+from percpu_emu.scenario.finding import shipped
+from percpu_emu.scenario.load import load
 from percpu_emu.scenario.subjects import subject_of
 from percpu_emu.web.lessons import Claim, ExploreClaim, RunClaim, lesson_json, lessons, parse_lesson
 from percpu_emu.web.levels import levels
@@ -95,7 +96,7 @@ def test_there_are_nine_each_with_all_its_parts() -> None:
         for pair in lesson.pairs:
             assert (claimed[pair.broken], claimed[pair.fixed]) == ("fail", "pass"), lesson.name
         assert {order.scenario for order in lesson.orders} <= claimed.keys()
-        assert lesson.scenarios <= set(scenario_names())
+        assert lesson.scenarios <= set(shipped())
     assert len(lessons()[5].orders) == 6
 
 

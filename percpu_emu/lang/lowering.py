@@ -1,0 +1,277 @@
+"""Structures in a program become what all engines compute with: addresses. `slots.b` becomes `slots + 1`.
+
+Which structure a local variable points to follows from its annotation, or from what is assigned to it: an allocation of
+`sizeof(T)`, a load from a field `Ptr[T]` or `PerCpu[T]`, another such variable. `with counted(counter, 1):` becomes a
+`ledger_add` before and a `ledger_commit` behind its body.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, get_origin
+
+from percpu_emu.lang.operation import OPERATIONS, operation_of
+from percpu_emu.lang.ops import counted
+from percpu_emu.lang.structures import (
+    Array,
+    AtomicLong,
+    Struct,
+    StructError,
+    element_of,
+    is_struct,
+    members,
+    sizeof,
+    target_of,
+    words_of,
+)
+
+if TYPE_CHECKING:
+    from percpu_emu.lang.source import ProgramSource
+
+_LEAVES: Final = (ast.Return, ast.Break, ast.Continue)
+INSERTED: Final = {f"lang.ops: {name}": OPERATIONS[name].function for name in ("ledger_add", "ledger_commit")}
+"""What programs yield without naming it."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Memory that an expression names: so many words behind the value of `base`."""
+
+    base: ast.expr
+    offset: int
+    type: Any
+
+
+def lowered(source: ProgramSource, tree: ast.FunctionDef) -> ast.FunctionDef:
+    """The definition without structures; the same where it has none. Raises Refused."""
+    kinds = (ast.Attribute, ast.Subscript, ast.With)
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    if not any(isinstance(node, kinds) for node in ast.walk(tree)) and "sizeof" not in names:
+        return tree
+    rewritten = _Lowering(source, tree).visit(copy.deepcopy(tree))
+    assert isinstance(rewritten, ast.FunctionDef)
+    return ast.fix_missing_locations(rewritten)
+
+
+def allocated(source: ProgramSource, tree: ast.FunctionDef) -> dict[tuple[int, int], Any]:
+    """The types that a program allocates: by line and column of the yield."""
+    types = _Types(source, tree)
+    yields = [node for node in ast.walk(tree) if isinstance(node, ast.Yield)]
+    return {(n.lineno, n.col_offset): kind for n in yields if (kind := types.of_allocation(n)) is not None}
+
+
+class _Types:
+    """What the variables and expressions of one program point to."""
+
+    def __init__(self, source: ProgramSource, tree: ast.FunctionDef) -> None:
+        self._source = source
+        self._of_local: dict[str, Any] = {}
+        self._given: set[str] = set()
+        """Variables whose annotation says it."""
+        for argument in [*tree.args.posonlyargs, *tree.args.args]:
+            self._annotate(argument.arg, argument.annotation)
+        assignments = [node for node in ast.walk(tree) if isinstance(node, ast.Assign | ast.AnnAssign)]
+        for node in assignments:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                self._annotate(node.target.id, node.annotation)
+        known = -1
+        while known != len(self._of_local):  # a variable's type may follow from one that is assigned further down
+            known = len(self._of_local)
+            for node in assignments:
+                self._infer(node)
+
+    def _annotate(self, name: str, annotation: ast.expr | None) -> None:
+        kind = self._global(annotation)
+        if isinstance(annotation, ast.Subscript) and self._global(annotation.value) is Array:
+            kind = self._source.resolve_type(annotation)
+        if is_struct(kind) or get_origin(kind) is Array:
+            self._of_local[name] = kind
+            self._given.add(name)
+
+    def _global(self, node: ast.expr | None) -> Any:
+        return self._source.function.__globals__.get(node.id) if isinstance(node, ast.Name) else None
+
+    def _infer(self, node: ast.Assign | ast.AnnAssign) -> None:
+        kind = self.of_value(node.value) if node.value is not None else None
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            if kind is None or not isinstance(target, ast.Name) or target.id in self._given:
+                continue
+            if self._of_local.setdefault(target.id, kind) != kind:
+                self._source.refuse(node, f"`{target.id}` points to two types; annotate it, or use two variables")
+
+    def of_value(self, node: ast.expr) -> Any:
+        """The type that a value points to, None for a plain number."""
+        if isinstance(node, ast.IfExp):
+            either = self.of_value(node.body)
+            return self.of_value(node.orelse) if either is None else either
+        if isinstance(node, ast.Yield):
+            allocation = self.of_allocation(node)
+            return self._of_load(node) if allocation is None else allocation
+        place = self.place(node)
+        return None if place is None else place.type
+
+    def of_allocation(self, node: ast.Yield) -> Any:
+        """The T of `sizeof(T)` among an operation's arguments."""
+        arguments = node.value.args if isinstance(node.value, ast.Call) else []
+        sizes = [
+            a for a in arguments if isinstance(a, ast.Call) and self._global(a.func) is sizeof and len(a.args) == 1
+        ]
+        return self._source.resolve_type(sizes[0].args[0]) if sizes else None
+
+    def _of_load(self, node: ast.Yield) -> Any:
+        call = node.value
+        operation = operation_of(self._global(call.func)) if isinstance(call, ast.Call) else None
+        if operation is None or not isinstance(call, ast.Call) or len(call.args) <= operation.address_at:
+            return None
+        place = self.place(call.args[operation.address_at]) if operation.is_access else None
+        return target_of(place.type) if place is not None else None
+
+    def place(self, node: ast.expr) -> _Place | None:
+        """The memory that an expression names, None where it is a plain number. Raises Refused."""
+        if isinstance(node, ast.Name):
+            if node.id in self._source.locals:
+                return _Place(node, 0, self._of_local[node.id]) if node.id in self._of_local else None
+            value = self._global(node)
+            return _Place(ast.Constant(int(value)), 0, type(value)) if isinstance(value, Struct) else None
+        if isinstance(node, ast.Attribute):
+            return self._field(node)
+        return self._element(node) if isinstance(node, ast.Subscript) else None
+
+    def _field(self, node: ast.Attribute) -> _Place | None:
+        whole = self.place(node.value)
+        if whole is None:
+            if isinstance(node.value, ast.Name) and node.value.id in self._source.locals:
+                name = node.value.id
+                self._source.refuse(
+                    node, f"`{ast.unparse(node)}`: to which structure `{name}` points is not known; annotate it"
+                )
+            return None
+        if not is_struct(whole.type):
+            self._source.refuse(node, f"`{ast.unparse(node)}`: `{ast.unparse(node.value)}` is no structure")
+        member = members(whole.type).get(node.attr)
+        if member is None:
+            known = ", ".join(members(whole.type))
+            self._source.refuse(node, f"`{ast.unparse(node)}`: {whole.type.__name__} has the fields {known}")
+        return _Place(whole.base, whole.offset + member.offset, member.type)
+
+    def _element(self, node: ast.Subscript) -> _Place | None:
+        whole = self.place(node.value)
+        if whole is None:
+            return None
+        if get_origin(whole.type) is not Array:
+            self._source.refuse(node, f"`{ast.unparse(node)}`: `{ast.unparse(node.value)}` is no array")
+        element, number = element_of(whole.type)
+        if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, int):
+            if not 0 <= node.slice.value < number:
+                self._source.refuse(node, f"`{ast.unparse(node)}`: the array has {number} elements")
+            return _Place(whole.base, whole.offset + node.slice.value * words_of(element), element)
+        distance = _product(node.slice, words_of(element))
+        return _Place(_sum(whole.base, distance), whole.offset, element)
+
+
+class _Lowering(ast.NodeTransformer):
+    """Rewrites one program."""
+
+    def __init__(self, source: ProgramSource, tree: ast.FunctionDef) -> None:
+        self._source = source
+        self._types = _Types(source, tree)
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if node.value is not None:
+            node.value = self.visit(node.value)
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        return self._address(node)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        return self._address(node)
+
+    def _address(self, node: ast.Attribute | ast.Subscript) -> ast.AST:
+        try:
+            place = self._types.place(node)
+        except StructError as error:
+            self._source.refuse(node, str(error))
+        if place is None:
+            return node
+        base = self.visit(copy.deepcopy(place.base))
+        if isinstance(base, ast.Constant) and isinstance(base.value, int):
+            return ast.copy_location(ast.Constant(base.value + place.offset), node)
+        return ast.copy_location(_sum(base, ast.Constant(place.offset)) if place.offset else base, node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and self._source.function.__globals__.get(node.func.id) is sizeof:
+            self._source.check_arguments(node, 1)
+            try:
+                return ast.copy_location(ast.Constant(sizeof(self._source.resolve_type(node.args[0]))), node)
+            except StructError as error:
+                self._source.refuse(node, str(error))
+        self._check_atomic(node)
+        node.args = [self.visit(argument) for argument in node.args]
+        return node
+
+    def _check_atomic(self, node: ast.Call) -> None:
+        """Refuse `atomic_long_*` on a word that is no `AtomicLong`, as C's types do."""
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if name.startswith("atomic_long_") and name in OPERATIONS and node.args:
+            place = self._types.place(node.args[0])
+            if isinstance(node.args[0], ast.Attribute | ast.Subscript) and place and place.type is not AtomicLong:
+                self._source.refuse(node, f"`{ast.unparse(node)}`: `{ast.unparse(node.args[0])}` is no AtomicLong")
+
+    def visit_With(self, node: ast.With) -> list[ast.stmt]:
+        call = node.items[0].context_expr
+        is_counted = isinstance(call, ast.Call) and self._source.resolve(call.func) is counted
+        if len(node.items) != 1 or node.items[0].optional_vars or not is_counted:
+            self._source.refuse(node, "a `with` is `with counted(counter, change):`")
+        assert isinstance(call, ast.Call)
+        self._source.check_arguments(call, 2)
+        for leaving in _leaving(node.body):
+            self._source.refuse(leaving, f"`{ast.unparse(leaving)}` leaves `with counted(...)` before its end")
+        begin = ast.Call(_operation("ledger_add"), [self.visit(argument) for argument in call.args], [])
+        end = ast.Call(_operation("ledger_commit"), [], [])
+        statements = [_yielded(begin, call)]
+        for statement in node.body:
+            rewritten = self.visit(statement)
+            statements += rewritten if isinstance(rewritten, list) else [rewritten]
+        return [*statements, _yielded(end, node)]
+
+
+def _leaving(body: list[ast.stmt], in_loop: bool = False) -> Iterator[ast.stmt]:
+    """Statements that go on somewhere else than behind the block."""
+    for statement in body:
+        if isinstance(statement, ast.Return) or (isinstance(statement, _LEAVES) and not in_loop):
+            yield statement
+        for part in ("body", "orelse"):
+            yield from _leaving(getattr(statement, part, []), in_loop or isinstance(statement, ast.For | ast.While))
+
+
+def _operation(name: str) -> ast.expr:
+    """An operation under a name that no program can write (`INSERTED`)."""
+    return ast.Name(f"lang.ops: {name}", ast.Load())
+
+
+def _yielded(call: ast.Call, at: ast.expr | ast.stmt) -> ast.stmt:
+    """A statement that yields the operation, where `at` stands."""
+    position = {name: getattr(at, name) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")}
+    if isinstance(at, ast.With):  # else its end would be that of the block
+        position |= {"end_lineno": at.lineno, "end_col_offset": at.col_offset + len("with")}
+    statement = ast.Expr(ast.Yield(call, **position), **position)
+    for node in ast.walk(call):
+        for name, value in position.items():
+            if isinstance(node, ast.expr) and not hasattr(node, name):
+                setattr(node, name, value)
+    return statement
+
+
+def _product(index: ast.expr, words: int) -> ast.expr:
+    return index if words == 1 else ast.copy_location(ast.BinOp(index, ast.Mult(), ast.Constant(words)), index)
+
+
+def _sum(base: ast.expr, distance: ast.expr) -> ast.expr:
+    return ast.copy_location(ast.BinOp(base, ast.Add(), distance), distance)

@@ -1,0 +1,156 @@
+"""`@scenario`: a scenario in the Python file of its programs, with the keys of the TOML form.
+
+    @scenario(cpus=2, setup=setup, total=total, left=0, expect="lost-count")
+    def flush_then_swap(m: Contexts) -> None:
+        \"\"\"The slots are flushed before updates are turned to the atomic twin.
+
+        What it is about, in prose.
+        \"\"\"
+        m.task(update, cpu=0)
+        m.task(release)
+
+The function's name is the scenario's, its first line of documentation the summary. Both forms are checked by the same
+schema.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, Literal, TypedDict, Unpack
+
+from percpu_emu.lang.ops import ProgramFunction
+from percpu_emu.lang.setting import Argument
+
+Cpus = int | Sequence[int] | Literal["all"] | None
+"""Where a context runs: a CPU, one context on each of several, or None: a task of the coordinator."""
+
+
+class Keys(TypedDict, total=False):
+    """What a scenario may say, by the names of the TOML form (`scenario.schema`). Programs stand for their names."""
+
+    name: str
+    cpus: int
+    nodes: int
+    setup: ProgramFunction
+    constants: Mapping[str, int]
+    total: ProgramFunction
+    left: int
+    bound: int
+    exclusive: bool
+    sometimes: Sequence[str]
+    final: Callable[[Any], str | None]
+    invariant: Callable[[Any], str | None]
+    expect: str
+    missing: str
+    seed: int
+    seconds: float
+    observe: Sequence[ProgramFunction]
+    outcomes: Sequence[Mapping[str, str]]
+    faults: Mapping[str, Any]
+
+
+_MACHINE: Final = frozenset({"cpus", "nodes"})
+_TOP: Final = frozenset({"name", "seed", "seconds", "observe", "outcomes", "faults"})
+"""Keys of the table machine, and of the file's top; all others are of the table explore."""
+
+
+class Contexts:
+    """Collects the contexts of a scenario. Arguments are numbers, "cpu" (its own) or "turn" (from 0)."""
+
+    def __init__(self) -> None:
+        self.tables: list[dict[str, Any]] = []
+
+    def task(
+        self,
+        program: ProgramFunction,
+        *args: Argument,
+        cpu: Cpus = None,
+        name: str | None = None,
+        turns: int = 1,
+        migrates: int = 0,
+    ) -> None:
+        """A task: `turns` times the program; it may move to another CPU `migrates` times."""
+        self._add("task", program, args, cpu, name=name, turns=turns, migrates=migrates)
+
+    def interrupt(self, program: ProgramFunction, *args: Argument, cpu: Cpus, name: str | None = None) -> None:
+        """An interrupt, which may come at any moment."""
+        self._add("interrupt", program, args, cpu, name=name)
+
+    def offline(self, program: ProgramFunction, *args: Argument, cpu: Cpus, name: str | None = None) -> None:
+        """A CPU goes down; then the program runs."""
+        self._add("offline", program, args, cpu, name=name)
+
+    def kill(self, program: ProgramFunction, *args: Argument, cpu: Cpus, name: str | None = None) -> None:
+        """The same at any moment, in the middle of what the CPU does."""
+        self._add("kill", program, args, cpu, name=name)
+
+    def _add(
+        self, kind: str, program: ProgramFunction, args: Sequence[Argument], cpu: Cpus, **keys: str | int | None
+    ) -> None:
+        cpus = [] if cpu is None else [cpu] if isinstance(cpu, int) else cpu if cpu == "all" else list(cpu)
+        given = [int(argument) if isinstance(argument, int) else argument for argument in args]
+        table = {"program": _name_of(program), "kind": kind, "cpus": cpus, "args": given, **keys}
+        self.tables.append({key: value for key, value in table.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class DeclaredScenario:
+    """What `@scenario` makes of a function."""
+
+    function: Callable[[Contexts], None]
+    keys: Mapping[str, Any] = field(hash=False)
+
+    @property
+    def name(self) -> str:
+        """The scenario's name: the function's, with dashes, unless it is given."""
+        return str(self.keys.get("name", dashed(self.function.__name__)))
+
+    @property
+    def file(self) -> str:
+        """The path of the file that declares it."""
+        return inspect.getsourcefile(self.function) or "<unknown>"
+
+    @property
+    def module(self) -> ModuleType:
+        """The module that declares it, which holds its programs."""
+        return sys.modules[self.function.__module__]
+
+    def document(self) -> dict[str, Any]:
+        """What a TOML file of the scenario holds."""
+        summary, _, description = (inspect.getdoc(self.function) or "").partition("\n")
+        contexts = Contexts()
+        self.function(contexts)
+        top = {"name": self.name, "summary": summary.removesuffix("."), "description": description.strip()}
+        document: dict[str, Any] = {**top, "machine": {}, "explore": {"programs": Path(self.file).name, "contexts": contexts.tables}}
+        for key, value in self.keys.items():
+            table = document if key in _TOP else document["machine" if key in _MACHINE else "explore"]
+            table[key] = _plain(value)
+        return document
+
+
+def scenario(**keys: Unpack[Keys]) -> Callable[[Callable[[Contexts], None]], DeclaredScenario]:
+    """Declare the scenario whose contexts the decorated function gives."""
+    return lambda function: DeclaredScenario(function, keys)
+
+
+def dashed(name: str) -> str:
+    """A function's name as a scenario's."""
+    return name.replace("_", "-").strip("-")
+
+
+def _plain(value: Any) -> Any:
+    """A value as TOML has it; functions are their names."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return _name_of(value) if callable(value) else value
+
+
+def _name_of(function: Any) -> str:
+    return str(getattr(function, "__name__", function))

@@ -1,0 +1,123 @@
+"""Where scenarios are: those that ship, by name; files by path; in a Python file that declares several, FILE::NAME."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from percpu_emu.bundled import bundled
+from percpu_emu.scenario.programs import is_a_file, is_a_folder
+from percpu_emu.scenario.wording import did_you_mean
+
+SEPARATOR: Final = "::"
+
+
+class NotFound(ValueError):
+    """No scenario of that name or path."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A scenario's file; of a Python file, which of its scenarios."""
+
+    path: Path
+    name: str = ""
+    alone: bool = True
+    """Whether its path alone says which."""
+
+    def __str__(self) -> str:
+        return str(self.path) if self.alone else f"{self.path}{SEPARATOR}{self.name}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A scenario that ships."""
+
+    place: Place
+    summary: str
+
+
+@cache
+def shipped() -> dict[str, Entry]:
+    """The scenarios that ship, by name: a folder's own first, then those of its folders. Nothing is executed."""
+    root = bundled("scenarios")
+    found = [*_in_toml(sorted(root.rglob("*.toml"))), *_in_python(sorted(root.rglob("*.py")))]
+    found.sort(key=lambda entry: (entry.place.path.parent != root, entry.place.path.parent, entry.place.name))
+    return {entry.place.name: entry for entry in found}
+
+
+def _in_toml(paths: list[Path]) -> Iterator[Entry]:
+    for path in paths:
+        yield Entry(Place(path, path.stem), str(tomllib.loads(path.read_text("utf-8")).get("summary", "")))
+
+
+def _in_python(paths: list[Path]) -> Iterator[Entry]:
+    for path in paths:
+        declared = declared_in(path)
+        for name, summary in declared.items():
+            yield Entry(Place(path, name, len(declared) == 1), summary)
+
+
+def declared_in(path: Path) -> dict[str, str]:
+    """Name and summary of each scenario that a Python file declares, read from its text. Raises what reading raises."""
+    found = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            for decorator in node.decorator_list:
+                if isinstance(decorator, ast.Call) and _is_scenario(decorator.func):
+                    summary = (ast.get_docstring(node) or "").partition("\n")[0].removesuffix(".")
+                    found[_name(node, decorator)] = summary
+    return found
+
+
+def _is_scenario(node: ast.expr) -> bool:
+    return (node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")) == "scenario"
+
+
+def _name(node: ast.FunctionDef, decorator: ast.Call) -> str:
+    given = [word.value for word in decorator.keywords if word.arg == "name"]
+    if given and isinstance(given[0], ast.Constant):
+        return str(given[0].value)
+    return node.name.replace("_", "-").strip("-")
+
+
+def find(name: str) -> Place:
+    """The scenario of that name, or at that path. Raises NotFound with what there is."""
+    known = shipped()
+    if name in known:
+        return known[name].place
+    file, _, which = name.partition(SEPARATOR)
+    path = Path(file)
+    if is_a_file(path):
+        return _in_file(path, which) if path.suffix == ".py" else Place(path, path.stem)
+    if is_a_folder(path):
+        raise NotFound(f"it is a folder; give the path of a scenario file{_files_in(path)}")
+    if path.suffix in (".toml", ".py") or "/" in file:
+        raise NotFound("there is no such file")
+    near = did_you_mean(name, known) or "give the path of a file, or a name"
+    raise NotFound(f"no scenario of that name; {near} (`percpu-emu list` shows all)")
+
+
+def _in_file(path: Path, which: str) -> Place:
+    try:
+        declared = list(declared_in(path))
+    except (OSError, ValueError, SyntaxError, RecursionError) as error:
+        raise NotFound(f"cannot be read: {error}") from error
+    if which in declared:
+        return Place(path, which, len(declared) == 1)
+    if not which and len(declared) == 1:
+        return Place(path, declared[0])
+    if not declared:
+        raise NotFound("it declares no scenario: a function under `@scenario(...)` is one")
+    what = f"found {which[:80]!r}, allowed" if which else "it declares several scenarios; give one of them"
+    raise NotFound(f"{what}: {', '.join(f'{path}{SEPARATOR}{name}' for name in declared)}")
+
+
+def _files_in(folder: Path) -> str:
+    found = sorted(path.name for path in folder.glob("*.toml"))[:3]
+    return f", such as {folder / found[0]}" if found else ""

@@ -1,0 +1,168 @@
+"""Scenarios declared in Python: the same as in TOML, found by path and name, and refused with what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from percpu_emu.explore.strategies import Options, explore
+from percpu_emu.scenario.finding import declared_in, shipped
+from percpu_emu.scenario.load import ScenarioError, load
+from percpu_emu.scenario.subjects import subject_of
+
+PROGRAMS = '''
+"""A counter."""
+
+from __future__ import annotations
+
+from percpu_emu.lang.ops import Program, alloc_percpu, counted, kzalloc, read_once, this_cpu_add, write_once, xchg
+from percpu_emu.lang.structures import PerCpu, Ptr, Struct, Word, sizeof
+from percpu_emu.scenario.decorator import Contexts, scenario
+
+STEP = 3
+
+class Slots(Struct):
+    slot: Word
+
+class Node(Struct):
+    next: Ptr[Node]
+    value: Word
+
+class Counter(Struct):
+    stats: PerCpu[Slots]
+    total: Word
+    head: Ptr[Node]
+
+counter = Counter()
+
+def setup() -> Program[None]:
+    slots = yield alloc_percpu(sizeof(Slots), 8)
+    yield write_once(counter.stats, slots)
+
+def update(times: int) -> Program[None]:
+    with counted(counter.total, STEP * times):
+        x = yield read_once(counter.total)
+        yield write_once(counter.total, x + STEP * times)
+
+def push() -> Program[None]:
+    node = yield kzalloc(sizeof(Node))
+    yield write_once(node.value, STEP)
+    yield xchg(counter.head, node)
+
+def total(address: int) -> Program[int]:
+    return (yield read_once(address))
+
+def never_five(state: object) -> str | None:
+    return None
+'''
+PYTHON = '''
+@scenario(cpus=2, setup=setup, total=total, constants={"STEP": 1}, expect="lost-count", missing="an atomic addition")
+def two_updates(m: Contexts) -> None:
+    """Two CPUs add to one word.
+
+    It is not enough to read and to write.
+    """
+    m.task(update, 2, cpu="all", name="adder")
+'''
+TOML = """
+name = "two-updates"
+summary = "Two CPUs add to one word"
+description = "It is not enough to read and to write."
+[machine]
+cpus = 2
+[explore]
+programs = "mine.py"
+setup = "setup"
+total = "total"
+constants = {STEP = 1}
+expect = "lost-count"
+missing = "an atomic addition"
+[[explore.contexts]]
+program = "update"
+name = "adder"
+cpus = "all"
+args = [2]
+"""
+
+
+def test_both_forms_are_one_scenario(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(PROGRAMS + PYTHON)
+    (tmp_path / "mine.toml").write_text(TOML)
+    python, toml = load(str(tmp_path / "mine.py")), load(str(tmp_path / "mine.toml"))
+    assert python.scenario == toml.scenario
+    tokens = [explore(subject_of(one), Options()).counterexample.token for one in (python, toml)]  # type: ignore[union-attr]
+    assert tokens[0] == tokens[1]
+
+
+def test_a_file_with_several_is_asked_for_one_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(PROGRAMS + PYTHON + PYTHON.replace("def two_updates", "def two_again"))
+    assert list(declared_in(path)) == ["two-updates", "two-again"]
+    assert load(f"{path}::two-again").scenario.name == "two-again"
+    with pytest.raises(ScenarioError, match=r"it declares several scenarios; give one of them: .*mine.py::two-updates"):
+        load(str(path))
+    with pytest.raises(ScenarioError, match=r"found 'three', allowed: .*::two-updates, .*::two-again"):
+        load(f"{path}::three")
+
+
+@pytest.mark.parametrize(
+    ("given", "instead", "message"),
+    [
+        ("cpus=2", "cpus=0", "machine.cpus: found 0"),
+        ("cpus=2", "cpu=2", "explore.cpu: unknown key, allowed: programs, contexts"),
+        ("cpus=2, ", "", "machine.cpus: missing"),
+        ("setup=setup", "setup=total", "explore.setup: found 'total', allowed: a program with 0 parameters"),
+        ('cpu="all"', "cpu=7", "no CPU 7, the machine has 2"),
+        ("m.task(update, 2", "m.task(update", "explore.contexts[0].program: found 'update', allowed: a program with 0"),
+        ("m.task(update", "m.tusk(update", "AttributeError: 'Contexts' object has no attribute 'tusk'"),
+        ('    m.task(update, 2, cpu="all", name="adder")\n', "    pass\n", "explore.contexts: found []"),
+        ("@scenario(", "@scenario(name='Two', ", "name: found 'Two'"),
+    ],
+)
+def test_what_is_wrong_is_said_as_of_a_toml_file(tmp_path: Path, given: str, instead: str, message: str) -> None:
+    assert given in PYTHON
+    (tmp_path / "mine.py").write_text(PROGRAMS + PYTHON.replace(given, instead))
+    with pytest.raises(ScenarioError) as refused:
+        subject_of(load(str(tmp_path / "mine.py")))
+    assert message in str(refused.value)
+    assert str(refused.value).startswith(str(tmp_path / "mine.py"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (PROGRAMS, "it declares no scenario"),
+        ("def broken(:\n", "cannot be read: invalid syntax"),
+        ("\0", "cannot be read"),
+        (PROGRAMS + PYTHON + "\nprint('hello')\n", "prints"),
+        (PROGRAMS + PYTHON + "\ndel two_updates\n", "no scenario 'two-updates' is left"),
+    ],
+)
+def test_a_file_without_a_scenario_says_so(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(ScenarioError, match=message):
+        load(str(tmp_path / "mine.py"))
+
+
+def test_words_are_called_by_their_fields(tmp_path: Path) -> None:
+    more = '@scenario(cpus=1, setup=setup, left=0)\ndef pushes(m: Contexts) -> None:\n    """Push."""\n'
+    (tmp_path / "mine.py").write_text(PROGRAMS + more + "    m.task(push, cpu=0)\n")
+    explored = explore(subject_of(load(str(tmp_path / "mine.py"))), Options())
+    assert explored.counterexample is not None
+    assert explored.counterexample.check == "leak"
+    names = set(explored.counterexample.trace.names.values())
+    assert {"stats", "total", "head", "slot", "next of node 0", "value of node 0"} <= names
+
+
+def test_static_data_of_two_modules_does_not_share_words(tmp_path: Path) -> None:
+    elsewhere = "\nof_another_module = int.__new__(Node, int(counter))\n"
+    (tmp_path / "mine.py").write_text(PROGRAMS + elsewhere + PYTHON)
+    with pytest.raises(ScenarioError, match="shares words with static data of another module"):
+        subject_of(load(str(tmp_path / "mine.py")))
+
+
+def test_shipped_scenarios_are_listed_without_executing_them() -> None:
+    entries = shipped()
+    assert all(entry.summary for entry in entries.values())
+    assert all(load(name).scenario.name == name for name in list(entries)[:3])
