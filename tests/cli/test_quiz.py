@@ -47,7 +47,7 @@ def test_every_question_has_the_answer_that_the_page_would_show() -> None:
 
 
 def test_a_run_in_which_nothing_goes_wrong_says_so() -> None:
-    trace = quiz_trace(subject_of(load("flush-then-swap-fixed")), None)
+    trace = quiz_trace(subject_of(load("release-in-order")), None)
     assert questions(trace)[-1].answer.startswith("Nothing: ")
 
 

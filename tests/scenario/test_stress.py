@@ -62,7 +62,7 @@ def test_a_counter_whose_ledger_comes_to_nothing_is_compared_too() -> None:
 
 
 def test_the_fixed_version_passes() -> None:
-    result = stress_scenario(load("flush-then-swap-fixed", {"seconds": 2.0}), EventStream(), record=False)
+    result = stress_scenario(load("release-in-order", {"seconds": 2.0}), EventStream(), record=False)
     assert (result.verdict, result.counterexample, result.notes) == ("pass", None, [])
     assert result.figures["rounds"] > 1
     assert 0 < result.figures["recorded_rounds"] < result.figures["rounds"]
@@ -79,7 +79,7 @@ def test_what_the_model_cannot_explain_is_said(monkeypatch: pytest.MonkeyPatch) 
     """As if the processor had done something that no interleaving does."""
     lost = Violation("lost-count", "total is 0, 1 were added: 1 lost")
     monkeypatch.setattr(stress, "_violations", lambda *_: [lost])
-    loaded = load("flush-then-swap-fixed", {"seconds": 2.0})
+    loaded = load("release-in-order", {"seconds": 2.0})
     result = stress_scenario(loaded, EventStream(), record=True)
     assert (result.verdict, result.counterexample) == ("fail", None)
     assert result.figures["recorded_operations"] > 0
@@ -93,7 +93,7 @@ def test_it_is_said_when_a_violation_is_not_seen_again(monkeypatch: pytest.Monke
     seen = iter([Violation("lost-count", "total is 0, 1 were added: 1 lost")])
     monkeypatch.setattr(stress, "_violations", lambda *_: [*seen])
     monkeypatch.setattr(stress, "AGAIN_SECONDS", 0.2)
-    loaded = load("flush-then-swap-fixed", {"seconds": 0.5})
+    loaded = load("release-in-order", {"seconds": 0.5})
     result = stress_scenario(loaded, EventStream(), record=False)
     assert result.verdict == "fail"
     assert result.notes[0].startswith("it was not seen again in ")
@@ -181,7 +181,7 @@ def test_what_the_model_cannot_do_is_left_out() -> None:
 def test_without_anything_recorded_it_is_searched_from_the_start() -> None:
     explanation = explain(subject_of(load("flush-then-swap")), [])
     assert explanation.note == "found by search from the start, not from what was recorded"
-    assert explain(subject_of(load("flush-then-swap-fixed")), []).counterexample is None
+    assert explain(subject_of(load("release-in-order")), []).counterexample is None
 
 
 # --- what is refused, and the command
@@ -311,7 +311,7 @@ def invoke(*arguments: str) -> tuple[int, Any]:
 
 
 def test_the_command_reports_what_passed_and_what_was_not_controlled() -> None:
-    code, out = invoke("run", "flush-then-swap-fixed", "--seconds", "1", "--record", "--json")
+    code, out = invoke("run", "release-in-order", "--seconds", "1", "--record", "--json")
     report = Report.model_validate_json(out)
     assert (code, report.verdict, report.scope["recorded"]) == (0, "pass", "every round")
     assert any("the operating system decides" in line for line in report.scope["not_controlled"])
