@@ -18,7 +18,8 @@ from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.scenario.decorator import DeclaredScenario
 from percpu_emu.scenario.figures import figure_names, growing_figures
 from percpu_emu.scenario.finding import NotFound, Place, find
-from percpu_emu.scenario.programs import ProgramNotFound, find_program, is_a_file, load_module
+from percpu_emu.scenario.paths import is_a_file
+from percpu_emu.scenario.programs import ProgramNotFound, find_program, load_module
 from percpu_emu.scenario.schema import InterruptsPart, Scenario, WorkerPart
 from percpu_emu.scenario.wording import did_you_mean
 
