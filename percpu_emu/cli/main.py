@@ -60,6 +60,7 @@ def list_(as_json: Json = False, seed: Seed = None) -> None:
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="A scenario, program, protocol or kernel, or a path.")],
+    form: Annotated[str | None, typer.Option("--as", help="A scenario in the other form: python or toml.")] = None,
     as_json: Json = False,
     seed: Seed = None,
 ) -> None:
@@ -70,7 +71,7 @@ def show(
         from percpu_emu.cli.describe import describe
         from percpu_emu.cli.reading import print_json
 
-        text = describe(name)
+        text = describe(name, form)
         if as_json:
             print_json("show", name, {"text": text}, found=bool(text), seed=seed)
         else:
