@@ -204,6 +204,22 @@ def mutants(as_json: Json = False, seed: Seed = None) -> None:  # noqa: ARG001 -
 
 
 @app.command()
+def compare(
+    before: Annotated[Path, typer.Argument(help="A report, as --json printed it.")],
+    after: Annotated[Path, typer.Argument(help="A later one, of the same command and scenario.")],
+    as_json: Json = False,
+    seed: Seed = None,  # noqa: ARG001 - every command takes it
+) -> None:
+    """Two reports side by side: exit code 1 where a check fails that was ok, or the verdict got worse."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    with errors_for_people("compare", f"{before} {after}", as_json=as_json):
+        from percpu_emu.cli.compare import compare_and_report
+
+        raise typer.Exit(compare_and_report(before, after, as_json=as_json))
+
+
+@app.command()
 def quiz(
     name: Name,
     as_json: Json = False,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from percpu_emu.scenario.schema import Letter
 
 _RESULTS: Final = {True: "[green]ok[/]", False: "[bold red]FAILED[/]", None: "[yellow]not judged[/]"}
+_TIMES: Final = ("seconds", "_per_s", "_us", "_ms")
+"""How the names of figures end that time decides."""
 READINGS = ("before", "after", "end")
 _LABELS = {
     "nr_dying_descendants": "nr_dying_descendants",
@@ -112,6 +114,28 @@ def checks_table(report: Report) -> Table:
         names = ", ".join(check.name for check in checks)
         table.add_row(_RESULTS[checks[0].ok], escape(names), escape(checks[0].detail))
     return table
+
+
+def differences_table(differences: Mapping[str, Mapping[str, Any]], most: int | None = None) -> Table:
+    """What differs between two reports, the first `most` of it: times, which always differ, come last."""
+    table = Table(show_edge=False, pad_edge=False)
+    for column in ("", "before", "after", "ratio"):
+        table.add_column(column, justify="left" if not column else "right", overflow="fold")
+    for name in sorted(differences, key=_is_time)[:most]:
+        row = differences[name]
+        ratio = "" if row["ratio"] is None else f"x {row['ratio']:g}"
+        table.add_row(escape(name), *(escape(_value(row[key])) for key in ("before", "after")), ratio)
+    return table
+
+
+def _is_time(name: str) -> bool:
+    return name.endswith(_TIMES)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _number(value) if isinstance(value, int) else f"{value:g}"
+    return "-" if value is None else str(value)
 
 
 def _number(value: float | None) -> str:
