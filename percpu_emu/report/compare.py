@@ -52,7 +52,7 @@ def compared(before: Report, after: Report, names: tuple[str, str], seconds: flo
         verdict=verdict_of(checks, None),
         scope={"of": of[0], "before": names[0], "after": names[1], "differs": _differences(*scopes)},
         checks=reported(checks),
-        figures=_differences(_figures(before), _figures(after)),
+        figures=_with_ratios(_differences(_figures(before), _figures(after))),
         notes=list(_notes(before, after, len(changed))),
         seconds=round(seconds, 3),
     )
@@ -128,13 +128,15 @@ def _figures(report: Report) -> dict[str, Any]:
 
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What differs, by name, and the ratio of two numbers. A value that is absent is null."""
+    """What differs, by name. A value that is absent is null."""
     old, new = dict(_leaves(before)), dict(_leaves(after))
-    return {
-        name: {"before": old.get(name), "after": new.get(name), "ratio": _ratio(old.get(name), new.get(name))}
-        for name in {**old, **new}
-        if old.get(name) != new.get(name)
-    }
+    pairs = ((name, old.get(name), new.get(name)) for name in {**old, **new})
+    return {name: {"before": was, "after": now} for name, was, now in pairs if was != now}
+
+
+def _with_ratios(differences: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Differences with how many times the earlier number the later one is."""
+    return {name: {**row, "ratio": _ratio(row["before"], row["after"])} for name, row in differences.items()}
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -158,7 +160,7 @@ def _rows(rows: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _ratio(before: Any, after: Any) -> float | None:
-    """How many times the one before; None where that is no number."""
+    """The later number by the earlier one; None where that is no number."""
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in (before, after)):
         return None
     try:

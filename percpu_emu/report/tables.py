@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from percpu_emu.scenario.schema import Letter
 
 _RESULTS: Final = {True: "[green]ok[/]", False: "[bold red]FAILED[/]", None: "[yellow]not judged[/]"}
-_TIMES: Final = ("seconds", "_per_s", "_us", "_ms")
+_TIMES: Final = ("seconds", "_per_s", "_us", "_us_max")
 """How the names of figures end that time decides."""
 READINGS = ("before", "after", "end")
 _LABELS = {
@@ -119,12 +119,15 @@ def checks_table(report: Report) -> Table:
 def differences_table(differences: Mapping[str, Mapping[str, Any]], most: int | None = None) -> Table:
     """What differs between two reports, the first `most` of it: times, which always differ, come last."""
     table = Table(show_edge=False, pad_edge=False)
-    for column in ("", "before", "after", "ratio"):
-        table.add_column(column, justify="left" if not column else "right", overflow="fold")
+    with_ratio = any("ratio" in row for row in differences.values())
+    for column in ("", "before", "after", *(["ratio"] if with_ratio else [])):
+        table.add_column(column, justify="right" if column else "left", overflow="fold")
     for name in sorted(differences, key=_is_time)[:most]:
         row = differences[name]
-        ratio = "" if row["ratio"] is None else f"x {row['ratio']:g}"
-        table.add_row(escape(name), *(escape(_value(row[key])) for key in ("before", "after")), ratio)
+        ratio = "" if row.get("ratio") is None else f"x {row['ratio']:g}"
+        table.add_row(
+            *map(escape, (name, _value(row["before"]), _value(row["after"]))), *([ratio] if with_ratio else [])
+        )
     return table
 
 
