@@ -113,6 +113,12 @@ def test_figures_that_changed_have_a_ratio_where_they_are_numbers() -> None:
     assert ratios == {"seconds": None, "states": 2.5, "zero": None, "on": None, "per.x": 0.5, "gone": None}
 
 
+@pytest.mark.parametrize(("before", "after"), [(10**400, 1.5), (1.5, 10**400), (1e-300, 1e300), (False, 2), (2, True)])
+def test_where_no_ratio_is_a_number_there_is_none(before: float, after: float) -> None:
+    found = compared(report(figures={"x": before}), report(figures={"x": after}), NAMES)
+    assert found.figures == {"x": {"before": before, "after": after, "ratio": None}}
+
+
 def test_rows_of_a_table_are_compared_by_their_names() -> None:
     before = report(figures={"protocols": [{"name": "a", "states": 1}, {"name": "b", "states": 2}]})
     after = report(figures={"protocols": [{"name": "b", "states": 4}, {"name": "a", "states": 1}]})

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from percpu_emu.explore.model import Model
+from percpu_emu.explore.tracing import Stepper
+from percpu_emu.lang.setting import FIRST_OBJECT, Setting
 from percpu_emu.lang.trace import Access, Step, Trace, TracedContext
 from percpu_emu.report.export.edges import Edge, arrows, edges
 from percpu_emu.report.export.participants import participants
 from percpu_emu.report.view import View
+from tests.replay import programs as p
 
 from .shipped import counterexample
 from .traces import COUNTER, STATS, going_offline
@@ -23,6 +28,13 @@ TASKS = [TracedContext(number, f"task{number}", number, "task", "update") for nu
 
 def view(*steps: Step, contexts: Sequence[TracedContext] = TASKS) -> View:
     return View(Trace("mine", "", contexts, steps, {}))
+
+
+def taken(setting: Setting, schedule: Sequence[int]) -> View:
+    """The steps of a schedule, as the engine takes them."""
+    stepper = Stepper(Model(setting)).run(schedule)
+    contexts = sorted(stepper.actors.values(), key=lambda context: context.number)
+    return View(Trace("mine", "", contexts, stepper.steps, {}, standings=stepper.standings))
 
 
 def touch(context: int, op: str, old: int = 0, new: int = 0, *, write: bool = True, half: str = "") -> Step:
@@ -65,6 +77,12 @@ def test_each_callback_follows_from_what_queued_it_although_they_share_a_slot() 
     assert edges(view(queue, run, queue, run, contexts=contexts)) == [Edge(1, 0, "queue"), Edge(3, 2, "queue")]
 
 
+def test_a_program_that_is_queued_twice_follows_from_each_call() -> None:
+    contexts = [TASKS[0], TracedContext(5, "free", None, "callback", "free")]
+    queue, run = Step(0, "call_rcu", (5, 0), cpu=0), Step(5, "smp_mb", ended=True)
+    assert edges(view(queue, run, queue, run, contexts=contexts)) == [Edge(1, 0, "queue"), Edge(3, 2, "queue")]
+
+
 def test_what_is_queued_and_never_runs_leads_nowhere() -> None:
     assert edges(view(Step(0, "queue_work", (5, 0), cpu=0))) == []
 
@@ -75,6 +93,35 @@ def test_a_grace_period_follows_from_the_end_of_the_section_that_it_waits_for() 
     assert trace.steps[edge.source].op == "rcu_read_unlock"
     assert trace.steps[edge.target].op == "synchronize_rcu"
     assert trace.steps[edge.target].context != trace.steps[edge.source].context
+
+
+def test_a_barrier_follows_from_the_end_of_the_callback() -> None:
+    found = taken(p.CALLBACK, [0, 0, 1, 1, 1, 0, 0, 2, 1])
+    ops = [step.op for step in found.trace.steps]
+    assert ops[4:] == ["rcu_barrier", "this_cpu_inc", "rcu_read_unlock", "free_percpu", "rcu_barrier"]
+    assert arrows(found) == [Edge(7, 3, "queue"), Edge(7, 6, "wait"), Edge(8, 7, "wait")]
+
+
+def test_a_grace_period_follows_from_the_death_of_the_cpu_that_it_waits_for() -> None:
+    dies = Setting(
+        2, (p.task(p.update, 0), p.task(p.free_after_grace_period, 1), p.event("kill", 0, p.fold)), p.publish
+    )
+    found = taken(dies, [0, 0, 1, 1, 2, 2, 1])
+    assert [step.op for step in found.trace.steps][3:5] == ["synchronize_rcu", "kill"]
+    assert arrows(found) == [Edge(6, 4, "wait")]
+
+
+def test_without_standings_no_wait_leads_anywhere() -> None:
+    assert {edge.kind for edge in edges(View(replace(going_offline(), standings=())))} == {"read", "queue", "publish"}
+
+
+def test_a_read_that_freed_memory_stopped_follows_from_nothing() -> None:
+    word = FIRST_OBJECT + 1
+    write = Step(0, "write_once", (word, 1), accesses=(Access(word, 0, 1, True),), cpu=0)
+    free = Step(0, "kfree", (FIRST_OBJECT,), cpu=0)
+    read = Step(1, "read_once", (word,), accesses=(Access(word, 0, 0),), cpu=1)
+    assert edges(view(write, free, read)) == []
+    assert edges(view(write, read)) == [Edge(1, 0, "read")]
 
 
 def test_a_callback_follows_from_the_section_that_it_waits_for() -> None:
@@ -91,3 +138,9 @@ def test_every_context_that_acts_has_a_name_of_its_own() -> None:
     named = participants(view(*steps, contexts=[TASKS[0], *interrupts, TASKS[2]]))
     assert [*named.values()] == ["CPU 0", "interrupt on CPU 0", "interrupt on CPU 0 no. 2"]
     assert len({*participants(view(*steps, contexts=[TASKS[0], *interrupts]), lambda _name: "same").values()}) == 1
+
+
+def test_participants_stand_in_the_order_of_the_columns() -> None:
+    release = TracedContext(0, "release", None, "task", "release")
+    steps = [Step(0, "smp_mb"), touch(1, "read_once", write=False)]
+    assert [*participants(view(*steps, contexts=[release, TASKS[1]])).items()] == [(1, "CPU 1"), (0, "coordinator")]

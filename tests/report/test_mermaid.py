@@ -105,7 +105,9 @@ def test_an_arrow_comes_before_the_step_that_it_leads_to() -> None:
 
 
 def test_texts_that_mean_something_to_mermaid_are_shown_as_they_are() -> None:
-    lines = parsed(replace(counterexample("flush-then-swap"), scenario=HOSTILE, missing=HOSTILE))
+    hostile = replace(counterexample("flush-then-swap"), scenario=HOSTILE, missing=HOSTILE)
+    assert not re.search(r"(?:style|classDef).*:\S*#", mermaid(hostile))
+    lines = parsed(hostile)
     assert decoded(lines[0][1]["text"]) == HOSTILE.replace("\n", " ")
     assert "Missing: a;b#c" in decoded(lines[-1][1]["text"])
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from percpu_emu.lang import instructions as i
-from percpu_emu.report.labels import EVENTS, definition
+from percpu_emu.report.labels import definition, opcode
+from percpu_emu.report.moments import OVER, is_two_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from percpu_emu.lang.trace import Access, Step
+    from percpu_emu.lang.trace import Step
     from percpu_emu.report.moments import Wait
     from percpu_emu.report.view import View
 
@@ -33,7 +34,7 @@ def edges(view: View) -> list[Edge]:
     """Every edge between two contexts, in the order of the targets. `publish` is a read of what was published."""
     actors = view.labels.actors
     found = {*_of_words(view), *_of_queues(view), *_of_waits(view)}
-    return sorted(edge for edge in found if edge.source < edge.target and actors[edge.source] != actors[edge.target])
+    return sorted(edge for edge in found if actors[edge.source] != actors[edge.target])
 
 
 def arrows(view: View) -> list[Edge]:
@@ -48,7 +49,7 @@ def _of_words(view: View) -> Iterator[Edge]:
             if _reads(step) and access.address in written and view.took_place(access, index):
                 source = written[access.address]
                 yield Edge(index, source, "publish" if _publishes(view.trace.steps[source]) else "read")
-        written.update((access.address, index) for access in step.accesses if _writes(view, access, index))
+        written.update((access.address, index) for access in step.accesses if access.write)
 
 
 def _reads(step: Step) -> bool:
@@ -57,38 +58,40 @@ def _reads(step: Step) -> bool:
     return step.half != "store" and (operation is None or operation.opcode != i.WRITE)
 
 
-def _writes(view: View, access: Access, index: int) -> bool:
-    return access.write and view.trace.steps[index].half != "load" and view.took_place(access, index)
-
-
 def _publishes(step: Step) -> bool:
     operation = definition(step)
     return operation is not None and operation.publishes
 
 
 def _of_queues(view: View) -> Iterator[Edge]:
-    """From what queues a program to its first step: the next one under the number that it was queued as."""
-    steps = view.trace.steps
-    for index, step in enumerate(steps):
+    for index, step in enumerate(view.trace.steps):
         operation = definition(step)
-        if operation is not None and operation.queues and step.args:
-            later = (at for at in range(index + 1, len(steps)) if steps[at].context == step.args[0])
-            yield from (Edge(at, index, "queue") for at in [next(later, None)] if at is not None)
+        begun = _begun(view, index) if operation is not None and operation.queues else None
+        if begun is not None:
+            yield Edge(begun, index, "queue")
+
+
+def _begun(view: View, index: int) -> int | None:
+    """The first step of what a step queues: the next one under the number that it was queued as."""
+    steps = view.trace.steps
+    later = range(index + 1, len(steps))
+    return next((at for at in later if steps[at].context == steps[index].args[0]), None)
 
 
 def _of_waits(view: View) -> Iterator[Edge]:
-    """From the step with which a context leaves its section, or goes down, to the step that had to wait for it."""
-    for index, step in enumerate(view.trace.steps):
-        before = {wait.step: wait for wait in view.moments[index].waits}
-        for wait in view.moments[index + 1].waits:
-            left = {*before[wait.step].pending} - {*wait.pending} if wait.step in before else set()
-            target = _end(view, wait)
-            if target is not None and left and (view.labels.actors[index] in left or step.op in EVENTS):
-                yield Edge(target, index, "wait")
+    """From the step after which a context is not waited for any more to the step that had to wait for it."""
+    waits = {wait.step: wait for moment in view.moments for wait in moment.waits}
+    for wait in waits.values() if view.trace.standings else ():
+        sleeps = is_two_steps(view.trace.steps[wait.step])
+        target = view.next_step(wait.step) if sleeps else _begun(view, wait.step)
+        if target is None:
+            continue
+        between = range(wait.step + 1, target)
+        for actor in wait.of:
+            yield from [Edge(target, index, "wait") for index in between if _is_done(view, wait, actor, index)][:1]
 
 
-def _end(view: View, wait: Wait) -> int | None:
-    """The first step after a wait: of the context that waits, or of the callback that it leads to."""
-    if wait.runs is None:
-        return view.next_step(wait.step)
-    return view.labels.actors.index(wait.runs) if wait.runs in view.labels.actors else None
+def _is_done(view: View, wait: Wait, actor: int, index: int) -> bool:
+    """Whether a wait waits for a context no longer after a step: it is no reader, or a callback that has run."""
+    after = view.moments[index + 1].contexts[actor]
+    return after.state in OVER if opcode(view.trace.steps[wait.step]) == i.RCU_BARRIER else not after.reader
