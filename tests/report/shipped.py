@@ -5,19 +5,16 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from percpu_emu.bundled import bundled_files
 from percpu_emu.explore.strategies import Options, explore
+from percpu_emu.scenario.finding import shipped
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.subjects import subject_of
 
 if TYPE_CHECKING:
     from percpu_emu.lang.trace import Trace
 
-BROKEN = [
-    name
-    for name, path in bundled_files("scenarios", ".toml").items()
-    if path.parent.name == "protocols" and not name.endswith("-fixed")
-]
+PROTOCOLS = [name for name, entry in shipped().items() if entry.place.path.parent.name == "protocols"]
+BROKEN = [name for name in PROTOCOLS if (part := load(name).scenario.explore) is not None and part.expect]
 
 
 @cache
