@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 from percpu_emu.lang.operation import Operation, operation_of
 from percpu_emu.lang.ops import ProgramFunction
 
-PURE: Final = {abs: "ops.absolute", min: "min", max: "max", int: "int"}
+PURE: Final[dict[Any, str]] = {abs: "ops.absolute", min: "min", max: "max", int: "int"}
 """Python functions that a program may call without a yield."""
 
 
