@@ -14,6 +14,8 @@ import typing
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import percpu_emu
 from percpu_emu.lang import instructions as i
@@ -22,6 +24,7 @@ from percpu_emu.lang.checks import GROUPS, Check
 from percpu_emu.lang.operation import OPERATIONS, Kind, Order, Section
 from percpu_emu.report.manual import environment, figures, language, operations, topics, verdict
 from percpu_emu.report.manual.exit_codes import exit_codes_page
+from percpu_emu.report.manual.markdown import cell
 from percpu_emu.report.manual.models import keys_table, places, type_name
 from percpu_emu.report.result import Report
 from percpu_emu.scenario import figure_table
@@ -78,6 +81,13 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_header(name: str) -> None
 @pytest.mark.parametrize("topic", ["", *topics.names()])
 def test_every_topic_has_a_page_with_a_title(topic: str) -> None:
     assert re.match(r"# \S.*\n\n\S", topics.text_of(topic))
+
+
+@given(st.text())
+def test_no_text_breaks_a_cell(text: str) -> None:
+    made = cell(text)
+    assert len(made.splitlines()) <= 1
+    assert not re.search(r"(?<!\\)\|", made)
 
 
 # --- operations
@@ -200,6 +210,24 @@ def test_a_table_of_figures_has_what_the_code_gives(path: str, producer: str, kn
     given = keys_given(function(path, producer), "figures") - {"on"}
     assert given
     assert given <= set(known)
+
+
+@pytest.mark.parametrize(
+    ("method", "known"),
+    [
+        ("_work", figure_table.WORK | figure_table.CHAOS),
+        ("_interrupts", figure_table.INTERRUPTS),
+        ("_cost", figure_table.COST),
+        ("read", figure_table.READING),
+    ],
+)
+def test_a_meter_gives_the_figures_of_its_table(method: str, known: dict[str, str]) -> None:
+    assert keys_given(function("scenario/figures.py", method), "more") == set(known)
+
+
+def test_what_steps_count_is_in_the_table() -> None:
+    text = "\n".join(path.read_text() for path in (PACKAGE / "scenario").glob("*.py"))
+    assert set(re.findall(r"\.count\(\s*\"(\w+)\"", text)) == set(figure_table.COUNTED)
 
 
 def test_the_figures_of_a_search_and_of_a_replay_are_all_that_the_code_gives() -> None:

@@ -52,7 +52,7 @@ _WAITS: Final = {
 }
 _MODEL: Final = (
     "The order is the one that an operation has with accesses to other words, at the least; sections and grace periods "
-    "order more. In `explore` memory is sequentially consistent: each operation takes effect at once."
+    "order more. In `explore` memory is sequentially consistent: each load and each store takes effect at once."
 )
 
 
