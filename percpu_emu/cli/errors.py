@@ -14,16 +14,10 @@ from typing import Any, Final, Literal, TypeAlias
 import typer
 
 from percpu_emu.cli.output import STDOUT, for_json, print_object, stdout_for_the_object
+from percpu_emu.scenario.exits import Exit
 
 Kind: TypeAlias = Literal["input", "environment", "interrupted", "failed", "fault"]
 """`fault`: of percpu-emu itself."""
-INPUT: Final = 2
-ENVIRONMENT: Final = 3
-INCONCLUSIVE: Final = 4
-INTERRUPTED: Final = 130
-TERMINATED: Final = 143
-BROKEN_PIPE: Final = 141
-"""As of a process that SIGPIPE ends: no reader is left for the verdict."""
 _A_FAULT: Final = "a fault of percpu-emu, so there is no verdict; please report it with the lines above"
 
 
@@ -65,10 +59,10 @@ def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[
         terminated = isinstance(error, Terminated)
         message = f"{'terminated' if terminated else 'interrupted'}: every CPU process is ended, nothing is left behind"
         say("interrupted", message)
-        raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from error
+        raise typer.Exit(Exit.TERMINATED if terminated else Exit.INTERRUPTED) from error
     except (BrokenPipeError, SystemExit):  # rich makes the latter of the former, with the code of a failed check
         os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # for what Python flushes at its end
-        raise typer.Exit(BROKEN_PIPE) from None
+        raise typer.Exit(Exit.BROKEN_PIPE) from None
     except typer.Exit:
         raise
     except Exception as error:
@@ -84,7 +78,7 @@ def refuse_usage(message: str) -> int:
     words = sys.argv[1:]
     command = next((word for word in words if not word.startswith("-")), "")
     _say(command, " ".join(words), _Failure("input", message, 0.0, {}), as_json=True)
-    return INPUT
+    return Exit.INPUT
 
 
 def _message(error: Exception) -> str:
@@ -107,15 +101,15 @@ def _classify(error: Exception) -> tuple[Kind, int]:
     from percpu_emu.shm import OutOfPages
 
     if isinstance(error, StartFailed | OutOfPages | NoMemory | OSError | MissingExtra):
-        return "environment", ENVIRONMENT
+        return "environment", Exit.ENVIRONMENT
     if isinstance(
         error,
         ScenarioError | Refused | CgroupError | WrongArgument | BadToken | SetupFailed | BadFault | ProgramNotFound,
     ):
-        return "input", INPUT
+        return "input", Exit.INPUT
     if isinstance(error, CpuDied | ReplayFailed | Trapped):
-        return "failed", 1
-    return "fault", INCONCLUSIVE
+        return "failed", Exit.FAILED
+    return "fault", Exit.INCONCLUSIVE
 
 
 @dataclass(frozen=True)

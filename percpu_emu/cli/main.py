@@ -85,6 +85,21 @@ def show(
             typer.echo(text)
 
 
+@app.command("help")
+def help_(
+    topic: Annotated[str, typer.Argument(help="A topic, or an operation; without one, the list of all.")] = "",
+    as_json: Json = False,
+    seed: Seed = None,
+) -> None:
+    """The reference: language, operations, scenario files, checks, verdicts."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    with errors_for_people("help", topic, as_json=as_json):
+        from percpu_emu.cli.manual import print_topic
+
+        print_topic(topic, seed, as_json=as_json)
+
+
 @app.command()
 def run(
     name: Name,
