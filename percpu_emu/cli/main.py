@@ -23,6 +23,8 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of all random choices.")]
 Name = Annotated[str, typer.Argument(help="Name of a bundled scenario, or path of a scenario file.")]
+_NAMES_HELP = "Names of bundled scenarios, paths, folders, patterns such as 'lock-*'."
+WORST = "Of several scenarios each is tried; the exit code is the worst: 1, then 2, 3, 4, 0."
 
 
 @app.callback(invoke_without_command=True)
@@ -123,9 +125,9 @@ def run(
         raise typer.Exit(run_and_report(name, overrides, so_far, record=record, as_json=as_json, live=live))
 
 
-@app.command()
+@app.command(epilog=WORST)
 def explore(
-    name: Name,
+    names: Annotated[list[str], typer.Argument(help=_NAMES_HELP)],
     as_json: Json = False,
     strategy: Annotated[str, typer.Option(help="exhaustive, preemptions, pct or random")] = "exhaustive",
     cpus: Annotated[int | None, typer.Option(help="Possible CPUs.")] = None,
@@ -142,21 +144,19 @@ def explore(
     html: Annotated[Path | None, typer.Option(help="Write the counterexample as a page to step through.")] = None,
     seed: Seed = None,
 ) -> None:
-    """Every interleaving of a small scenario; the smallest counterexample where there is one."""
+    """Every interleaving of small scenarios; the smallest counterexample where there is one."""
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("explore", name, as_json=as_json) as so_far:
+    with errors_for_people("explore", " ".join(names), as_json=as_json) as so_far:
         from percpu_emu.cli.explore import explore_and_report
         from percpu_emu.cli.options import search_options
+        from percpu_emu.cli.searching import Request
 
         options = search_options(
             strategy, preemptions, depth, max_schedules, max_seconds, max_megabytes, seed, reduce=not no_reduction
         )
-        overrides = {"machine.cpus": cpus, "seed": seed}
-        code = explore_and_report(
-            name, overrides, options, so_far, turns=turns, prefix=prefix, html_file=html, as_json=as_json
-        )
-        raise typer.Exit(code)
+        request = Request(options, {"machine.cpus": cpus, "seed": seed}, turns, prefix)
+        raise typer.Exit(explore_and_report(names, request, so_far, html_file=html, as_json=as_json))
 
 
 @app.command()
@@ -172,20 +172,24 @@ def replay(
     from percpu_emu.cli.errors import errors_for_people
 
     with errors_for_people("replay", token, as_json=as_json):
-        from percpu_emu.cli.explore import replay_and_report
+        from percpu_emu.cli.replay import replay_and_report
 
         raise typer.Exit(replay_and_report(token, scenario, debug=pdb, html_file=html, as_json=as_json))
 
 
-@app.command()
-def mutants(as_json: Json = False, seed: Seed = None) -> None:  # noqa: ARG001 - every command takes it
-    """Every shipped broken protocol and its fixed version: proof that the checks work."""
+@app.command(epilog=WORST)
+def mutants(
+    names: Annotated[list[str] | None, typer.Argument(help=_NAMES_HELP, show_default="the protocols that ship")] = None,
+    as_json: Json = False,
+    seed: Seed = None,  # noqa: ARG001 - every command takes it
+) -> None:
+    """Broken protocols, which have `expect`, and fixed ones, which have to pass: proof that the checks work."""
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("mutants", "", as_json=as_json):
+    with errors_for_people("mutants", " ".join(names or []), as_json=as_json) as so_far:
         from percpu_emu.cli.explore import mutants_and_report
 
-        raise typer.Exit(mutants_and_report(as_json=as_json))
+        raise typer.Exit(mutants_and_report(names or [], so_far, as_json=as_json))
 
 
 @app.command()

@@ -1,18 +1,17 @@
-"""Explorations, replays and mutants as a report object, and in the terminal."""
+"""Explorations and replays as a report object, and in the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from percpu_emu.report.columns import columns
 from percpu_emu.report.result import Report, ReportedCounterexample, reported
 from percpu_emu.report.story import story
-from percpu_emu.report.tables import checks_table
+from percpu_emu.report.tables import VERDICT_STYLES, checks_table
 from percpu_emu.report.trace_json import trace_dict
 from percpu_emu.scenario.exploration import checks_of, foreseen, scope_of, verdict
 from percpu_emu.scenario.judging import ledger_notes
@@ -101,25 +100,8 @@ def print_verdict(console: Console, report: Report) -> None:
     """The last lines: where a failure is expected, whether that one was found; the verdict."""
     if report.expectation:
         console.print(report.expectation, style="green" if report.as_expected else "red", highlight=False)
-    style = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}[report.verdict]
+    style = VERDICT_STYLES[report.verdict]
     console.print(f"[{style}]{report.verdict}[/] in {report.seconds:.2f} s", highlight=False)
-
-
-def mutants_table(protocols: Sequence[dict[str, Any]]) -> Table:
-    """Every protocol: the result that is expected, and the one that was found."""
-    table = Table(show_edge=False, pad_edge=False)
-    for column, justify in (("scenario", "left"), ("expected", "left"), ("found", "left")):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    for column in ("states", "seconds", "preemptions", "steps"):
-        table.add_column(column, justify="right")
-    for row in protocols:
-        as_expected = row["check"] == row["expected"] if row["broken"] else row["verdict"] == "pass"
-        style = "" if as_expected else "bold red"
-        found = row["check"] or row["verdict"]
-        cells = [row["name"], row["expected"] or "pass", found, str(row["states"]), f"{row['seconds']:.3f}"]
-        cells += ["" if row[key] is None else str(row[key]) for key in ("preemptions", "steps")]
-        table.add_row(*cells, style=style)
-    return table
 
 
 def _scope_line(scope: dict[str, Any]) -> str:

@@ -51,6 +51,7 @@ class Report(BaseModel):
 
     command: str
     subject: str = Field(description="the scenario, or what else the command was about")
+    file: str = Field(default="", description="path of the scenario; empty where it was not loaded")
     verdict: Literal["pass", "fail", "inconclusive"]
     scope: dict[str, Any] = Field(description="what was and was not controlled, how far it got")
     checks: list[ReportedCheck]
@@ -65,6 +66,10 @@ class Report(BaseModel):
     seed: int | None = None
     seconds: float = 0.0
     error: ReportedError | None = None
+    scenarios: list[Report] = Field(
+        default=[],
+        description="of several scenarios: the object of each; only an unexpected failure has the trace of its steps",
+    )
 
 
 def reported(checks: Sequence[Check]) -> list[ReportedCheck]:

@@ -20,6 +20,7 @@ def report_of(result: AnyResult, seconds: float) -> Report:
     return Report(
         command="run",
         subject=result.loaded.scenario.name,
+        file=result.loaded.source,
         verdict=result.verdict,
         scope=result.scope,
         checks=reported(result.checks),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from percpu_emu.scenario.schema import Letter
 
 _RESULTS: Final = {True: "[green]ok[/]", False: "[bold red]FAILED[/]", None: "[yellow]not judged[/]"}
+VERDICT_STYLES: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 READINGS = ("before", "after", "end")
 _LABELS = {
     "nr_dying_descendants": "nr_dying_descendants",

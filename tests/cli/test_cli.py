@@ -236,7 +236,7 @@ def test_a_fault_of_our_own_is_an_object_and_no_verdict(tmp_path: Path, monkeypa
     def at_fault(*_: object, **__: object) -> None:
         raise ZeroDivisionError("of our own")
 
-    monkeypatch.setattr("percpu_emu.cli.explore.explore", at_fault)
+    monkeypatch.setattr("percpu_emu.cli.searching.explore", at_fault)
     result = command("explore", "lost-increment", "--json", cwd=tmp_path)
     report = Report.model_validate(json.loads(result.stdout))
     assert (result.returncode, report.verdict) == (4, "inconclusive")

@@ -1,0 +1,53 @@
+"""`percpu-emu replay`: a schedule, step by step, on real processes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from percpu_emu.cli.output import print_object
+from percpu_emu.report.exploration_report import counterexample_of, print_counterexample, print_verdict
+from percpu_emu.report.result import Report, reported
+from percpu_emu.report.stepper import html
+from percpu_emu.report.tables import checks_table
+from percpu_emu.scenario.replaying import checks_of_replay, replay_token
+from percpu_emu.scenario.verdict import exit_code, verdict_of
+
+
+def replay_and_report(token: str, scenario: str | None, *, debug: bool, html_file: Path | None, as_json: bool) -> int:
+    """Replay a token on real processes; the exit code: 1 where they did something else than the virtual engine."""
+    start = time.monotonic()
+    done = replay_token(token, scenario, debug=debug)
+    checks = checks_of_replay(done)
+    replayed = done.replayed
+    report = Report(
+        command="replay",
+        subject=done.subject.name,
+        verdict=verdict_of(checks, None),
+        scope={
+            "engine": "reference",
+            "cpus": done.subject.setting.cpus,
+            "controlled": "every step, granted one by one to real processes on one processor",
+        },
+        checks=reported(checks),
+        figures={
+            "steps": len(replayed.steps),
+            "steps_per_s": round(len(replayed.steps) / max(replayed.seconds, 1e-9)),
+            "violation": done.expected.check or None,
+        },
+        counterexample=counterexample_of(done.expected) if done.expected.check else None,
+        seconds=round(time.monotonic() - start, 3),
+    )
+    if html_file is not None:
+        html_file.write_text(html(done.expected.trace), encoding="utf-8")
+    if as_json:
+        print_object(report)
+    else:
+        console = Console()
+        if report.counterexample:
+            print_counterexample(console, report.counterexample)
+        console.print(checks_table(report))
+        print_verdict(console, report)
+    return exit_code(report.verdict, report.as_expected)
