@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from percpu_emu.cli.errors import SoFar, WrongArgument
-from percpu_emu.cli.output import print_object
+from percpu_emu.cli.face import Face
 from percpu_emu.cli.searching import Request, explored
 from percpu_emu.cli.several import explore_several
 from percpu_emu.explore.search import Budget
@@ -23,31 +21,28 @@ MUTANT_SECONDS = 30.0
 
 
 def explore_and_report(
-    names: Sequence[str], request: Request, so_far: SoFar, *, html_file: Path | None, as_json: bool
+    names: Sequence[str], request: Request, so_far: SoFar, face: Face, *, html_file: Path | None
 ) -> int:
     """Explore what the names mean; the report on stdout, progress on stderr. The exit code."""
     if len(names) == 1 and means_one(names[0]):
-        return _explore_one(names[0], request, so_far, html_file, as_json)
+        return _explore_one(names[0], request, so_far, face, html_file)
     for option, value in (("--html", html_file), ("--prefix", request.prefix)):
         if value is not None:
             raise WrongArgument(f"{option} is for a single scenario; name one, by its name or its path")
-    return explore_several("explore", names, request, so_far, as_json=as_json)
+    return explore_several("explore", names, request, so_far, face)
 
 
-def mutants_and_report(names: Sequence[str], so_far: SoFar, *, as_json: bool) -> int:
+def mutants_and_report(names: Sequence[str], so_far: SoFar, face: Face) -> int:
     """Explore broken protocols and their fixed versions, those that ship by default. The exit code."""
     request = Request(Options(budget=Budget(seconds=MUTANT_SECONDS)), {})
-    return explore_several("mutants", names or mutants(), request, so_far, as_json=as_json)
+    return explore_several("mutants", names or mutants(), request, so_far, face)
 
 
-def _explore_one(name: str, request: Request, so_far: SoFar, html_file: Path | None, as_json: bool) -> int:
+def _explore_one(name: str, request: Request, so_far: SoFar, face: Face, html_file: Path | None) -> int:
     found, report = explored("explore", name, request, so_far)
     if html_file is not None:
         _write_html(found, html_file, report)
-    if as_json:
-        print_object(report)
-    else:
-        print_explored(Console(), report, found.subject.summary)
+    face.give(report, lambda console: print_explored(console, report, found.subject.summary))
     return exit_code(report.verdict, report.as_expected)
 
 

@@ -23,6 +23,9 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of all random choices.")]
 Name = Annotated[str, typer.Argument(help="Name of a bundled scenario, or path of a scenario file.")]
+Junit = Annotated[Path | None, typer.Option(help="Write the result as JUnit's XML, for a CI system.")]
+Sarif = Annotated[Path | None, typer.Option(help="Write what is wrong as SARIF 2.1.0, at the lines to blame.")]
+Github = Annotated[bool, typer.Option("--github", help="Annotate lines on GitHub: on stdout, with --json on stderr.")]
 _NAMES_HELP = "Names of bundled scenarios, paths, folders, patterns such as 'lock-*'."
 WORST = "Of several scenarios each is tried; the exit code is the worst: 1, then 2, 3, 4, 0."
 
@@ -102,6 +105,9 @@ def run(
         bool, typer.Option("--guard", help="Freed per-CPU memory is gone: any access to it traps and is reported.")
     ] = False,
     chaos: Annotated[bool, typer.Option("--chaos", help="Starve CPUs at random, for short and for long.")] = False,
+    junit: Junit = None,
+    sarif: Sarif = None,
+    github: Github = False,
     seed: Seed = None,
 ) -> None:
     """A scenario on real processes, at native speed."""
@@ -118,11 +124,14 @@ def run(
         "seed": seed,
     }
     from percpu_emu.cli.errors import errors_for_people
+    from percpu_emu.cli.face import Face
 
+    face = Face(as_json, junit, sarif, github)
     with errors_for_people("run", name, as_json=as_json) as so_far:
         from percpu_emu.cli.run import run_and_report
 
-        raise typer.Exit(run_and_report(name, overrides, so_far, record=record, as_json=as_json, live=live))
+        face.attend(so_far)
+        raise typer.Exit(run_and_report(name, overrides, so_far, face, record=record, live=live))
 
 
 @app.command(epilog=WORST)
@@ -142,21 +151,27 @@ def explore(
     ] = False,
     prefix: Annotated[str | None, typer.Option(help="Token of a schedule to begin with.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the counterexample as a page to step through.")] = None,
+    junit: Junit = None,
+    sarif: Sarif = None,
+    github: Github = False,
     seed: Seed = None,
 ) -> None:
     """Every interleaving of small scenarios; the smallest counterexample where there is one."""
     from percpu_emu.cli.errors import errors_for_people
+    from percpu_emu.cli.face import Face
 
+    face = Face(as_json, junit, sarif, github)
     with errors_for_people("explore", " ".join(names), as_json=as_json) as so_far:
         from percpu_emu.cli.explore import explore_and_report
         from percpu_emu.cli.options import search_options
         from percpu_emu.cli.searching import Request
 
+        face.attend(so_far)
         options = search_options(
             strategy, preemptions, depth, max_schedules, max_seconds, max_megabytes, seed, reduce=not no_reduction
         )
         request = Request(options, {"machine.cpus": cpus, "seed": seed}, turns, prefix)
-        raise typer.Exit(explore_and_report(names, request, so_far, html_file=html, as_json=as_json))
+        raise typer.Exit(explore_and_report(names, request, so_far, face, html_file=html))
 
 
 @app.command()
@@ -172,24 +187,31 @@ def replay(
     from percpu_emu.cli.errors import errors_for_people
 
     with errors_for_people("replay", token, as_json=as_json):
+        from percpu_emu.cli.face import Face
         from percpu_emu.cli.replay import replay_and_report
 
-        raise typer.Exit(replay_and_report(token, scenario, debug=pdb, html_file=html, as_json=as_json))
+        raise typer.Exit(replay_and_report(token, scenario, debug=pdb, html_file=html, face=Face(as_json)))
 
 
 @app.command(epilog=WORST)
 def mutants(
     names: Annotated[list[str] | None, typer.Argument(help=_NAMES_HELP, show_default="the protocols that ship")] = None,
     as_json: Json = False,
+    junit: Junit = None,
+    sarif: Sarif = None,
+    github: Github = False,
     seed: Seed = None,  # noqa: ARG001 - every command takes it
 ) -> None:
     """Broken protocols, which have `expect`, and fixed ones, which have to pass: proof that the checks work."""
     from percpu_emu.cli.errors import errors_for_people
+    from percpu_emu.cli.face import Face
 
+    face = Face(as_json, junit, sarif, github)
     with errors_for_people("mutants", " ".join(names or []), as_json=as_json) as so_far:
         from percpu_emu.cli.explore import mutants_and_report
 
-        raise typer.Exit(mutants_and_report(names or [], so_far, as_json=as_json))
+        face.attend(so_far)
+        raise typer.Exit(mutants_and_report(names or [], so_far, face))
 
 
 @app.command()

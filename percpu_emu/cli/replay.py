@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from percpu_emu.cli.output import print_object
+from percpu_emu.cli.face import Face
 from percpu_emu.report.exploration_report import counterexample_of, print_counterexample, print_verdict
 from percpu_emu.report.result import Report, reported
 from percpu_emu.report.stepper import html
@@ -16,7 +16,7 @@ from percpu_emu.scenario.replaying import checks_of_replay, replay_token
 from percpu_emu.scenario.verdict import exit_code, verdict_of
 
 
-def replay_and_report(token: str, scenario: str | None, *, debug: bool, html_file: Path | None, as_json: bool) -> int:
+def replay_and_report(token: str, scenario: str | None, *, debug: bool, html_file: Path | None, face: Face) -> int:
     """Replay a token on real processes; the exit code: 1 where they did something else than the virtual engine."""
     start = time.monotonic()
     done = replay_token(token, scenario, debug=debug)
@@ -42,12 +42,12 @@ def replay_and_report(token: str, scenario: str | None, *, debug: bool, html_fil
     )
     if html_file is not None:
         html_file.write_text(html(done.expected.trace), encoding="utf-8")
-    if as_json:
-        print_object(report)
-    else:
-        console = Console()
-        if report.counterexample:
-            print_counterexample(console, report.counterexample)
-        console.print(checks_table(report))
-        print_verdict(console, report)
+    face.give(report, lambda console: _print(console, report))
     return exit_code(report.verdict, report.as_expected)
+
+
+def _print(console: Console, report: Report) -> None:
+    if report.counterexample:
+        print_counterexample(console, report.counterexample)
+    console.print(checks_table(report))
+    print_verdict(console, report)

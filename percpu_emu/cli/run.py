@@ -12,7 +12,7 @@ from loguru import logger
 from rich.console import Console
 
 from percpu_emu.cli.errors import SoFar, WrongArgument
-from percpu_emu.cli.output import print_object
+from percpu_emu.cli.face import Face
 from percpu_emu.machine import Event, EventStream
 from percpu_emu.report.exploration_report import print_counterexample, print_verdict
 from percpu_emu.report.live import LiveMachine
@@ -28,7 +28,7 @@ from percpu_emu.scenario.verdict import exit_code
 
 
 def run_and_report(
-    name: str, overrides: Mapping[str, Any], so_far: SoFar, *, record: bool, as_json: bool, live: bool = False
+    name: str, overrides: Mapping[str, Any], so_far: SoFar, face: Face, *, record: bool, live: bool = False
 ) -> int:
     """Run a scenario; its report on stdout, progress and log on stderr. The exit code.
 
@@ -55,15 +55,17 @@ def run_and_report(
         watch = partial(LiveMachine, errors) if live else None
         result = run_loaded(loaded, events, watch, record=record)
     report = report_of(result, time.monotonic() - start)
-    if as_json:
-        print_object(report)
-    elif loaded.scenario.torture:
-        print_torture(Console(), report)
-    elif isinstance(result, StressResult):
-        _print_stress(Console(), report, loaded)
-    else:
-        print_report(Console(), report, loaded)
+    face.give(report, lambda console: _print(console, report, loaded, stressed=isinstance(result, StressResult)))
     return exit_code(report.verdict, report.as_expected)
+
+
+def _print(console: Console, report: Report, loaded: Loaded, *, stressed: bool) -> None:
+    if loaded.scenario.torture:
+        print_torture(console, report)
+    elif stressed:
+        _print_stress(console, report, loaded)
+    else:
+        print_report(console, report, loaded)
 
 
 def _note(so_far: SoFar, event: Event) -> None:

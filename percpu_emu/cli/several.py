@@ -6,10 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from rich.console import Console
-
 from percpu_emu.cli.errors import SoFar, failure_of, report_of_failure
-from percpu_emu.cli.output import print_object
+from percpu_emu.cli.face import Face
 from percpu_emu.cli.searching import Request, explored
 from percpu_emu.report.exploration_report import print_counterexample
 from percpu_emu.report.result import Report, reported
@@ -22,9 +20,9 @@ WORST_FIRST: Final = (1, 2, 3, 4, 0)
 """Exit codes: a failure that is found weighs more than what could not be tried."""
 
 
-def explore_several(command: str, names: Sequence[str], request: Request, so_far: SoFar, *, as_json: bool) -> int:
+def explore_several(command: str, names: Sequence[str], request: Request, so_far: SoFar, face: Face) -> int:
     """Explore every scenario that the names mean; the worst exit code."""
-    start, console = time.monotonic(), Console()
+    start, console = time.monotonic(), face.console()
     scenarios, wrong = _all_of(names)
     width = width_of([*scenarios, *wrong])
     tried, codes = [], []
@@ -33,15 +31,12 @@ def explore_several(command: str, names: Sequence[str], request: Request, so_far
         report, code = _tried(command, name, wrong.get(name), request, so_far)
         tried.append(report)
         codes.append(code)
-        if not as_json:
+        if not face.as_json:
             print_line(console, printable(name), report, width)
             if report.counterexample and not is_as_expected(report):
                 print_counterexample(console, report.counterexample)
     whole = _whole(command, names, tried, time.monotonic() - start)
-    if as_json:
-        print_object(whole)
-    else:
-        print_summary(console, whole)
+    face.give(whole, lambda console: print_summary(console, whole))
     return min(codes, key=WORST_FIRST.index)
 
 

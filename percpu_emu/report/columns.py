@@ -5,13 +5,13 @@ It is made to be pasted into a commit message: ASCII, no colours, at most `width
 
 from __future__ import annotations
 
-import shlex
 import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from percpu_emu.report.effects import effect, operation_text
+from percpu_emu.report.replay_line import replay_line
 from percpu_emu.report.view import View
 from percpu_emu.scenario.wording import plural
 
@@ -139,8 +139,7 @@ class _Page:
         if trace.missing:
             yield from self._wrapped(f"Missing: {trace.missing}")
         if trace.token:
-            file = f" --scenario {shlex.quote(trace.file)}" if trace.file else ""
-            yield f"Replay: percpu-emu replay {trace.token}{file}"
+            yield f"Replay: {replay_line(trace)}"
 
     def _wrapped(self, text: str, indent: str = "  ") -> list[str]:
         return textwrap.wrap(text, self.width, subsequent_indent=indent)

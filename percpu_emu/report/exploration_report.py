@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from percpu_emu.report.columns import columns
-from percpu_emu.report.result import Report, ReportedCounterexample, reported
+from percpu_emu.report.replay_line import replay_line
+from percpu_emu.report.result import Report, ReportedCounterexample, ReportedPlace, reported
 from percpu_emu.report.story import story
 from percpu_emu.report.tables import VERDICT_STYLES, checks_table
 from percpu_emu.report.trace_json import trace_dict
@@ -19,6 +20,7 @@ from percpu_emu.scenario.judging import ledger_notes
 if TYPE_CHECKING:
     from percpu_emu.explore.counterexample import Counterexample
     from percpu_emu.explore.strategies import Explored
+    from percpu_emu.lang.trace import Trace
 
 
 def report_of(explored: Explored) -> Report:
@@ -53,8 +55,19 @@ def counterexample_of(example: Counterexample) -> ReportedCounterexample:
         steps=len(example.schedule),
         columns=columns(example.trace),
         story=story(example.trace),
+        replay=replay_line(example.trace),
+        blamed=_blamed(example.trace),
         trace=trace_dict(example.trace),
     )
+
+
+def _blamed(trace: Trace) -> list[ReportedPlace]:
+    """Where the steps to blame stand; events of the machine stand nowhere."""
+    guilty = trace.violation.guilty if trace.violation else ()
+    found = dict.fromkeys(trace.steps[number].site for number in guilty)
+    return [
+        ReportedPlace(program=site.program, file=site.file, line=site.line, text=site.text) for site in found if site
+    ]
 
 
 def print_explored(console: Console, report: Report, summary: str) -> None:

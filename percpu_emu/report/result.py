@@ -30,6 +30,17 @@ class ReportedError(BaseModel):
     message: str
 
 
+class ReportedPlace(BaseModel):
+    """A line of a program."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    program: str
+    file: str
+    line: int
+    text: str
+
+
 class ReportedCounterexample(BaseModel):
     """A schedule that breaks a check."""
 
@@ -41,6 +52,8 @@ class ReportedCounterexample(BaseModel):
     steps: int
     columns: str = Field(description="what each context did, side by side, as text")
     story: list[str] = Field(description="the same in sentences")
+    replay: str = Field(default="", description="the command that replays it")
+    blamed: list[ReportedPlace] = Field(default=[], description="where the steps to blame stand in the programs")
     trace: dict[str, Any] = Field(default={}, description="every step with what it read and wrote")
 
 
