@@ -39,7 +39,7 @@ def mutants_and_report(names: Sequence[str], so_far: SoFar, face: Face) -> int:
 
 
 def _explore_one(name: str, request: Request, so_far: SoFar, face: Face, html_file: Path | None) -> int:
-    found, report = explored("explore", name, request, so_far)
+    found, report = explored("explore", name, request, so_far, face.columns_width())
     if html_file is not None:
         _write_html(found, html_file, report)
     face.give(report, lambda console: print_explored(console, report, found.subject.summary))

@@ -25,6 +25,8 @@ class Face:
     junit: Path | None = None
     sarif: Path | None = None
     github: bool = False
+    width: int | None = None
+    """Characters a line; None for those of the terminal."""
 
     def give(self, report: Report, in_full: Callable[[Console], None]) -> None:
         """Give a report everywhere it is asked for; `in_full` prints its text."""
@@ -36,10 +38,11 @@ class Face:
         self._annotate(report)
 
     def attend(self, so_far: SoFar) -> None:
-        """See to it that CI systems get a report whatever happens. Raises WrongArgument where they cannot."""
+        """See to it that CI systems get a report whatever happens. Raises WrongArgument for options that do not fit."""
         for option, path in (("--junit", self.junit), ("--sarif", self.sarif)):
             if path is not None and not path.parent.is_dir():
                 raise WrongArgument(f"{option} {path}: there is no folder {path.parent}")
+        self.columns_width()
         so_far.hand_out = self._hand_out
 
     def _hand_out(self, report: Report) -> None:
@@ -50,7 +53,18 @@ class Face:
         """Where the text goes."""
         from rich.console import Console
 
-        return Console()
+        return Console(width=self.width)
+
+    def columns_width(self) -> int:
+        """How wide a counterexample's columns are. Raises WrongArgument for less than they need."""
+        from percpu_emu.report.columns import DEFAULT_WIDTH, MIN_WIDTH
+
+        if self.width is not None:
+            if self.width < MIN_WIDTH:
+                raise WrongArgument(f"--width {self.width}: columns need {MIN_WIDTH} or more")
+            return self.width
+        console = self.console()
+        return max(console.width, MIN_WIDTH) if console.is_terminal and not self.as_json else DEFAULT_WIDTH
 
     def _write(self, report: Report) -> None:
         if self.junit is not None:

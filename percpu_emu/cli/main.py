@@ -26,6 +26,10 @@ Name = Annotated[str, typer.Argument(help="Name of a bundled scenario, or path o
 Junit = Annotated[Path | None, typer.Option(help="Write the result as JUnit's XML, for a CI system.")]
 Sarif = Annotated[Path | None, typer.Option(help="Write what is wrong as SARIF 2.1.0, at the lines to blame.")]
 Github = Annotated[bool, typer.Option("--github", help="Annotate lines on GitHub: on stdout, with --json on stderr.")]
+Width = Annotated[
+    int | None,
+    typer.Option(help="Characters a line, 40 or more; the terminal's by default. 72 suits commit messages."),
+]
 _NAMES_HELP = "Names of bundled scenarios, paths, folders, patterns such as 'lock-*'."
 WORST = "Of several scenarios each is tried; the exit code is the worst: 1, then 2, 3, 4, 0."
 
@@ -151,6 +155,7 @@ def explore(
     ] = False,
     prefix: Annotated[str | None, typer.Option(help="Token of a schedule to begin with.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the counterexample as a page to step through.")] = None,
+    width: Width = None,
     junit: Junit = None,
     sarif: Sarif = None,
     github: Github = False,
@@ -160,7 +165,7 @@ def explore(
     from percpu_emu.cli.errors import errors_for_people
     from percpu_emu.cli.face import Face
 
-    face = Face(as_json, junit, sarif, github)
+    face = Face(as_json, junit, sarif, github, width)
     with errors_for_people("explore", " ".join(names), as_json=as_json) as so_far:
         from percpu_emu.cli.explore import explore_and_report
         from percpu_emu.cli.options import search_options
@@ -181,6 +186,7 @@ def replay(
     scenario: Annotated[str | None, typer.Option(help="Path of the scenario file, if it does not ship.")] = None,
     pdb: Annotated[bool, typer.Option("--pdb", help="Stop in the program before every step.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write the schedule as a page to step through.")] = None,
+    width: Width = None,
     seed: Seed = None,  # noqa: ARG001 - every command takes it
 ) -> None:
     """One schedule, step by step, on real processes."""
@@ -190,7 +196,7 @@ def replay(
         from percpu_emu.cli.face import Face
         from percpu_emu.cli.replay import replay_and_report
 
-        raise typer.Exit(replay_and_report(token, scenario, debug=pdb, html_file=html, face=Face(as_json)))
+        raise typer.Exit(replay_and_report(token, scenario, debug=pdb, html_file=html, face=Face(as_json, width=width)))
 
 
 @app.command(epilog=WORST)

@@ -18,7 +18,7 @@ from percpu_emu.scenario.verdict import exit_code, verdict_of
 
 def replay_and_report(token: str, scenario: str | None, *, debug: bool, html_file: Path | None, face: Face) -> int:
     """Replay a token on real processes; the exit code: 1 where they did something else than the virtual engine."""
-    start = time.monotonic()
+    start, width = time.monotonic(), face.columns_width()
     done = replay_token(token, scenario, debug=debug)
     checks = checks_of_replay(done)
     replayed = done.replayed
@@ -37,7 +37,7 @@ def replay_and_report(token: str, scenario: str | None, *, debug: bool, html_fil
             "steps_per_s": round(len(replayed.steps) / max(replayed.seconds, 1e-9)),
             "violation": done.expected.check or None,
         },
-        counterexample=counterexample_of(done.expected) if done.expected.check else None,
+        counterexample=counterexample_of(done.expected, width) if done.expected.check else None,
         seconds=round(time.monotonic() - start, 3),
     )
     if html_file is not None:

@@ -54,7 +54,7 @@ def run_and_report(
             logger.info(f"random choices begin at --seed {loaded.scenario.seed}")
         watch = partial(LiveMachine, errors) if live else None
         result = run_loaded(loaded, events, watch, record=record)
-    report = report_of(result, time.monotonic() - start)
+    report = report_of(result, time.monotonic() - start, face.columns_width())
     face.give(report, lambda console: _print(console, report, loaded, stressed=isinstance(result, StressResult)))
     return exit_code(report.verdict, report.as_expected)
 

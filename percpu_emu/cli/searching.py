@@ -29,13 +29,13 @@ class Request:
     """Token of a schedule to begin with."""
 
 
-def explored(command: str, name: str, request: Request, so_far: SoFar) -> tuple[Explored, Report]:
-    """The exploration of a scenario, with its report. Raises what loading it raises."""
+def explored(command: str, name: str, request: Request, so_far: SoFar, width: int) -> tuple[Explored, Report]:
+    """The exploration of a scenario, with its report, whose columns have that width. Raises what loading it raises."""
     loaded = load(name, request.overrides)
     subject, options = _with_prefix(name, subject_of(loaded, request.turns), request)
     with search_progress(Console(stderr=True), subject.name, so_far.figures) as progress:
         found = explore(subject, options, progress)
-    report = report_of(found)
+    report = report_of(found, width)
     report.command, report.file = command, loaded.source
     return found, report
 

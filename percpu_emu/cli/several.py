@@ -28,7 +28,7 @@ def explore_several(command: str, names: Sequence[str], request: Request, so_far
     tried, codes = [], []
     for number, name in enumerate([*scenarios, *wrong]):
         so_far.figures.update(tried=number, of=len(scenarios) + len(wrong))
-        report, code = _tried(command, name, wrong.get(name), request, so_far)
+        report, code = _tried(command, name, wrong.get(name), request, so_far, face)
         tried.append(report)
         codes.append(code)
         if not face.as_json:
@@ -51,13 +51,15 @@ def _all_of(names: Sequence[str]) -> tuple[list[str], dict[str, ScenarioError]]:
     return list(found), wrong
 
 
-def _tried(command: str, name: str, wrong: ScenarioError | None, request: Request, so_far: SoFar) -> tuple[Report, int]:
+def _tried(
+    command: str, name: str, wrong: ScenarioError | None, request: Request, so_far: SoFar, face: Face
+) -> tuple[Report, int]:
     """The report of a scenario and its exit code, also where it cannot be loaded or searched."""
     start = time.monotonic()
     try:
         if wrong is not None:
             raise wrong
-        report = explored(command, name, request, so_far)[1]
+        report = explored(command, name, request, so_far, face.columns_width())[1]
     except Exception as error:  # whatever it is, the other scenarios are tried
         failure = failure_of(error)
         return report_of_failure(command, name, failure, time.monotonic() - start, {}), failure.code

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from percpu_emu.report.columns import columns
+from percpu_emu.report.columns import DEFAULT_WIDTH, columns
 from percpu_emu.report.replay_line import replay_line
 from percpu_emu.report.result import Report, ReportedCounterexample, ReportedPlace, reported
 from percpu_emu.report.story import story
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from percpu_emu.lang.trace import Trace
 
 
-def report_of(explored: Explored) -> Report:
-    """The report of an exploration."""
+def report_of(explored: Explored, width: int = DEFAULT_WIDTH) -> Report:
+    """The report of an exploration, with columns of that width."""
     checks = checks_of(explored)
     expected = foreseen(explored)
     notes = [] if explored.complete or explored.counterexample else [f"not everything was covered: {explored.stopped}"]
@@ -37,7 +37,7 @@ def report_of(explored: Explored) -> Report:
         checks=reported(checks),
         figures=explored.figures,
         reduction=explored.reduction,
-        counterexample=counterexample_of(explored.counterexample) if explored.counterexample else None,
+        counterexample=counterexample_of(explored.counterexample, width) if explored.counterexample else None,
         as_expected=expected.as_expected if expected else None,
         expectation=str(expected or ""),
         notes=notes,
@@ -46,14 +46,14 @@ def report_of(explored: Explored) -> Report:
     )
 
 
-def counterexample_of(example: Counterexample) -> ReportedCounterexample:
+def counterexample_of(example: Counterexample, width: int = DEFAULT_WIDTH) -> ReportedCounterexample:
     """A counterexample in all its renderings."""
     return ReportedCounterexample(
         check=example.check,
         token=example.token,
         preemptions=example.preemptions,
         steps=len(example.schedule),
-        columns=columns(example.trace),
+        columns=columns(example.trace, width),
         story=story(example.trace),
         replay=replay_line(example.trace),
         blamed=_blamed(example.trace),
