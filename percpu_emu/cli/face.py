@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from percpu_emu.cli import talk
 from percpu_emu.cli.errors import SoFar, WrongArgument
 from percpu_emu.cli.output import print_object
 
@@ -27,22 +28,35 @@ class Face:
     github: bool = False
     width: int | None = None
     """Characters a line; None for those of the terminal."""
+    quiet: bool = False
+    """Whether the text is the verdict only."""
+    log: Path | None = None
+
+    @property
+    def is_in_full(self) -> bool:
+        """Whether the text is wanted, and all of it."""
+        return not (self.as_json or self.quiet or talk.is_quiet())
 
     def give(self, report: Report, in_full: Callable[[Console], None]) -> None:
         """Give a report everywhere it is asked for; `in_full` prints its text."""
         self._write(report)
         if self.as_json:
             print_object(report)
-        else:
+        elif self.is_in_full:
             in_full(self.console())
+        else:
+            from percpu_emu.report.several import print_outcome
+
+            print_outcome(self.console(), report)
         self._annotate(report)
 
     def attend(self, so_far: SoFar) -> None:
         """See to it that CI systems get a report whatever happens. Raises WrongArgument for options that do not fit."""
-        for option, path in (("--junit", self.junit), ("--sarif", self.sarif)):
+        for option, path in (("--junit", self.junit), ("--sarif", self.sarif), ("--log", self.log)):
             if path is not None and not path.parent.is_dir():
                 raise WrongArgument(f"{option} {path}: there is no folder {path.parent}")
         self.columns_width()
+        talk.add(quiet=self.quiet, log=self.log)
         so_far.hand_out = self._hand_out
 
     def _hand_out(self, report: Report) -> None:

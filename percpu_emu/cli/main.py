@@ -9,29 +9,34 @@ from typing import Annotated, NoReturn
 import typer
 
 from percpu_emu import __version__
-from percpu_emu.cli.process import log_for_people, settle_in
+from percpu_emu.cli import talk
+from percpu_emu.cli.arguments import (
+    WORST,
+    Described,
+    Github,
+    Json,
+    Junit,
+    Kernel,
+    Log,
+    MutantNames,
+    Name,
+    Names,
+    Protocols,
+    Quiet,
+    Sarif,
+    Scenario,
+    Seed,
+    Width,
+)
+from percpu_emu.cli.process import settle_in
 
 app = typer.Typer(
     name="percpu-emu",
     help="A machine on which the per-CPU code of the Linux memory controller runs, races and can be watched.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of all random choices.")]
-Name = Annotated[str, typer.Argument(help="Name of a bundled scenario, or path of a scenario file.")]
-Junit = Annotated[Path | None, typer.Option(help="Write the result as JUnit's XML, for a CI system.")]
-Sarif = Annotated[Path | None, typer.Option(help="Write what is wrong as SARIF 2.1.0, at the lines to blame.")]
-Github = Annotated[bool, typer.Option("--github", help="Annotate lines on GitHub: on stdout, with --json on stderr.")]
-Width = Annotated[
-    int | None,
-    typer.Option(help="Characters a line, 40 or more; the terminal's by default. 72 suits commit messages."),
-]
-_NAMES_HELP = "Names of bundled scenarios, paths, folders, patterns such as 'lock-*'."
-WORST = "Of several scenarios each is tried; the exit code is the worst: 1, then 2, 3, 4, 0."
 
 
 @app.callback(invoke_without_command=True)
@@ -39,9 +44,11 @@ def options(
     context: typer.Context,
     show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say on stderr what is passed over.")] = False,
+    quiet: Quiet = False,
+    log: Log = None,
 ) -> None:
     """Options before the command."""
-    log_for_people(verbose=verbose)
+    talk.begin(verbose=verbose, quiet=quiet, log=log)
     if show:
         typer.echo(f"percpu-emu {__version__}")
         raise typer.Exit
@@ -68,7 +75,7 @@ def list_(as_json: Json = False, seed: Seed = None) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A scenario, program, protocol or kernel, or a path.")],
+    name: Described,
     as_json: Json = False,
     seed: Seed = None,
 ) -> None:
@@ -95,8 +102,8 @@ def run(
     cgroups: Annotated[int | None, typer.Option(help="How many cgroups the scenario makes.")] = None,
     seconds: Annotated[float | None, typer.Option(help="How long a timed step runs.")] = None,
     minutes: Annotated[float | None, typer.Option(help="The same in minutes.")] = None,
-    kernel: Annotated[str | None, typer.Option(help="Kernel profile, by name or path.")] = None,
-    protocol: Annotated[list[str] | None, typer.Option(help="Run under this protocol only; may be repeated.")] = None,
+    kernel: Kernel = None,
+    protocol: Protocols = None,
     live: Annotated[bool, typer.Option("--live", help="Draw the machine in the terminal while it runs.")] = False,
     record: Annotated[
         bool, typer.Option("--record", help="Record every operation from the start, in a scenario without steps.")
@@ -112,6 +119,8 @@ def run(
     junit: Junit = None,
     sarif: Sarif = None,
     github: Github = False,
+    quiet: Quiet = False,
+    log: Log = None,
     seed: Seed = None,
 ) -> None:
     """A scenario on real processes, at native speed."""
@@ -130,7 +139,7 @@ def run(
     from percpu_emu.cli.errors import errors_for_people
     from percpu_emu.cli.face import Face
 
-    face = Face(as_json, junit, sarif, github)
+    face = Face(as_json, junit, sarif, github, quiet=quiet, log=log)
     with errors_for_people("run", name, as_json=as_json) as so_far:
         from percpu_emu.cli.run import run_and_report
 
@@ -140,7 +149,7 @@ def run(
 
 @app.command(epilog=WORST)
 def explore(
-    names: Annotated[list[str], typer.Argument(help=_NAMES_HELP)],
+    names: Names,
     as_json: Json = False,
     strategy: Annotated[str, typer.Option(help="exhaustive, preemptions, pct or random")] = "exhaustive",
     cpus: Annotated[int | None, typer.Option(help="Possible CPUs.")] = None,
@@ -159,13 +168,15 @@ def explore(
     junit: Junit = None,
     sarif: Sarif = None,
     github: Github = False,
+    quiet: Quiet = False,
+    log: Log = None,
     seed: Seed = None,
 ) -> None:
     """Every interleaving of small scenarios; the smallest counterexample where there is one."""
     from percpu_emu.cli.errors import errors_for_people
     from percpu_emu.cli.face import Face
 
-    face = Face(as_json, junit, sarif, github, width)
+    face = Face(as_json, junit, sarif, github, width, quiet, log)
     with errors_for_people("explore", " ".join(names), as_json=as_json) as so_far:
         from percpu_emu.cli.explore import explore_and_report
         from percpu_emu.cli.options import search_options
@@ -183,36 +194,42 @@ def explore(
 def replay(
     token: Annotated[str, typer.Argument(help="A schedule, as explore printed it.")],
     as_json: Json = False,
-    scenario: Annotated[str | None, typer.Option(help="Path of the scenario file, if it does not ship.")] = None,
+    scenario: Scenario = None,
     pdb: Annotated[bool, typer.Option("--pdb", help="Stop in the program before every step.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write the schedule as a page to step through.")] = None,
     width: Width = None,
+    quiet: Quiet = False,
+    log: Log = None,
     seed: Seed = None,  # noqa: ARG001 - every command takes it
 ) -> None:
     """One schedule, step by step, on real processes."""
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("replay", token, as_json=as_json):
+    with errors_for_people("replay", token, as_json=as_json) as so_far:
         from percpu_emu.cli.face import Face
         from percpu_emu.cli.replay import replay_and_report
 
-        raise typer.Exit(replay_and_report(token, scenario, debug=pdb, html_file=html, face=Face(as_json, width=width)))
+        face = Face(as_json, width=width, quiet=quiet, log=log)
+        face.attend(so_far)
+        raise typer.Exit(replay_and_report(token, scenario, debug=pdb, html_file=html, face=face))
 
 
 @app.command(epilog=WORST)
 def mutants(
-    names: Annotated[list[str] | None, typer.Argument(help=_NAMES_HELP, show_default="the protocols that ship")] = None,
+    names: MutantNames = None,
     as_json: Json = False,
     junit: Junit = None,
     sarif: Sarif = None,
     github: Github = False,
+    quiet: Quiet = False,
+    log: Log = None,
     seed: Seed = None,  # noqa: ARG001 - every command takes it
 ) -> None:
     """Broken protocols, which have `expect`, and fixed ones, which have to pass: proof that the checks work."""
     from percpu_emu.cli.errors import errors_for_people
     from percpu_emu.cli.face import Face
 
-    face = Face(as_json, junit, sarif, github)
+    face = Face(as_json, junit, sarif, github, quiet=quiet, log=log)
     with errors_for_people("mutants", " ".join(names or []), as_json=as_json) as so_far:
         from percpu_emu.cli.explore import mutants_and_report
 

@@ -11,6 +11,7 @@ from typing import Any
 from loguru import logger
 from rich.console import Console
 
+from percpu_emu.cli import talk
 from percpu_emu.cli.errors import SoFar, WrongArgument
 from percpu_emu.cli.face import Face
 from percpu_emu.machine import Event, EventStream
@@ -38,7 +39,7 @@ def run_and_report(
     loaded = load(name, overrides)
     if record and (loaded.scenario.steps or loaded.scenario.explore is None):
         raise ScenarioError(loaded.source, ["--record is for scenarios that have a table explore, and no steps"])
-    errors = Console(stderr=True)
+    errors = talk.console()
     if live:
         _refuse_to_draw(loaded, errors)
     logger.remove()
@@ -47,7 +48,7 @@ def run_and_report(
     )
     events = EventStream()
     events.listen(partial(_note, so_far))
-    with LiveProgress(errors, logger) if not live else nullcontext() as progress:
+    with LiveProgress(errors, logger, as_lines=talk.has_log()) if not live else nullcontext() as progress:
         if progress is not None:
             events.listen(progress)
         if loaded.scenario.faults.inject or loaded.scenario.faults.chaos:
@@ -79,6 +80,8 @@ def _note(so_far: SoFar, event: Event) -> None:
 def _refuse_to_draw(loaded: Loaded, console: Console) -> None:
     if not loaded.scenario.steps:
         raise ScenarioError(loaded.source, ["it has no steps: --live is for scenarios that have"])
+    if talk.is_quiet() or talk.has_log():
+        raise WrongArgument("--live draws on stderr: it goes with neither --quiet nor --log")
     if not console.is_terminal:
         raise WrongArgument("--live draws on a terminal, and stderr is none")
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rich.console import Console
-
 from percpu_emu.cli.errors import SoFar
 from percpu_emu.cli.progress import search_progress
 from percpu_emu.explore.strategies import Explored, Options, explore
@@ -33,7 +31,7 @@ def explored(command: str, name: str, request: Request, so_far: SoFar, width: in
     """The exploration of a scenario, with its report, whose columns have that width. Raises what loading it raises."""
     loaded = load(name, request.overrides)
     subject, options = _with_prefix(name, subject_of(loaded, request.turns), request)
-    with search_progress(Console(stderr=True), subject.name, so_far.figures) as progress:
+    with search_progress(subject.name, so_far.figures) as progress:
         found = explore(subject, options, progress)
     report = report_of(found, width)
     report.command, report.file = command, loaded.source

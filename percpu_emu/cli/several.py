@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+import typer
+
 from percpu_emu.cli.errors import SoFar, failure_of, report_of_failure
 from percpu_emu.cli.face import Face
 from percpu_emu.cli.searching import Request, explored
@@ -31,7 +33,9 @@ def explore_several(command: str, names: Sequence[str], request: Request, so_far
         report, code = _tried(command, name, wrong.get(name), request, so_far, face)
         tried.append(report)
         codes.append(code)
-        if not face.as_json:
+        if report.error is not None and not face.is_in_full:
+            typer.echo(f"percpu-emu: {report.error.message}", err=True)
+        if face.is_in_full:
             print_line(console, printable(name), report, width)
             if report.counterexample and not is_as_expected(report):
                 print_counterexample(console, report.counterexample)

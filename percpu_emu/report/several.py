@@ -72,6 +72,17 @@ def _style(report: Report) -> str:
     return "bold red" if check_of(report).ok is False else "yellow"
 
 
+def print_outcome(console: Console, report: Report) -> None:
+    """The verdict alone, on one line."""
+    if report.scenarios:
+        print_summary(console, report)
+    else:
+        said = f"; {escape(report.expectation)}" if report.expectation else ""
+        style = VERDICT_STYLES[report.verdict]
+        line = f"[{style}]{report.verdict}[/] in {report.seconds:.2f} s{said}"
+        console.print(line, highlight=False, soft_wrap=True)
+
+
 def print_summary(console: Console, whole: Report) -> None:
     """The last line: the verdict over all scenarios, and how many of them went which way."""
     results = [check_of(report).ok for report in whole.scenarios]

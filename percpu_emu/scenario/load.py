@@ -18,7 +18,7 @@ from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.scenario.figures import figure_names, growing_figures
 from percpu_emu.scenario.programs import ProgramNotFound, find_program, is_a_file, is_a_folder, load_module
 from percpu_emu.scenario.schema import InterruptsPart, Scenario, WorkerPart
-from percpu_emu.scenario.wording import did_you_mean
+from percpu_emu.scenario.wording import allowed, did_you_mean
 
 MOST_PROBLEMS: Final = 10
 LONGEST_PROBLEM: Final = 600
@@ -94,7 +94,7 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Loaded:
         found = f"machine.kernel: found {shown(scenario.machine.kernel)}"
         problems = [f"{found}: {line}" for line in str(error).splitlines()]
         if "no kernel" in str(error):
-            problems = [f"{found}, allowed: {', '.join(profile_names())}, or a path"]
+            problems = [f"{found}, {allowed(scenario.machine.kernel, profile_names(), ', or a path')}"]
         raise ScenarioError(given if "machine.kernel" in overrides else source, problems) from error
     changed = frozenset(key for key, value in overrides.items() if _at(_parse(path, source), key) != value)
     if "protocols" not in changed:
@@ -150,7 +150,7 @@ def _find(name: str) -> Path:
     if is_a_folder(path):
         raise ScenarioError(name, [f"it is a folder; give the path of a scenario file{_files_in(path)}"])
     if path.suffix == ".toml" or "/" in name:
-        raise ScenarioError(name, ["there is no such file"])
+        raise ScenarioError(name, [f"there is no such file{_near(path)}"])
     near = did_you_mean(name, known) or "give the path of a file, or a name"
     raise ScenarioError(name, [f"no scenario of that name; {near} (`percpu-emu list` shows all)"])
 
@@ -158,6 +158,13 @@ def _find(name: str) -> Path:
 def _files_in(folder: Path) -> str:
     found = sorted(path.name for path in folder.glob("*.toml"))[:3]
     return f", such as {folder / found[0]}" if found else ""
+
+
+def _near(path: Path) -> str:
+    """The files beside a missing one that have nearly its name."""
+    beside = [entry.name for entry in path.parent.glob("*.toml")] if is_a_folder(path.parent) else []
+    near = did_you_mean(path.name, [printable(name) for name in beside])
+    return f"; {near}" if near else ""
 
 
 def _parse(path: Path, source: str) -> dict[str, Any]:
@@ -222,8 +229,10 @@ def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
         case "value_error":
             text = f"{location or 'the whole file'}: {context['error']}"
         case _:
-            allowed = error["msg"].removeprefix("Input should be ")
-            text = f"{location or 'the whole file'}: found {shown(error['input'])}, allowed: {allowed}"
+            may_be = error["msg"].removeprefix("Input should be ")
+            near = did_you_mean(str(error["input"]), re.findall(r"'([^']*)'", context.get("expected", "")))
+            said = f"found {shown(error['input'])}, allowed: {may_be}{f'; {near}' if near else ''}"
+            text = f"{location or 'the whole file'}: {said}"
     return text
 
 

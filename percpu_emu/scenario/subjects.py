@@ -17,7 +17,7 @@ from percpu_emu.lang.setting import MAX_CONTEXTS, MAX_CPUS, ContextSpec, Setting
 from percpu_emu.lang.source import called, is_operation, is_program
 from percpu_emu.scenario.load import Loaded, ScenarioError, shown
 from percpu_emu.scenario.schema import ContextPart, ExplorePart
-from percpu_emu.scenario.wording import did_you_mean
+from percpu_emu.scenario.wording import allowed, did_you_mean
 
 
 def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
@@ -41,7 +41,7 @@ def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
         scenario.machine.cpus, tuple(contexts), names.program("setup", 0), part.constants, scenario.machine.nodes
     )
     if part.expect is not None and part.expect not in LABELS[1:]:
-        problem = f"explore.expect: found {shown(part.expect)}, allowed: {', '.join(LABELS[1:])}"
+        problem = f"explore.expect: found {shown(part.expect)}, {allowed(part.expect, LABELS[1:])}"
         raise ScenarioError(loaded.source, [problem])
     programs = [spec.program for spec in contexts]
     names.refuse_unknown_constants([*programs, *filter(None, (setting.setup, names.program("total", 1)))])
