@@ -10,7 +10,10 @@ import typer
 from percpu_emu.cli import completing
 
 _NAMES_HELP: Final = "Names of bundled scenarios, paths, folders, patterns such as 'raw-add-*'."
-WORST: Final = "Of several scenarios each is tried; the exit code is the worst: 1, then 2, 3, 4, 0."
+WORST: Final = (
+    "Each of several scenarios is tried, within its own limits, and has a line. The exit code is the worst: "
+    "1 (failed), then 2 (input), 3 (environment), 4 (inconclusive), 0."
+)
 
 Name: TypeAlias = Annotated[
     str,

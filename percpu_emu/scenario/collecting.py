@@ -17,7 +17,7 @@ MUTANTS_FOLDER = "protocols"
 
 def means_one(name: str) -> bool:
     """Whether an argument is the name of a scenario or the path of its file, and no folder or pattern."""
-    if name in bundled_files("scenarios", ".toml") or is_a_file(Path(name)):
+    if not name or name in bundled_files("scenarios", ".toml") or is_a_file(Path(name)):
         return True
     return not is_a_folder(Path(name)) and not glob.has_magic(name)
 
@@ -25,7 +25,8 @@ def means_one(name: str) -> bool:
 def collected(name: str) -> list[str]:
     """The names and paths that an argument means. Raises ScenarioError for a folder or a pattern that has none.
 
-    A folder means every file in it, and in its folders, that has a table `explore`. A pattern means what it matches
+    A folder means every file in it, and in its folders, that has a table `explore`; hidden folders, such as that of a
+    virtual environment, are passed over. A pattern means what it matches
     of the bundled scenarios with a table `explore`, and of files and folders.
     """
     if means_one(name):
@@ -47,7 +48,10 @@ def mutants() -> list[str]:
 
 
 def _in_folder(folder: Path) -> Iterator[str]:
-    yield from (str(path) for path in sorted(folder.rglob("*.toml")) if is_a_file(path) and _is_explored(path))
+    for path in sorted(folder.rglob("*.toml")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and is_a_file(path) and _is_explored(path):
+            yield str(path)
 
 
 def _bundled_like(pattern: str) -> Iterator[str]:

@@ -31,6 +31,8 @@ def own(tmp_path: Path) -> Path:
         (folder / "flush-then-swap.toml").read_text().replace('expect = "lost-count"\n', "")
     )
     (folder / "other.toml").write_text('[tool]\nname = "no scenario"\n')
+    (tmp_path / "own" / ".venv").mkdir()
+    (tmp_path / "own" / ".venv" / "installed.toml").write_text((folder / "unmarked.toml").read_text())
     return tmp_path / "own"
 
 
@@ -66,6 +68,7 @@ FIXED, BROKEN = "flush-then-swap-fixed", "flush-then-swap"
 WORST = [
     ((FIXED, BROKEN), 0, "2 as expected"),
     ((FIXED, "no-such", BROKEN), 2, "2 as expected, 1 not tried for an error"),
+    ((FIXED, ""), 2, "1 as expected, 1 not tried for an error"),
     ((FIXED, "dying-cgroups"), 2, "1 as expected, 1 not tried for an error"),
     (("no-such-*",), 2, "1 not tried for an error"),
     ((FIXED, "release-4x4", "--max-schedules", "20"), 4, "1 as expected, 1 inconclusive"),
