@@ -7,6 +7,7 @@ from typing import Any, get_args
 from percpu_emu.cli.errors import WrongArgument
 from percpu_emu.explore.search import Budget
 from percpu_emu.explore.strategies import Options, Strategy
+from percpu_emu.scenario.wording import allowed
 
 
 def search_options(
@@ -22,7 +23,7 @@ def search_options(
 ) -> Options:
     """Options. Raises WrongArgument for a strategy that there is not."""
     if strategy not in get_args(Strategy):
-        raise WrongArgument(f"--strategy {strategy}: there are {', '.join(get_args(Strategy))}")
+        raise WrongArgument(f"--strategy {strategy}: {allowed(strategy, get_args(Strategy))}")
     for name, value in (("--max-schedules", schedules), ("--max-seconds", seconds), ("--max-megabytes", megabytes)):
         if value <= 0:
             raise WrongArgument(f"{name} {value}: a limit is above 0")

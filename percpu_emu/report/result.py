@@ -32,6 +32,17 @@ class ReportedError(BaseModel):
     message: str = Field(description="one sentence, as on stderr")
 
 
+class ReportedPlace(BaseModel):
+    """A line of a program."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    program: str
+    file: str
+    line: int
+    text: str
+
+
 class ReportedCounterexample(BaseModel):
     """A schedule that breaks a check."""
 
@@ -43,6 +54,8 @@ class ReportedCounterexample(BaseModel):
     steps: int = Field(description="how many steps the schedule has")
     columns: str = Field(description="what each context did, side by side, as text")
     story: list[str] = Field(description="the same in sentences")
+    replay: str = Field(default="", description="the command that replays it")
+    blamed: list[ReportedPlace] = Field(default=[], description="where the steps to blame stand in the programs")
     trace: dict[str, Any] = Field(default={}, description="every step with what it read and wrote")
 
 
@@ -53,6 +66,7 @@ class Report(BaseModel):
 
     command: str = Field(description="the command, without its arguments")
     subject: str = Field(description="the scenario, or what else the command was about")
+    file: str = Field(default="", description="path of the scenario; empty where it was not loaded")
     verdict: Literal["pass", "fail", "inconclusive"] = Field(
         description="the result; `percpu-emu help verdict` says what each means"
     )
@@ -71,6 +85,10 @@ class Report(BaseModel):
     seed: int | None = Field(default=None, description="of all random choices; null: none was given")
     seconds: float = Field(default=0.0, description="how long the command took")
     error: ReportedError | None = Field(default=None, description="why there is no result; null: there is one")
+    scenarios: list[Report] = Field(
+        default=[],
+        description="of several scenarios: the object of each; only an unexpected failure has the trace of its steps",
+    )
 
 
 def reported(checks: Sequence[Check]) -> list[ReportedCheck]:

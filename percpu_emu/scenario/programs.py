@@ -13,6 +13,7 @@ from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import is_program
 from percpu_emu.scenario.paths import is_a_file
 from percpu_emu.scenario.trial import fault_of
+from percpu_emu.scenario.wording import allowed
 
 WORKER_ARGUMENTS = 2
 
@@ -27,7 +28,7 @@ def find_program(name: str, folder: Path) -> ProgramFunction:
     candidates = [known[name]] if name in known else [folder / name, Path(name)]
     path = next((candidate for candidate in candidates if is_a_file(candidate)), None)
     if path is None:
-        raise ProgramNotFound(f"found {name[:80]!r}, allowed: {', '.join(known)}, or the path of a file")
+        raise ProgramNotFound(f"found {name[:80]!r}, {allowed(name, known, ', or the path of a file')}")
     return _program_in(path)
 
 
