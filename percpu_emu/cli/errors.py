@@ -114,19 +114,14 @@ def report_of_failure(command: str, subject: str, failure: Failure, seconds: flo
 
     return Report(
         command=command,
-        subject=_encodable(subject),
+        subject=subject,
         verdict="fail" if failure.kind == "failed" else "inconclusive",
         scope={},
         checks=[],
         figures=figures,
         seconds=round(seconds, 3),
-        error=ReportedError(kind=failure.kind, message=_encodable(failure.message)),
+        error=ReportedError(kind=failure.kind, message=failure.message),
     )
-
-
-def _encodable(text: str) -> str:
-    """A text that JSON can hold: an argument that is not UTF-8 comes with characters that it cannot."""
-    return text.encode(errors="backslashreplace").decode()
 
 
 def _message(error: Exception) -> str:
@@ -171,7 +166,7 @@ def _say(command: str, subject: str, failure: Failure, seconds: float, so_far: S
                 print_object(report)
     if not as_json and so_far.figures and failure.kind == "interrupted":
         typer.echo(f"percpu-emu: after {seconds:.1f} s: {_listed(so_far.figures)}", err=True)
-    typer.echo(f"percpu-emu: {_encodable(failure.message)}", err=True)
+    typer.echo(f"percpu-emu: {failure.message.encode(errors='backslashreplace').decode()}", err=True)
 
 
 def _listed(figures: Mapping[str, Any], prefix: str = "") -> str:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 if TYPE_CHECKING:
     from percpu_emu.scenario.verdict import Check
+
+
+def encodable(text: str) -> str:
+    """The text as JSON can hold it: a path that is not UTF-8 comes with characters that it cannot."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+Said: TypeAlias = Annotated[str, BeforeValidator(encodable)]
+"""A text that may hold a path."""
 
 
 class ReportedCheck(BaseModel):
@@ -27,7 +36,7 @@ class ReportedError(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: Literal["input", "environment", "interrupted", "failed", "fault"]
-    message: str
+    message: Said
 
 
 class ReportedPlace(BaseModel):
@@ -36,7 +45,7 @@ class ReportedPlace(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     program: str
-    file: str
+    file: Said
     line: int
     text: str
 
@@ -63,8 +72,8 @@ class Report(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     command: str
-    subject: str = Field(description="the scenario, or what else the command was about")
-    file: str = Field(default="", description="path of the scenario; empty where it was not loaded")
+    subject: Said = Field(description="the scenario, or what else the command was about")
+    file: Said = Field(default="", description="path of the scenario; empty where it was not loaded")
     verdict: Literal["pass", "fail", "inconclusive"]
     scope: dict[str, Any] = Field(description="what was and was not controlled, how far it got")
     checks: list[ReportedCheck]
