@@ -109,13 +109,13 @@ def report_of_failure(command: str, subject: str, failure: Failure, seconds: flo
 
     return Report(
         command=command,
-        subject=for_json(subject),
+        subject=subject,
         verdict="fail" if failure.kind == "failed" else "inconclusive",
         scope={},
         checks=[],
         figures=figures,
         seconds=round(seconds, 3),
-        error=ReportedError(kind=failure.kind, message=for_json(failure.message)),
+        error=ReportedError(kind=failure.kind, message=failure.message),
     )
 
 

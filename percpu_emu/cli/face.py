@@ -50,8 +50,11 @@ class Face:
             print_outcome(self.console(), report)
         self._annotate(report)
 
-    def attend(self, so_far: SoFar) -> None:
-        """See to it that CI systems get a report whatever happens. Raises WrongArgument for options that do not fit."""
+    def begin(self, so_far: SoFar) -> None:
+        """Check the options and begin the log; from here on CI systems get a report whatever happens.
+
+        Raises WrongArgument for options that do not fit.
+        """
         for option, path in (("--junit", self.junit), ("--sarif", self.sarif), ("--log", self.log)):
             if path is not None and not path.parent.is_dir():
                 raise WrongArgument(f"{option} {path}: there is no folder {path.parent}")

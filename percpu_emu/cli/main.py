@@ -163,7 +163,7 @@ def run(
     with errors_for_people("run", name, as_json=as_json) as so_far:
         from percpu_emu.cli.run import run_and_report
 
-        face.attend(so_far)
+        face.begin(so_far)
         raise typer.Exit(run_and_report(name, overrides, so_far, face, record=record, live=live))
 
 
@@ -205,7 +205,7 @@ def explore(
         from percpu_emu.cli.searching import Request
         from percpu_emu.cli.trace_files import trace_files
 
-        face.attend(so_far)
+        face.begin(so_far)
         options = search_options(
             strategy, preemptions, depth, max_schedules, max_seconds, max_megabytes, seed, reduce=not no_reduction
         )
@@ -237,7 +237,7 @@ def replay(
         from percpu_emu.cli.trace_files import trace_files
 
         face = Face(as_json, width=width, quiet=quiet, log=log)
-        face.attend(so_far)
+        face.begin(so_far)
         raise typer.Exit(
             replay_and_report(token, scenario, debug=pdb, files=trace_files(html, trace, trace_format), face=face)
         )
@@ -262,7 +262,7 @@ def mutants(
     with errors_for_people("mutants", " ".join(names or []), as_json=as_json) as so_far:
         from percpu_emu.cli.explore import mutants_and_report
 
-        face.attend(so_far)
+        face.begin(so_far)
         raise typer.Exit(mutants_and_report(names or [], so_far, face))
 
 

@@ -33,9 +33,7 @@ def explored(command: str, name: str, request: Request, so_far: SoFar, width: in
     subject, options = _with_prefix(name, subject_of(loaded, request.turns), request)
     with search_progress(subject.name, so_far.figures) as progress:
         found = explore(subject, options, progress)
-    report = report_of(found, width)
-    report.command, report.file = command, loaded.path
-    return found, report
+    return found, report_of(found, command, loaded.path, width)
 
 
 def _with_prefix(name: str, subject: Subject, request: Request) -> tuple[Subject, Options]:

@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from percpu_emu.lang.trace import Trace
 
 
-def report_of(explored: Explored, width: int = DEFAULT_WIDTH) -> Report:
-    """The report of an exploration, with columns of that width."""
+def report_of(explored: Explored, command: str, file: str, width: int = DEFAULT_WIDTH) -> Report:
+    """The report of a command's exploration of the scenario in a file, with columns of that width."""
     checks = checks_of(explored)
     expected = foreseen(explored)
     notes = [] if explored.complete or explored.counterexample else [f"not everything was covered: {explored.stopped}"]
     notes += ledger_notes(explored.subject)
     return Report(
-        command="explore",
+        command=command,
         subject=explored.subject.name,
+        file=file,
         verdict=verdict(explored, checks),
         scope=scope_of(explored),
         checks=reported(checks),

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 if TYPE_CHECKING:
     from percpu_emu.scenario.verdict import Check
+
+
+def encodable(text: str) -> str:
+    """The text as JSON can hold it: a path that is not UTF-8 comes with characters that it cannot."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+Said: TypeAlias = Annotated[str, BeforeValidator(encodable)]
+"""A text that may hold a path."""
 
 
 class ReportedCheck(BaseModel):
@@ -29,7 +38,7 @@ class ReportedError(BaseModel):
     kind: Literal["input", "environment", "interrupted", "failed", "fault"] = Field(
         description="the class of the error; `fault` is one of percpu-emu itself"
     )
-    message: str = Field(description="one sentence, as on stderr")
+    message: Said = Field(description="one sentence, as on stderr")
 
 
 class ReportedPlace(BaseModel):
@@ -38,7 +47,7 @@ class ReportedPlace(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     program: str
-    file: str
+    file: Said
     line: int
     text: str
 
@@ -65,8 +74,8 @@ class Report(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     command: str = Field(description="the command, without its arguments")
-    subject: str = Field(description="the scenario, or what else the command was about")
-    file: str = Field(default="", description="path of the scenario; empty where it was not loaded")
+    subject: Said = Field(description="the scenario, or what else the command was about")
+    file: Said = Field(default="", description="path of the scenario; empty where it was not loaded")
     verdict: Literal["pass", "fail", "inconclusive"] = Field(
         description="the result; `percpu-emu help verdict` says what each means"
     )

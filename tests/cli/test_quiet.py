@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from percpu_emu.bundled import bundled
+from percpu_emu.report.result import Report
 
 from .commands import command
 
@@ -66,6 +68,27 @@ def test_options_that_do_not_fit_are_refused(arguments: list[str], said: str) ->
     done = command("run", "playground", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
+
+
+def test_a_path_that_is_not_utf_8_is_reported_and_replayed(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    for name in ("flush-then-swap.py", "flush-then-swap.toml"):
+        text = (PROTOCOLS / name).read_text()
+        (folder / name).write_text(text.replace('expect = "lost-count"\n', ""))
+    files = ["--junit", str(tmp_path / "junit.xml"), "--sarif", str(tmp_path / "results.sarif"), "--github"]
+    done = command("explore", str(folder / "flush-then-swap.toml"), "--json", *files)
+    found = Report.model_validate_json(done.stdout)
+    assert found.file.endswith("caf\\udce9/flush-then-swap.toml")
+    assert found.counterexample is not None
+    assert f"{tmp_path}/caf\\351/flush-then-swap.toml'" in found.counterexample.replay
+    several = command("explore", str(folder), "no-such", "--json", *files)
+    assert [report.verdict for report in Report.model_validate_json(several.stdout).scenarios] == [
+        "fail",
+        "inconclusive",
+    ]
+    assert (several.returncode, "Traceback" in several.stderr) == (1, False)
+    assert command("explore", str(folder), "no-such").stdout.startswith(f"{tmp_path}/caf\\udce9/flush-then-swap.toml")
 
 
 @pytest.mark.parametrize("width", [40, 100])
