@@ -17,6 +17,7 @@ from percpu_emu.cli.output import STDOUT, print_object, stdout_for_the_object
 
 Kind: TypeAlias = Literal["input", "environment", "interrupted", "failed", "fault"]
 """`fault`: of percpu-emu itself."""
+FAILED: Final = 1
 INPUT: Final = 2
 ENVIRONMENT: Final = 3
 INCONCLUSIVE: Final = 4
@@ -24,6 +25,7 @@ INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 BROKEN_PIPE: Final = 141
 """As of a process that SIGPIPE ends: no reader is left for the verdict."""
+_CODES: Final = {"input": INPUT, "environment": ENVIRONMENT, "failed": FAILED}
 _A_FAULT: Final = "a fault of percpu-emu, so there is no verdict; please report it with the lines above"
 
 
@@ -72,10 +74,12 @@ def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[
     except typer.Exit:
         raise
     except Exception as error:
+        from percpu_emu.api.errors import sentence_of
+
         kind, code = _classify(error)
         if kind == "fault":
             traceback.print_exception(error)
-        say(kind, _message(error) if kind != "fault" else f"{_A_FAULT}: {type(error).__name__}: {error}")
+        say(kind, sentence_of(error) if kind != "fault" else f"{_A_FAULT}: {type(error).__name__}: {error}")
         raise typer.Exit(code) from error
 
 
@@ -87,35 +91,15 @@ def refuse_usage(message: str) -> int:
     return INPUT
 
 
-def _message(error: Exception) -> str:
-    """The error's own sentence; one of the operating system's own has an errno instead."""
-    if isinstance(error, OSError) and error.strerror:
-        what = f" ({error.filename})" if error.filename else ""
-        return f"the operating system refused what is needed{what}: {error.strerror}"
-    return str(error)
-
-
 def _classify(error: Exception) -> tuple[Kind, int]:
-    from percpu_emu.explore.model import SetupFailed
-    from percpu_emu.explore.token import BadToken
-    from percpu_emu.lang.source import Refused
-    from percpu_emu.machine import CgroupError, CpuDied, NoMemory, StartFailed, Trapped
-    from percpu_emu.machine.faults import BadFault
-    from percpu_emu.replay import ReplayFailed
-    from percpu_emu.scenario.load import ScenarioError
-    from percpu_emu.scenario.programs import ProgramNotFound
-    from percpu_emu.shm import OutOfPages
+    from percpu_emu.api.errors import kind_of
 
-    if isinstance(error, StartFailed | OutOfPages | NoMemory | OSError | MissingExtra):
+    if isinstance(error, MissingExtra):
         return "environment", ENVIRONMENT
-    if isinstance(
-        error,
-        ScenarioError | Refused | CgroupError | WrongArgument | BadToken | SetupFailed | BadFault | ProgramNotFound,
-    ):
+    if isinstance(error, WrongArgument):
         return "input", INPUT
-    if isinstance(error, CpuDied | ReplayFailed | Trapped):
-        return "failed", 1
-    return "fault", INCONCLUSIVE
+    kind = kind_of(error)
+    return (kind, _CODES[kind]) if kind is not None else ("fault", INCONCLUSIVE)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from percpu_emu.explore.search import Budget
 from percpu_emu.explore.strategies import Explored, Options, explore
 from percpu_emu.explore.token import Token
 from percpu_emu.report.exploration_report import (
-    counterexample_of,
     mutants_table,
     print_counterexample,
     print_explored,
@@ -130,30 +129,12 @@ def _as_expected(row: dict[str, Any]) -> Check:
 
 def replay_and_report(token: str, scenario: str | None, *, debug: bool, html_file: Path | None, as_json: bool) -> int:
     """Replay a token on real processes; the exit code: 1 where they did something else than the virtual engine."""
-    from percpu_emu.scenario.replaying import checks_of_replay, replay_token
+    from percpu_emu.report import replay_report
+    from percpu_emu.scenario.replaying import replay_token
 
     start = time.monotonic()
     done = replay_token(token, scenario, debug=debug)
-    checks = checks_of_replay(done)
-    replayed = done.replayed
-    report = Report(
-        command="replay",
-        subject=done.subject.name,
-        verdict=verdict_of(checks, None),
-        scope={
-            "engine": "reference",
-            "cpus": done.subject.setting.cpus,
-            "controlled": "every step, granted one by one to real processes on one processor",
-        },
-        checks=reported(checks),
-        figures={
-            "steps": len(replayed.steps),
-            "steps_per_s": round(len(replayed.steps) / max(replayed.seconds, 1e-9)),
-            "violation": done.expected.check or None,
-        },
-        counterexample=counterexample_of(done.expected) if done.expected.check else None,
-        seconds=round(time.monotonic() - start, 3),
-    )
+    report = replay_report.report_of(done, time.monotonic() - start)
     if html_file is not None:
         html_file.write_text(html(done.expected.trace), encoding="utf-8")
     if as_json:
