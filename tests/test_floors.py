@@ -12,7 +12,7 @@ import percpu_emu
 PACKAGE = Path(percpu_emu.__file__).parent
 FLOORS = [
     *("shm", "percpu", "lang", "kernel", "explore", "machine", "replay"),
-    *("scenario", "report", "api", "web", "cli"),
+    *("scenario", "report", "api", "pytest_plugin", "web", "cli"),
 ]
 SIDE_BY_SIDE = ["explore", "machine", "replay"]
 BELOW_ALL = {"bundled"}

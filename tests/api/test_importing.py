@@ -19,7 +19,7 @@ def fresh(code: str) -> object:
     return json.loads(found.stdout)
 
 
-@pytest.mark.parametrize("module", ["percpu_emu"])
+@pytest.mark.parametrize("module", ["percpu_emu", "percpu_emu.pytest_plugin"])
 def test_an_import_imports_nothing_that_is_slow(module: str) -> None:
     loaded = fresh(f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))")
     assert isinstance(loaded, list)
