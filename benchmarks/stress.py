@@ -1,7 +1,7 @@
 """Every broken protocol under native stress, again and again, and every fixed version for a while.
 
     python benchmarks/stress.py                    20 tries of each broken one, at most 10 s each
-    python benchmarks/stress.py --fixed 60         each fixed version for 60 s
+    python benchmarks/stress.py --fixed 60         each that is right for 60 s
     python benchmarks/stress.py flush-then-swap    only those named
 
 A try is native rounds up to the first violation; starting the processes is left out, and what the search makes of it.
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from percpu_emu.machine import EventStream
+from percpu_emu.scenario.finding import shipped
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.stress import RECORD_EVERY, Stressed, stress
 from percpu_emu.scenario.subjects import subject_of
@@ -28,13 +29,16 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="protocols; all if none is named")
     parser.add_argument("--tries", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=LIMIT_SECONDS, help="limit of a try")
-    parser.add_argument("--fixed", type=float, default=0.0, help="run the fixed versions instead, for so many seconds")
+    parser.add_argument(
+        "--fixed", type=float, default=0.0, help="run those that are right instead, for so many seconds"
+    )
     options = parser.parse_args()
-    known = [name for name in shipped() if f"{name}-fixed" in shipped()]
-    names = options.names or known
-    if options.fixed:
-        return fixed_versions([f"{name}-fixed" for name in names], options.fixed)
-    return broken(names, options.tries, options.seconds)
+    protocols = [name for name, entry in shipped().items() if entry.place.path.parent.name == "protocols"]
+    is_broken = {
+        name: bool(explored := load(name).scenario.explore) and explored.expect is not None for name in protocols
+    }
+    names = options.names or [name for name in protocols if is_broken[name] is not bool(options.fixed)]
+    return right(names, options.fixed) if options.fixed else broken(names, options.tries, options.seconds)
 
 
 def tried(name: str, seed: int, seconds: float) -> Stressed:
@@ -60,7 +64,7 @@ def broken(names: list[str], tries: int, seconds: float) -> int:
     return int(missed > 0)
 
 
-def fixed_versions(names: list[str], seconds: float) -> int:
+def right(names: list[str], seconds: float) -> int:
     table = Table("fixed version", "rounds", "seen")
     wrong = 0
     for name in names:

@@ -36,7 +36,7 @@ class Counterexample:
     def columns(self, width: int = WIDTH) -> str:
         """What each context did, side by side, as text; the last line is the command that replays it.
 
-        Raises ValueError for a width below 60.
+        Raises ValueError for a width without room for columns.
         """
         return report_columns.columns(self._trace, width)
 

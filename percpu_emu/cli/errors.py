@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import typer
 
-from percpu_emu.cli.output import STDOUT, print_object, stdout_for_the_object
+from percpu_emu.cli.output import STDOUT, for_json, print_object, stdout_for_the_object
 
 Kind: TypeAlias = Literal["input", "environment", "interrupted", "failed", "fault"]
 """`fault`: of percpu-emu itself."""
@@ -113,8 +113,7 @@ class _Failure:
 
 
 def _say(command: str, subject: str, failure: _Failure, as_json: bool) -> None:
-    # an argument that is not UTF-8 comes with characters that JSON cannot hold
-    subject, message = (text.encode(errors="backslashreplace").decode() for text in (subject, failure.message))
+    subject, message = for_json(subject), for_json(failure.message)
     if as_json:
         from percpu_emu.report.result import Report, ReportedError
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.console import Console
 from percpu_emu.cli.errors import SoFar
 from percpu_emu.cli.output import print_object
 from percpu_emu.cli.progress import search_progress
+from percpu_emu.cli.trace_files import TraceFiles
 from percpu_emu.explore.search import Budget
 from percpu_emu.explore.strategies import Explored, Options, explore
 from percpu_emu.explore.token import Token
@@ -19,11 +19,11 @@ from percpu_emu.report.exploration_report import (
     mutants_table,
     print_counterexample,
     print_explored,
+    print_notes,
     print_verdict,
     report_of,
 )
 from percpu_emu.report.result import Report, reported
-from percpu_emu.report.stepper import html
 from percpu_emu.report.tables import checks_table
 from percpu_emu.scenario.exploration import checks_of, verdict
 from percpu_emu.scenario.finding import shipped
@@ -44,7 +44,7 @@ def explore_and_report(
     *,
     turns: int | None,
     prefix: str | None,
-    html_file: Path | None,
+    files: TraceFiles,
     as_json: bool,
 ) -> int:
     """Explore a scenario; its report on stdout, progress on stderr. The exit code."""
@@ -58,21 +58,12 @@ def explore_and_report(
     with search_progress(Console(stderr=True), subject.name, so_far.figures) as progress:
         explored = explore(subject, options, progress)
     report = report_of(explored)
-    if html_file is not None:
-        _write_html(explored, html_file, report)
+    report.notes += files.write(explored.counterexample.trace if explored.counterexample else None)
     if as_json:
         print_object(report)
     else:
         print_explored(Console(), report, subject.summary)
     return exit_code(report.verdict, report.as_expected)
-
-
-def _write_html(explored: Explored, path: Path, report: Report) -> None:
-    if explored.counterexample is None:
-        report.notes.append(f"no counterexample, so {path} was not written")
-        return
-    path.write_text(html(explored.counterexample.trace), encoding="utf-8")
-    report.notes.append(f"{path}: step through it in a browser")
 
 
 def mutants_and_report(*, as_json: bool) -> int:
@@ -127,7 +118,7 @@ def _as_expected(row: dict[str, Any]) -> Check:
     return Check(row["name"], row["verdict"] == "pass", f"{row['verdict']}, {row['states']} states")
 
 
-def replay_and_report(token: str, scenario: str | None, *, debug: bool, html_file: Path | None, as_json: bool) -> int:
+def replay_and_report(token: str, scenario: str | None, *, debug: bool, files: TraceFiles, as_json: bool) -> int:
     """Replay a token on real processes; the exit code: 1 where they did something else than the virtual engine."""
     from percpu_emu.report import replay_report
     from percpu_emu.scenario.replaying import replay_token
@@ -135,8 +126,7 @@ def replay_and_report(token: str, scenario: str | None, *, debug: bool, html_fil
     start = time.monotonic()
     done = replay_token(token, scenario, debug=debug)
     report = replay_report.report_of(done, time.monotonic() - start)
-    if html_file is not None:
-        html_file.write_text(html(done.expected.trace), encoding="utf-8")
+    report.notes += files.write(done.expected.trace)
     if as_json:
         print_object(report)
     else:
@@ -144,5 +134,6 @@ def replay_and_report(token: str, scenario: str | None, *, debug: bool, html_fil
         if report.counterexample:
             print_counterexample(console, report.counterexample)
         console.print(checks_table(report))
+        print_notes(console, report)
         print_verdict(console, report)
     return exit_code(report.verdict, report.as_expected)

@@ -23,6 +23,13 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of all random choices.")]
+Page = Annotated[Path | None, typer.Option("--html", help="Write the trace as a page to step through.")]
+TraceFile = Annotated[
+    Path | None, typer.Option("--trace", help="Write the trace for another tool: FILE.json, FILE.log or FILE.mmd.")
+]
+TraceFormat = Annotated[
+    str | None, typer.Option(help="perfetto, shiviz or mermaid, whatever the ending of --trace FILE.")
+]
 Name = Annotated[str, typer.Argument(help="Name of a bundled scenario, or path of a scenario file.")]
 
 
@@ -61,6 +68,7 @@ def list_(as_json: Json = False, seed: Seed = None) -> None:
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="A scenario, program, protocol or kernel, or a path.")],
+    form: Annotated[str | None, typer.Option("--as", help="A scenario in the other form: python or toml.")] = None,
     as_json: Json = False,
     seed: Seed = None,
 ) -> None:
@@ -71,7 +79,7 @@ def show(
         from percpu_emu.cli.describe import describe
         from percpu_emu.cli.reading import print_json
 
-        text = describe(name)
+        text = describe(name, form)
         if as_json:
             print_json("show", name, {"text": text}, found=bool(text), seed=seed)
         else:
@@ -140,7 +148,9 @@ def explore(
         bool, typer.Option("--no-reduction", help="Try independent steps in every order, too.")
     ] = False,
     prefix: Annotated[str | None, typer.Option(help="Token of a schedule to begin with.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write the counterexample as a page to step through.")] = None,
+    html: Page = None,
+    trace: TraceFile = None,
+    trace_format: TraceFormat = None,
     seed: Seed = None,
 ) -> None:
     """Every interleaving of a small scenario; the smallest counterexample where there is one."""
@@ -149,13 +159,15 @@ def explore(
     with errors_for_people("explore", name, as_json=as_json) as so_far:
         from percpu_emu.cli.explore import explore_and_report
         from percpu_emu.cli.options import search_options
+        from percpu_emu.cli.trace_files import trace_files
 
         options = search_options(
             strategy, preemptions, depth, max_schedules, max_seconds, max_megabytes, seed, reduce=not no_reduction
         )
+        files = trace_files(html, trace, trace_format)
         overrides = {"machine.cpus": cpus, "seed": seed}
         code = explore_and_report(
-            name, overrides, options, so_far, turns=turns, prefix=prefix, html_file=html, as_json=as_json
+            name, overrides, options, so_far, turns=turns, prefix=prefix, files=files, as_json=as_json
         )
         raise typer.Exit(code)
 
@@ -166,7 +178,9 @@ def replay(
     as_json: Json = False,
     scenario: Annotated[str | None, typer.Option(help="Path of the scenario file, if it does not ship.")] = None,
     pdb: Annotated[bool, typer.Option("--pdb", help="Stop in the program before every step.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write the schedule as a page to step through.")] = None,
+    html: Page = None,
+    trace: TraceFile = None,
+    trace_format: TraceFormat = None,
     seed: Seed = None,  # noqa: ARG001 - every command takes it
 ) -> None:
     """One schedule, step by step, on real processes."""
@@ -174,8 +188,10 @@ def replay(
 
     with errors_for_people("replay", token, as_json=as_json):
         from percpu_emu.cli.explore import replay_and_report
+        from percpu_emu.cli.trace_files import trace_files
 
-        raise typer.Exit(replay_and_report(token, scenario, debug=pdb, html_file=html, as_json=as_json))
+        files = trace_files(html, trace, trace_format)
+        raise typer.Exit(replay_and_report(token, scenario, debug=pdb, files=files, as_json=as_json))
 
 
 @app.command()
@@ -187,6 +203,22 @@ def mutants(as_json: Json = False, seed: Seed = None) -> None:  # noqa: ARG001 -
         from percpu_emu.cli.explore import mutants_and_report
 
         raise typer.Exit(mutants_and_report(as_json=as_json))
+
+
+@app.command()
+def compare(
+    before: Annotated[Path, typer.Argument(help="A report, as --json printed it.")],
+    after: Annotated[Path, typer.Argument(help="A later one, of the same command and scenario.")],
+    as_json: Json = False,
+    seed: Seed = None,  # noqa: ARG001 - every command takes it
+) -> None:
+    """Two reports side by side: exit code 1 where a check fails that was ok, or the verdict got worse."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    with errors_for_people("compare", f"{before} {after}", as_json=as_json):
+        from percpu_emu.cli.compare import compare_and_report
+
+        raise typer.Exit(compare_and_report(before, after, as_json=as_json))
 
 
 @app.command()

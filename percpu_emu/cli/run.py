@@ -14,7 +14,7 @@ from rich.console import Console
 from percpu_emu.cli.errors import SoFar, WrongArgument
 from percpu_emu.cli.output import print_object
 from percpu_emu.machine import Event, EventStream
-from percpu_emu.report.exploration_report import print_counterexample, print_verdict
+from percpu_emu.report.exploration_report import print_counterexample, print_notes, print_verdict
 from percpu_emu.report.live import LiveMachine
 from percpu_emu.report.result import Report
 from percpu_emu.report.run_report import report_of
@@ -96,7 +96,6 @@ def _print_stress(console: Console, report: Report, loaded: Loaded) -> None:
     console.print(checks_table(report))
     for line in scope["not_controlled"]:
         console.print(f"not controlled: {line}", style="dim", markup=False, highlight=False)
-    for note in report.notes:
-        console.print(f"note: {note}", markup=False, highlight=False)
+    print_notes(console, report)
     console.print(f"{figures['rounds']} rounds, {figures['rounds_per_s']} a second", style="dim", highlight=False)
     print_verdict(console, report)

@@ -25,8 +25,8 @@ from typing import Any, Final, Generic, Self, TypeVar, get_args, get_origin, get
 from percpu_emu.lang.setting import OBJECT_WORDS, STATIC, STATIC_WORDS
 from percpu_emu.shm import WORD_SIZE
 
-_WORDS_IN_USE: Final = "__static_words__"
-"""Where a module keeps how many static words its objects take."""
+FIRST_STATIC_PER_CPU: Final = 8
+"""Where static per-CPU data begins in the static area, which begins with NULL."""
 
 Target = TypeVar("Target")
 Size = TypeVar("Size", bound=int)
@@ -65,15 +65,13 @@ class Struct(int):
 
     def __new__(cls) -> Self:
         """Static data of the module at whose top it stands: the next static words of the kernel."""
-        frame = inspect.currentframe()
-        frame = frame and frame.f_back
-        if frame is None or frame.f_code.co_name != "<module>":
-            raise StructError(f"{cls.__name__}(): static data stands at the top of a module")
-        first = frame.f_globals.get(_WORDS_IN_USE, 0)
-        end = frame.f_globals[_WORDS_IN_USE] = first + words_of(cls)
-        if end > STATIC_WORDS:
-            raise StructError(f"{cls.__name__}(): {end} static words, allowed: at most {STATIC_WORDS}")
-        return int.__new__(cls, STATIC + first)
+        return int.__new__(cls, _next_words(cls, "__static_words__", STATIC, STATIC_WORDS))
+
+    @classmethod
+    def static_per_cpu(cls) -> Self:
+        """Static data that every CPU has a copy of (DEFINE_PER_CPU): a per-CPU pointer to the static area."""
+        words = OBJECT_WORDS - FIRST_STATIC_PER_CPU
+        return int.__new__(cls, _next_words(cls, "__static_per_cpu_words__", FIRST_STATIC_PER_CPU, words))
 
     def __getattr__(self, name: str) -> int:
         """The address of a field."""
@@ -81,6 +79,20 @@ class Struct(int):
         if member is None:
             raise AttributeError(f"{type(self).__name__} has no field {name}")
         return int(self) + member.offset
+
+
+def _next_words(struct: Any, kept: str, first: int, most: int) -> int:
+    """The next words of a kind, for the module that makes a static object; its variable `kept` says how many it has."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_name != "<module>":
+        raise StructError(f"{struct.__name__}: static data stands at the top of a module")
+    taken = frame.f_globals.get(kept, 0)
+    end = frame.f_globals[kept] = taken + words_of(struct)
+    if end > most:
+        raise StructError(f"{struct.__name__}: {end} static words, allowed: at most {most}")
+    return int(first + taken)
 
 
 @dataclass(frozen=True)

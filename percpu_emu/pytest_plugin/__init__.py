@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from percpu_emu.api.limits import DEPTH, MEGABYTES, SCHEDULES, SECONDS
-from percpu_emu.pytest_plugin.exploring import RESULT, beside, explored_by
+from percpu_emu.pytest_plugin.exploring import RESULT, SUFFIXES, beside, explored_by
 from percpu_emu.pytest_plugin.files import ScenarioFile
 from percpu_emu.pytest_plugin.kept import keep
 
@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The options."""
     group = parser.getgroup("percpu-emu", "scenarios of percpu-emu")
     group.addoption(
-        "--percpu-emu", action="store_true", help="Collect scenario files (*.toml with a table explore): a test each."
+        "--percpu-emu", action="store_true", help="Make a test of every scenario that a file has for explore."
     )
     group.addoption(
         "--percpu-emu-strategy",
@@ -63,8 +63,8 @@ def _refuse_wrong_options(strategy: str, seconds: float) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFile | None:
-    """With the option `--percpu-emu`, every TOML file is looked at."""
-    if file_path.suffix != ".toml" or not parent.config.getoption("--percpu-emu"):
+    """With the option `--percpu-emu`, every TOML and Python file is looked at."""
+    if file_path.suffix not in SUFFIXES or not parent.config.getoption("--percpu-emu"):
         return None
     return ScenarioFile.from_parent(parent, path=file_path)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from percpu_emu.pytest_plugin.kept import kept_token
+from percpu_emu.scenario.finding import SEPARATOR
 
 if TYPE_CHECKING:
     from percpu_emu.api.result import Result
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 RESULT: Final = pytest.StashKey["Result"]()
 """What a test explored."""
+SUFFIXES: Final = (".toml", ".py")
+"""Of files that have scenarios."""
 _OF_THE_SUBJECT: Final = ("cpus", "turns", "seed")
 """Keywords that say what is explored; the others say how."""
 
@@ -49,9 +52,11 @@ def beside(scenario: Scenario, folder: Path) -> Scenario:
     """A scenario, with a relative path taken from a folder."""
     if isinstance(scenario, Path):
         return from_here(folder / scenario)
-    if isinstance(scenario, str) and ("/" in scenario or scenario.endswith((".toml", ".py"))):
-        return str(from_here(folder / scenario))
-    return scenario
+    if not isinstance(scenario, str):
+        return scenario
+    file, separator, name = scenario.partition(SEPARATOR)
+    is_a_path = "/" in file or file.endswith(SUFFIXES)
+    return f"{from_here(folder / file)}{separator}{name}" if is_a_path else scenario
 
 
 def from_here(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A scenario file as a test: it passes where the scenario does, or fails exactly as it expects."""
+"""A scenario in a file as a test: it passes where the scenario does, or fails exactly as it expects."""
 
 from __future__ import annotations
 
@@ -10,19 +10,30 @@ from typing import Any
 import pytest
 
 from percpu_emu.pytest_plugin.exploring import explored_by, from_here
+from percpu_emu.scenario.finding import SEPARATOR, declared_in
 
 
 class ScenarioFile(pytest.File):
-    """A TOML file. One without a name and a table `explore` is no scenario for a search, and gives no test."""
+    """A file that may have scenarios: TOML with a name and a table `explore`, Python with functions under `@scenario`.
+
+    Any other file gives no test. Nothing is executed.
+    """
 
     def collect(self) -> Iterator[ScenarioItem]:
-        """The test."""
+        """A test of each."""
         try:
-            document = tomllib.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise self.CollectError(f"{self.path}: cannot be read as TOML: {error}") from error
-        if "explore" in document and isinstance(document.get("name"), str):
-            yield ScenarioItem.from_parent(self, name=document["name"])
+            names = self._declared() if self.path.suffix == ".py" else self._in_toml()
+        except (OSError, ValueError, SyntaxError, RecursionError) as error:
+            raise self.CollectError(f"{self.path}: cannot be read: {error}") from error
+        yield from (ScenarioItem.from_parent(self, name=name) for name in names)
+
+    def _declared(self) -> list[str]:
+        return list(declared_in(self.path))
+
+    def _in_toml(self) -> list[str]:
+        document = tomllib.loads(self.path.read_text(encoding="utf-8"))
+        name = document.get("name")
+        return [name] if "explore" in document and isinstance(name, str) else []
 
 
 class ScenarioItem(pytest.Item):
@@ -30,7 +41,9 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         """Explore it. Raises ScenarioFailed, and what `percpu_emu.explore` raises."""
-        explored_by(self, from_here(self.path), {}).raise_for_verdict()
+        path = from_here(self.path)
+        scenario = f"{path}{SEPARATOR}{self.name}" if path.suffix == ".py" else path
+        explored_by(self, scenario, {}).raise_for_verdict()
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """What is wrong with the scenario, without the traceback of the plugin."""

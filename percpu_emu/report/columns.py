@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from percpu_emu.report.effects import effect, operation_text
+from percpu_emu.report.effects import effect, fold_text, operation_text
 from percpu_emu.report.view import View
 from percpu_emu.scenario.wording import plural
 
@@ -70,8 +69,7 @@ class _Page:
         yield from self._wrapped(f"{counted}{in_lines}.{to_blame}")
 
     def _titles(self) -> str:
-        titles = [("coordinator" if lane is None else f"CPU {lane}") for lane in self.view.lanes]
-        return " " * self._gutter + "".join(title.ljust(self._stride) for title in titles)
+        return " " * self._gutter + "".join(title.ljust(self._stride) for title in self.view.lane_titles)
 
     def _rails(self, lanes: int) -> str:
         return " " * self._gutter + "".join("|".ljust(self._stride) for _ in range(lanes))
@@ -106,7 +104,7 @@ class _Page:
 
     def _cell(self, fold: range, mark: str, room: int) -> list[str]:
         if len(fold) > 1:
-            text = f"{mark}... {plural(len(fold), 'step')}{self._call(fold)}"
+            text = f"{mark}{fold_text(self.view, fold, self.effect)}"
             return textwrap.wrap(text, room, subsequent_indent=" " * 4, max_lines=2, placeholder=" ...")
         done, what = mark + operation_text(self.view, fold.start), self.effect(self.view, fold.start)
         own = min(room, self._stride - 2) if self.view.lanes[-1] != self.view.trace.steps[fold.start].cpu else room
@@ -119,18 +117,6 @@ class _Page:
             *textwrap.wrap(done, room, subsequent_indent=indent),
             *textwrap.wrap(what, room, initial_indent=indent, subsequent_indent=indent),
         ]
-
-    def _call(self, fold: range) -> str:
-        """What is folded; of a call of a helper its name, and what its last access did."""
-        if all(map(self.view.is_quiet, fold)):
-            return f": {self._names(fold)}"
-        program = getattr(self.view.trace.steps[fold.start].site, "program", "")
-        last = max(index for index in fold if self.view.trace.steps[index].accesses)
-        return f" of {program}: {self._names(fold)}   {self.effect(self.view, last)}"
-
-    def _names(self, fold: range) -> str:
-        counted = Counter(self.view.trace.steps[index].op for index in fold)
-        return ", ".join(name if count == 1 else f"{count} {name}" for name, count in counted.items())
 
     def _footer(self) -> Iterator[str]:
         trace = self.view.trace

@@ -67,8 +67,7 @@ def print_explored(console: Console, report: Report, summary: str) -> None:
     if report.counterexample:
         print_counterexample(console, report.counterexample)
     console.print(checks_table(report))
-    for note in report.notes:
-        console.print(f"note: {note}", markup=False, highlight=False)
+    print_notes(console, report)
     figures = report.figures
     said = [f"{figures['states']} states", f"{figures['steps']} steps"]
     if figures.get("executions") is not None:
@@ -95,6 +94,12 @@ def print_counterexample(console: Console, example: ReportedCounterexample) -> N
     for sentence in example.story:
         console.print(f"* {sentence}", markup=False, highlight=False)
     console.print()
+
+
+def print_notes(console: Console, report: Report) -> None:
+    """What a reader should know beside the checks, a line each."""
+    for note in report.notes:
+        console.print(f"note: {note}", markup=False, highlight=False)
 
 
 def print_verdict(console: Console, report: Report) -> None:

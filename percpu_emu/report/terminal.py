@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from percpu_emu.report.exploration_report import print_verdict
+from percpu_emu.report.exploration_report import print_notes, print_verdict
 from percpu_emu.report.tables import checks_table, comparison_table, counts_table, readings_table
 from percpu_emu.scenario.wording import plural
 
@@ -103,8 +103,7 @@ def print_report(console: Console, report: Report, loaded: Loaded) -> None:
                 console.print()
     console.print()
     console.print(checks_table(report))
-    for note in report.notes:
-        console.print(f"note: {note}", markup=False, highlight=False)
+    print_notes(console, report)
     print_verdict(console, report)
 
 

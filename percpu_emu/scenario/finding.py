@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from percpu_emu.bundled import bundled
-from percpu_emu.scenario.programs import is_a_file, is_a_folder
+from percpu_emu.scenario.paths import is_a_file, is_a_folder
 from percpu_emu.scenario.wording import did_you_mean
 
 SEPARATOR: Final = "::"

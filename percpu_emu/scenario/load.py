@@ -18,7 +18,8 @@ from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.scenario.decorator import DeclaredScenario
 from percpu_emu.scenario.figures import figure_names, growing_figures
 from percpu_emu.scenario.finding import NotFound, Place, find
-from percpu_emu.scenario.programs import ProgramNotFound, find_program, is_a_file, load_module
+from percpu_emu.scenario.paths import is_a_file
+from percpu_emu.scenario.programs import ProgramNotFound, find_program, load_module
 from percpu_emu.scenario.schema import InterruptsPart, Scenario, WorkerPart
 from percpu_emu.scenario.wording import did_you_mean
 
@@ -84,7 +85,7 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Loaded:
         place = find(name)
     except NotFound as error:
         raise ScenarioError(name, [str(error)]) from error
-    document, declaring = _document(place)
+    document, declaring = document_of(place)
     return _checked(document, declaring, str(place), place.path.parent, overrides or {})
 
 
@@ -150,8 +151,8 @@ def _loaded_module(path: Path, source: str, where: str) -> ModuleType:
         raise ScenarioError(source, [f"{where}{error}"]) from error
 
 
-def _document(place: Place) -> tuple[dict[str, Any], ModuleType | None]:
-    """What a scenario says, as a TOML file does; and the module that declares it in Python."""
+def document_of(place: Place) -> tuple[dict[str, Any], ModuleType | None]:
+    """What a scenario says, as a TOML file does; and the module that declares it in Python. Raises ScenarioError."""
     if place.path.suffix != ".py":
         return _parse(place.path), None
     module = _loaded_module(place.path, str(place), "")

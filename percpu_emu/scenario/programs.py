@@ -11,6 +11,7 @@ from types import ModuleType
 from percpu_emu.bundled import bundled, bundled_files
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import is_program
+from percpu_emu.scenario.paths import is_a_file
 from percpu_emu.scenario.trial import fault_of
 
 WORKER_ARGUMENTS = 2
@@ -18,22 +19,6 @@ WORKER_ARGUMENTS = 2
 
 class ProgramNotFound(ValueError):
     """No such program, or a file that holds none."""
-
-
-def is_a_file(path: Path) -> bool:
-    """Whether it is a file; a path that cannot be one, by its length or for a NUL in it, is none."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def is_a_folder(path: Path) -> bool:
-    """Whether it is a folder."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def find_program(name: str, folder: Path) -> ProgramFunction:

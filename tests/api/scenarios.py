@@ -39,6 +39,15 @@ UNREACHED = RACE.replace('name = "race"', 'name = "unreached"').replace('final =
 FIXED = PROGRAMS.replace("read_once, write_once", "atomic_long_add").replace(
     "    x = yield read_once(COUNT)\n    yield write_once(COUNT, x + 1)", "    yield atomic_long_add(COUNT, 1)"
 )
+DECLARED = '''
+from percpu_emu.scenario.decorator import Contexts, scenario
+
+
+@scenario(cpus=2, final=both_counted)
+def declared_race(m: Contexts) -> None:
+    """Two CPUs count in one word."""
+    m.task(count, cpu="all")
+'''
 FOUND = "percpu-emu replay race:11.9G7a --scenario race.toml"
 
 

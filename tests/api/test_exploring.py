@@ -17,7 +17,7 @@ from percpu_emu.scenario.programs import load_module
 from percpu_emu.scenario.verdict import exit_code
 from tests.report import golden
 
-from .scenarios import FIXED, FOUND, KNOWN, UNREACHED, write_race
+from .scenarios import DECLARED, FIXED, FOUND, KNOWN, UNREACHED, write_race
 
 pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
 
@@ -35,7 +35,7 @@ def broken(race: Path) -> percpu_emu.Result:
 
 
 def test_a_protocol_that_is_right_passes() -> None:
-    result = percpu_emu.explore("flush-then-swap-fixed")
+    result = percpu_emu.explore("release-in-order")
     assert (result.verdict, result.ok, result.as_expected, result.counterexample) == ("pass", True, None, None)
     assert all(check.ok for check in result.checks)
     assert result.scope["complete"]
@@ -59,8 +59,8 @@ def test_a_counterexample_tells_all_that_the_command_line_does(broken: percpu_em
     assert example.columns().rstrip().endswith(f"Replay: {FOUND}")
     assert max(map(len, example.columns().splitlines())) <= 72 < max(map(len, example.columns(100).splitlines()))
     assert broken.to_dict()["counterexample"]["token"] == example.token
-    with pytest.raises(ValueError, match="60 or more"):
-        example.columns(width=59)
+    with pytest.raises(ValueError, match="columns need a width of"):
+        example.columns(width=20)
 
 
 def test_a_failure_raises_with_columns_story_and_the_replay_line(broken: percpu_emu.Result) -> None:
@@ -115,17 +115,6 @@ def test_a_path_is_no_scenario_that_ships(race: Path) -> None:
         percpu_emu.explore(Path("flush-then-swap"))
 
 
-DECLARED = '''
-from percpu_emu.scenario.decorator import Contexts, scenario
-
-
-@scenario(cpus=2, final=both_counted)
-def declared_race(m: Contexts) -> None:
-    """Two CPUs count in one word."""
-    m.task(count, cpu="all")
-'''
-
-
 def test_a_declared_scenario_is_explored(race: Path) -> None:
     programs = race.with_suffix(".py").absolute()
     programs.write_text(programs.read_text() + DECLARED)
@@ -167,7 +156,7 @@ def test_nothing_is_printed(race: Path, capfd: pytest.CaptureFixture[str]) -> No
 
 
 def test_threads_and_an_event_loop_explore() -> None:
-    names = ["flush-then-swap", "flush-then-swap-fixed"] * 2
+    names = ["flush-then-swap", "release-in-order"] * 2
     found: list[str] = []
     threads = [threading.Thread(target=lambda name=name: found.append(percpu_emu.explore(name).name)) for name in names]
     for thread in threads:
@@ -194,6 +183,6 @@ def test_a_notebook_shows_the_stepper_apart_from_its_own_page(broken: percpu_emu
 
 
 def test_a_notebook_shows_the_lines_of_a_pass() -> None:
-    shown = percpu_emu.explore("flush-then-swap-fixed")._repr_html_()
-    assert shown.startswith("<pre>flush-then-swap-fixed: pass\nok: memory")
+    shown = percpu_emu.explore("release-in-order")._repr_html_()
+    assert shown.startswith("<pre>release-in-order: pass\nok: memory")
     assert "<iframe" not in shown

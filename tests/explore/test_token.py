@@ -65,7 +65,7 @@ def test_a_departure_to_a_context_that_cannot_go_on_is_refused() -> None:
 
 def test_other_programs_have_another_digest() -> None:
     assert digest(Model(subject_of(load("flush-then-swap")).setting)) != digest(
-        Model(subject_of(load("flush-then-swap-fixed")).setting)
+        Model(subject_of(load("release-in-order")).setting)
     )
 
 

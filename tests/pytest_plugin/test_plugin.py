@@ -8,7 +8,7 @@ import pytest
 
 import percpu_emu
 from percpu_emu.scenario.again import AGAIN
-from tests.api.scenarios import FIXED, FOUND, KNOWN, UNREACHED, write_race
+from tests.api.scenarios import DECLARED, FIXED, FOUND, KNOWN, PROGRAMS, UNREACHED, write_race
 
 pytest_plugins = "pytester"
 pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
@@ -91,7 +91,17 @@ def test_other_files_pass_by_and_a_damaged_one_is_an_error(pytester: pytest.Pyte
     (pytester.path / "damaged.toml").write_text("name = \n")
     done = session(pytester, "--percpu-emu", "--continue-on-collection-errors")
     done.assert_outcomes(passed=1, errors=1)
-    done.stdout.fnmatch_lines(["*damaged.toml: cannot be read as TOML: *"])
+    done.stdout.fnmatch_lines(["*damaged.toml: cannot be read: *"])
+
+
+def test_each_scenario_that_a_python_file_declares_is_a_test(pytester: pytest.Pytester) -> None:
+    other = DECLARED.replace("declared_race", "alone").replace('"all"', "0").replace("=both_counted", "=None")
+    write_race(pytester.path).unlink()
+    (pytester.path / "race.py").write_text(PROGRAMS + DECLARED + other.replace(", final=None", ""))
+    done = session(pytester, "--percpu-emu")
+    done.assert_outcomes(passed=1, failed=1)
+    done.stdout.fnmatch_lines(["Replay: * --scenario race.py::declared-race", "FAILED race.py::declared-race*"])
+    session(pytester, "--percpu-emu", "race.py::alone").assert_outcomes(passed=1)
 
 
 def test_a_wrong_scenario_fails_with_one_sentence(pytester: pytest.Pytester) -> None:
@@ -121,16 +131,21 @@ def test_by_path(explored):
 @pytest.mark.explore(Path("race.toml"), strategy="random", schedules=1, seed=1)
 def test_by_path_object(explored):
     assert explored.scope["strategy"] == "random"
+
+@pytest.mark.explore("declared.py::declared-race")
+def test_declared(explored):
+    assert explored.name == "declared-race"
 """
 
 
 def test_a_marker_says_what_is_explored(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = pytester.mkdir("inside")
     write_race(folder)
+    (folder / "declared.py").write_text(PROGRAMS + DECLARED)
     (folder / "test_marked.py").write_text(MARKED)
-    session(pytester, "--percpu-emu-seconds=60", "--strict-markers").assert_outcomes(passed=3)
+    session(pytester, "--percpu-emu-seconds=60", "--strict-markers").assert_outcomes(passed=4)
     monkeypatch.chdir(pytester.mkdir("elsewhere"))
-    session(pytester, str(folder)).assert_outcomes(passed=3)
+    session(pytester, str(folder)).assert_outcomes(passed=4)
 
 
 def test_a_failed_verdict_is_shown_at_the_line_of_the_test(pytester: pytest.Pytester) -> None:
@@ -195,7 +210,7 @@ def test_what_is_expected_now_is_searched_for(pytester: pytest.Pytester) -> None
 def test_a_test_that_is_about_a_failure_keeps_nothing(pytester: pytest.Pytester) -> None:
     write_race(pytester.path)
     (pytester.path / "test_marked.py").write_text(MARKED)
-    session(pytester, "-k", "by_path").assert_outcomes(passed=2, deselected=1)
+    session(pytester, "-k", "by_path").assert_outcomes(passed=2, deselected=2)
     assert kept(pytester) == []
 
 

@@ -17,7 +17,7 @@ from percpu_emu.scenario.playing import LONGEST, Player, TooLong
 from percpu_emu.scenario.subjects import subject_of
 
 NAMES = [
-    "flush-then-swap", "free-without-grace-period-fixed", "raw-add-interrupt", "raw-add-migration",
+    "flush-then-swap", "release-in-order", "raw-add-interrupt", "raw-add-migration",
     "ref-freed-under-callback", "v3-h3-counted-twice", "two-flushers", "sum-misses-dying-cpu", "release-3x3",
 ]  # fmt: skip
 

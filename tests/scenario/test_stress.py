@@ -62,7 +62,7 @@ def test_a_counter_whose_ledger_comes_to_nothing_is_compared_too() -> None:
 
 
 def test_the_fixed_version_passes() -> None:
-    result = stress_scenario(load("flush-then-swap-fixed", {"seconds": 2.0}), EventStream(), record=False)
+    result = stress_scenario(load("release-in-order", {"seconds": 2.0}), EventStream(), record=False)
     assert (result.verdict, result.counterexample, result.notes) == ("pass", None, [])
     assert result.figures["rounds"] > 1
     assert 0 < result.figures["recorded_rounds"] < result.figures["rounds"]
@@ -79,7 +79,7 @@ def test_what_the_model_cannot_explain_is_said(monkeypatch: pytest.MonkeyPatch) 
     """As if the processor had done something that no interleaving does."""
     lost = Violation("lost-count", "total is 0, 1 were added: 1 lost")
     monkeypatch.setattr(stress, "_violations", lambda *_: [lost])
-    loaded = load("flush-then-swap-fixed", {"seconds": 2.0})
+    loaded = load("release-in-order", {"seconds": 2.0})
     result = stress_scenario(loaded, EventStream(), record=True)
     assert (result.verdict, result.counterexample) == ("fail", None)
     assert result.figures["recorded_operations"] > 0
@@ -93,7 +93,7 @@ def test_it_is_said_when_a_violation_is_not_seen_again(monkeypatch: pytest.Monke
     seen = iter([Violation("lost-count", "total is 0, 1 were added: 1 lost")])
     monkeypatch.setattr(stress, "_violations", lambda *_: [*seen])
     monkeypatch.setattr(stress, "AGAIN_SECONDS", 0.2)
-    loaded = load("flush-then-swap-fixed", {"seconds": 0.5})
+    loaded = load("release-in-order", {"seconds": 0.5})
     result = stress_scenario(loaded, EventStream(), record=False)
     assert result.verdict == "fail"
     assert result.notes[0].startswith("it was not seen again in ")
@@ -109,7 +109,7 @@ def test_it_is_said_when_a_violation_is_not_seen_again(monkeypatch: pytest.Monke
         ("v3-h2-live-not-folded", "lost-count", "update on CPU 1 +1"),
         ("two-flushers", "use-after-free", "touched object 0, which was freed by release at release:1"),
         ("update-outside-section", "use-after-free", "touched per-CPU area 0, which was freed by release at release:4"),
-        ("v3-h4-dangling-offlined", "use-after-free", "which was freed by a callback at percpu_rcu_free:3"),
+        ("v3-h4-dangling-offlined", "use-after-free", "which was freed by a callback at flush_and_free:3"),
         ("ref-freed-under-callback", "use-after-free", "a callback at percpu_"),
         ("pointer-read-twice", "wild-access", "what was never allocated: NULL, near it, or beyond"),
     ],
@@ -145,9 +145,9 @@ def recorded(loaded: Loaded, order: list[tuple[int, str, int]]) -> list[Recorded
     return [Recorded(context, sites(getattr(loaded.module, name))[number - 1]) for context, name, number in order]
 
 
-RELEASE = [(1, "release", 1), (1, "flush", 1), (1, "flush", 1), (1, "flush", 2)]
+RELEASE = [(1, "flush_then_swap_release", 1), (1, "flush", 1), (1, "flush", 1), (1, "flush", 2)]
 UPDATE = [(0, "update", number) for number in (1, 2, 3, 4, 6, 7)]
-REST = [(1, "release", number) for number in (2, 3, 4)]
+REST = [(1, "flush_then_swap_release", number) for number in (2, 3, 4)]
 
 
 def test_a_recorded_order_that_breaks_the_check_is_the_schedule() -> None:
@@ -181,7 +181,7 @@ def test_what_the_model_cannot_do_is_left_out() -> None:
 def test_without_anything_recorded_it_is_searched_from_the_start() -> None:
     explanation = explain(subject_of(load("flush-then-swap")), [])
     assert explanation.note == "found by search from the start, not from what was recorded"
-    assert explain(subject_of(load("flush-then-swap-fixed")), []).counterexample is None
+    assert explain(subject_of(load("release-in-order")), []).counterexample is None
 
 
 # --- what is refused, and the command
@@ -311,7 +311,7 @@ def invoke(*arguments: str) -> tuple[int, Any]:
 
 
 def test_the_command_reports_what_passed_and_what_was_not_controlled() -> None:
-    code, out = invoke("run", "flush-then-swap-fixed", "--seconds", "1", "--record", "--json")
+    code, out = invoke("run", "release-in-order", "--seconds", "1", "--record", "--json")
     report = Report.model_validate_json(out)
     assert (code, report.verdict, report.scope["recorded"]) == (0, "pass", "every round")
     assert any("the operating system decides" in line for line in report.scope["not_controlled"])

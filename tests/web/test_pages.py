@@ -138,7 +138,7 @@ def test_the_first_lesson_measures_here_and_now(page: Page) -> None:
 
 
 def test_the_learner_chooses_who_moves_and_a_blocked_one_says_why(page: Page) -> None:
-    page.open("/explore/free-without-grace-period-fixed")
+    page.open("/explore/release-in-order")
     page.wait(lambda: page.texts(MOVERS))
     page.click("#to-start")
     for who in ("CPU 0", "CPU 0", "CPU 0", *["The coordinator"] * 3):

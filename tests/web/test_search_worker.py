@@ -29,7 +29,7 @@ def test_a_trace_is_the_smallest_counterexample_and_where_there_is_none_the_plai
     found = answered({"ask": "trace", "scenario": "flush-then-swap"})
     assert found["token"] == quiz_trace(subject_of(load("flush-then-swap")), None).token
     assert found["violation"]["check"] == "lost-count"
-    fixed = answered({"ask": "trace", "scenario": "flush-then-swap-fixed"})
+    fixed = answered({"ask": "trace", "scenario": "release-in-order"})
     assert fixed["violation"] is None
     assert fixed["preemptions"] == 0
     assert all(option["why_not"] for option in fixed["next"]), "it goes to the end"
