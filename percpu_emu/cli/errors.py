@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["input", "environment", "interrupted", "failed", "fault"]
 """`fault`: of percpu-emu itself."""
+_CODES: Final = {"input": Exit.INPUT, "environment": Exit.ENVIRONMENT, "failed": Exit.FAILED}
 _A_FAULT: Final = "a fault of percpu-emu, so there is no verdict; please report it with the lines above"
 
 
@@ -96,11 +97,13 @@ class Failure:
 
 def failure_of(error: Exception) -> Failure:
     """What an error is to the user. One of percpu-emu itself has its traceback printed."""
+    from percpu_emu.api.errors import sentence_of
+
     kind, code = _classify(error)
     if kind == "fault":
         traceback.print_exception(error)
         return Failure(kind, f"{_A_FAULT}: {type(error).__name__}: {error}", code)
-    return Failure(kind, _message(error), code)
+    return Failure(kind, sentence_of(error), code)
 
 
 def report_of_failure(command: str, subject: str, failure: Failure, seconds: float, figures: dict[str, Any]) -> Report:
@@ -119,35 +122,15 @@ def report_of_failure(command: str, subject: str, failure: Failure, seconds: flo
     )
 
 
-def _message(error: Exception) -> str:
-    """The error's own sentence; one of the operating system's own has an errno instead."""
-    if isinstance(error, OSError) and error.strerror:
-        what = f" ({error.filename})" if error.filename else ""
-        return f"the operating system refused what is needed{what}: {error.strerror}"
-    return str(error)
-
-
 def _classify(error: Exception) -> tuple[Kind, int]:
-    from percpu_emu.explore.model import SetupFailed
-    from percpu_emu.explore.token import BadToken
-    from percpu_emu.lang.source import Refused
-    from percpu_emu.machine import CgroupError, CpuDied, NoMemory, StartFailed, Trapped
-    from percpu_emu.machine.faults import BadFault
-    from percpu_emu.replay import ReplayFailed
-    from percpu_emu.scenario.load import ScenarioError
-    from percpu_emu.scenario.programs import ProgramNotFound
-    from percpu_emu.shm import OutOfPages
+    from percpu_emu.api.errors import kind_of
 
-    if isinstance(error, StartFailed | OutOfPages | NoMemory | OSError | MissingExtra):
+    if isinstance(error, MissingExtra):
         return "environment", Exit.ENVIRONMENT
-    if isinstance(
-        error,
-        ScenarioError | Refused | CgroupError | WrongArgument | BadToken | SetupFailed | BadFault | ProgramNotFound,
-    ):
+    if isinstance(error, WrongArgument):
         return "input", Exit.INPUT
-    if isinstance(error, CpuDied | ReplayFailed | Trapped):
-        return "failed", Exit.FAILED
-    return "fault", Exit.INCONCLUSIVE
+    kind = kind_of(error)
+    return (kind, _CODES[kind]) if kind is not None else ("fault", Exit.INCONCLUSIVE)
 
 
 def _say(command: str, subject: str, failure: Failure, seconds: float, so_far: SoFar, *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from percpu_emu import __version__
+from percpu_emu.api.limits import DEPTH, MEGABYTES, SCHEDULES, SECONDS
 from percpu_emu.cli import talk
 from percpu_emu.cli.arguments import (
     WORST,
@@ -175,10 +176,10 @@ def explore(
     cpus: Annotated[int | None, typer.Option(help="Possible CPUs.")] = None,
     turns: Annotated[int | None, typer.Option(help="Turns of every task that has more than one.")] = None,
     preemptions: Annotated[int | None, typer.Option(help="For preemptions: how many at most.")] = None,
-    depth: Annotated[int, typer.Option(help="For pct: orderings that have to come together.")] = 3,
-    max_schedules: Annotated[int, typer.Option(help="Schedules of pct and random; states of the others.")] = 10_000_000,
-    max_seconds: Annotated[float, typer.Option(help="Time limit; met, the verdict is inconclusive.")] = 600.0,
-    max_megabytes: Annotated[int, typer.Option(help="Memory limit; met, the verdict is inconclusive.")] = 4096,
+    depth: Annotated[int, typer.Option(help="For pct: orderings that have to come together.")] = DEPTH,
+    max_schedules: Annotated[int, typer.Option(help="Schedules of pct and random; states of the others.")] = SCHEDULES,
+    max_seconds: Annotated[float, typer.Option(help="Time limit; met, the verdict is inconclusive.")] = SECONDS,
+    max_megabytes: Annotated[int, typer.Option(help="Memory limit; met, the verdict is inconclusive.")] = MEGABYTES,
     no_reduction: Annotated[
         bool, typer.Option("--no-reduction", help="Try independent steps in every order, too.")
     ] = False,

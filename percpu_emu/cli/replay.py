@@ -8,38 +8,20 @@ from rich.console import Console
 
 from percpu_emu.cli.face import Face
 from percpu_emu.cli.trace_files import TraceFiles
-from percpu_emu.report.exploration_report import counterexample_of, print_counterexample, print_notes, print_verdict
-from percpu_emu.report.result import Report, reported
+from percpu_emu.report.exploration_report import print_counterexample, print_notes, print_verdict
+from percpu_emu.report.replay_report import report_of
+from percpu_emu.report.result import Report
 from percpu_emu.report.tables import checks_table
-from percpu_emu.scenario.replaying import checks_of_replay, replay_token
-from percpu_emu.scenario.verdict import exit_code, verdict_of
+from percpu_emu.scenario.replaying import replay_token
+from percpu_emu.scenario.verdict import exit_code
 
 
 def replay_and_report(token: str, scenario: str | None, *, debug: bool, files: TraceFiles, face: Face) -> int:
     """Replay a token on real processes; the exit code: 1 where they did something else than the virtual engine."""
     start, width = time.monotonic(), face.columns_width()
     done = replay_token(token, scenario, debug=debug)
-    checks = checks_of_replay(done)
-    replayed = done.replayed
-    report = Report(
-        command="replay",
-        subject=done.subject.name,
-        verdict=verdict_of(checks, None),
-        scope={
-            "engine": "reference",
-            "cpus": done.subject.setting.cpus,
-            "controlled": "every step, granted one by one to real processes on one processor",
-        },
-        checks=reported(checks),
-        figures={
-            "steps": len(replayed.steps),
-            "steps_per_s": round(len(replayed.steps) / max(replayed.seconds, 1e-9)),
-            "violation": done.expected.check or None,
-        },
-        counterexample=counterexample_of(done.expected, width) if done.expected.check else None,
-        notes=files.write(done.expected.trace),
-        seconds=round(time.monotonic() - start, 3),
-    )
+    report = report_of(done, time.monotonic() - start, width)
+    report.notes += files.write(done.expected.trace)
     face.give(report, lambda console: _print(console, report))
     return exit_code(report.verdict, report.as_expected)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from percpu_emu.explore import counterexample
+from percpu_emu.explore import counterexample, judge, room
 from percpu_emu.explore.model import Checks, Model, SetupFailed
 from percpu_emu.explore.room import with_room
 from percpu_emu.explore.search import Budget, Search
@@ -146,7 +146,7 @@ def never_ends_and_catches_everything(state: ModelState) -> str | None:
     ],
 )
 def test_a_users_check_that_says_no_sentence_is_refused(monkeypatch: pytest.MonkeyPatch, final: Any, said: str) -> None:
-    monkeypatch.setattr("percpu_emu.explore.judge.SECONDS", 0.1)
+    monkeypatch.setattr(judge, "SECONDS", 0.1)
     with pytest.raises(SetupFailed, match=said):
         explore(Subject("race", two(increment), final=final), Options())
 
@@ -170,7 +170,7 @@ def test_an_instruction_that_the_engine_does_not_know_raises(monkeypatch: pytest
             first = int(self.vm[layout.CODE]) + int(self.initial[self.block(0) + layout.PC]) * i.COLUMNS
             self.vm[first + i.OPCODE] = max(i.LAST_ACCESS, *(op.opcode for op in OPERATIONS.values())) + 100
 
-    monkeypatch.setattr("percpu_emu.explore.room.Model", Damaged)
+    monkeypatch.setattr(room, "Model", Damaged)
     subject = Subject("damaged", Setting(1, (ContextSpec("only", increment, cpu=0),)), Checks())
     with pytest.raises(NotImplementedError, match="an instruction that the virtual engine does not know"):
         explore(subject, Options())
