@@ -32,7 +32,7 @@ from percpu_emu.scenario.load import load
 from percpu_emu.scenario.subjects import subject_of
 from percpu_emu.scenario.verdict import Check, Foreseen, exit_code, verdict_of
 
-MUTANTS_FOLDER = "protocols"
+MUTANTS_FOLDERS = ("examples", "protocols")
 MUTANTS_WIDTH = 110
 """Columns of the table: narrower, names would be cut."""
 
@@ -79,7 +79,7 @@ def _write_html(explored: Explored, path: Path, report: Report) -> None:
 def mutants_and_report(*, as_json: bool) -> int:
     """Explore every protocol that ships, broken and fixed, and say whether each has the expected result."""
     start = time.monotonic()
-    names = [n for n, entry in shipped().items() if entry.place.path.parent.name == MUTANTS_FOLDER]
+    names = [n for n, entry in shipped().items() if entry.place.path.parent.name in MUTANTS_FOLDERS]
     rows, checks = [], []
     with search_progress(Console(stderr=True), "mutants") as progress:
         for name in names:

@@ -126,7 +126,11 @@ class DeclaredScenario:
         contexts = Contexts()
         self.function(contexts)
         top = {"name": self.name, "summary": summary.removesuffix("."), "description": description.strip()}
-        document: dict[str, Any] = {**top, "machine": {}, "explore": {"programs": Path(self.file).name, "contexts": contexts.tables}}
+        document: dict[str, Any] = {
+            **top,
+            "machine": {},
+            "explore": {"programs": Path(self.file).name, "contexts": contexts.tables},
+        }
         for key, value in self.keys.items():
             table = document if key in _TOP else document["machine" if key in _MACHINE else "explore"]
             table[key] = _plain(value)
