@@ -1,4 +1,4 @@
-"""llist: a list without a lock. Any number of contexts add; whoever deletes takes all at once.
+"""llist: a list without a lock. Any number of contexts add entries; a consumer takes all of them at once.
 
 lib/llist.c and include/linux/llist.h. `llist_del_first` is for one consumer at a time: between its read of `next` and
 its compare-and-swap another consumer may take the first entry, and add it again.

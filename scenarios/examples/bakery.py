@@ -13,7 +13,7 @@ from percpu_emu.scenario.decorator import Contexts, scenario
 
 
 class Bakery(Struct):
-    """Who is choosing a number, the numbers (0: none), and the count that the lock protects."""
+    """Which task is choosing a number, the numbers (0: none), and the count that the lock protects."""
 
     choosing: Array[Word, Literal[2]]
     numbers: Array[Word, Literal[2]]

@@ -1,4 +1,4 @@
-"""Hazard pointers: a reader announces what it uses, and uses it; or looks first whether it is still there.
+"""Hazard pointers: a reader announces an object and uses it, or first checks that the object is still current.
 
 M. M. Michael, Hazard pointers: safe memory reclamation for lock-free objects, 2004.
 """
@@ -98,7 +98,7 @@ def read() -> Program[None]:
 def hazard_pointer(m: Contexts) -> None:
     """A reader announces an object, and sees that it is still current.
 
-    Whoever replaces it afterwards finds the announcement.
+    A task that replaces it afterwards finds the announcement.
     """
     m.task(read, cpu=0, turns=2)
     m.task(replace, cpu=1)

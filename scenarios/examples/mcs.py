@@ -22,7 +22,7 @@ from percpu_emu.scenario.decorator import Contexts, scenario
 
 
 class Node(Struct):
-    """A place in the queue: who comes next, and whether the lock was handed over."""
+    """A place in the queue: its successor, and whether the lock was handed over."""
 
     next: Ptr[Node]
     granted: Word

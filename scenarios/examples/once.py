@@ -1,4 +1,4 @@
-"""An object is made by the first who needs it (double-checked locking): published before it is ready, or after.
+"""The first task that needs an object makes it (double-checked locking), and publishes it before it is ready, or after.
 
 D. Schmidt and T. Harrison, Double-checked locking, 1996; D. Bacon and others, The "Double-checked locking is broken"
 declaration, 2000.
@@ -29,7 +29,7 @@ class Object(Struct):
 
 
 class Shared(Struct):
-    """The object, NULL until it is made, and the lock of those who make it."""
+    """The object, NULL until it is made, and the lock under which it is made."""
 
     made: Ptr[Object]
     lock: Mutex
@@ -67,9 +67,9 @@ def hasty_get() -> Program[None]:
 def once_published_early(m: Contexts) -> None:
     """A task finds an object that another has published and not made ready yet.
 
-    Tasks look at the pointer without the lock; only who finds NULL takes it, and looks again. So the pointer says not
-    only that the object exists, but that it is ready. Here it is published in between. A compiler or a processor
-    turns correct code without barriers into this.
+    Tasks look at the pointer without the lock; a task that finds NULL takes the lock and looks again. So a pointer has
+    to mean that the object is ready, and here it only means that the object exists. A compiler or a processor turns
+    correct code without barriers into this.
 
     The fixed version, once, publishes last.
     """
@@ -103,8 +103,7 @@ def make() -> Program[Object]:
 def once_checked_once(m: Contexts) -> None:
     """Two tasks find no object, and each makes one.
 
-    The lock keeps them from doing so at the same time, not one after the other. The pointer to the first object is
-    lost.
+    The lock orders the two, but the second does not look again. The pointer to the first object is lost.
 
     The fixed version, once, looks again under the lock.
     """
@@ -127,6 +126,6 @@ def get() -> Program[None]:
 def once(m: Contexts) -> None:
     """The first of three tasks makes an object, and all find it ready.
 
-    Who waits for the lock looks again; who does not take it finds the object ready, or nothing.
+    A task that waited for the lock looks again. A task that does not take it finds a ready object.
     """
     m.task(get, cpu="all")

@@ -87,8 +87,8 @@ def peterson_gives_way_first(m: Contexts) -> None:
 def peterson(m: Contexts) -> None:
     """Peterson's lock lets one of two tasks in.
 
-    Whoever gives way last waits, and finds the other's flag raised. This is so in sequentially consistent memory; a
-    processor also needs a barrier behind the two writes.
+    The task that gives way last finds the other's flag raised, and waits. This holds in sequentially consistent memory;
+    a processor also needs a barrier behind the two writes.
     """
     m.task(work, 0, cpu=0, name="left", turns=2)
     m.task(work, 1, cpu=1, name="right", turns=2)

@@ -36,8 +36,8 @@ def eat(one: int, other: int) -> Program[None]:
 def philosophers_all_left(m: Contexts) -> None:
     """Each philosopher has taken the left fork, and waits for the right one.
 
-    The forks make a circle, and so do those who wait for one. Two locks that two tasks take in opposite orders are the
-    smallest such circle (ABBA).
+    The forks make a circle, and so do the philosophers that wait for one. Two locks that two tasks take in opposite
+    orders are the smallest such circle (ABBA).
 
     The fixed version, philosophers, takes the fork of the lower number first.
     """
@@ -50,7 +50,7 @@ def philosophers_all_left(m: Contexts) -> None:
 def philosophers(m: Contexts) -> None:
     """Each philosopher takes the fork of the lower number first.
 
-    Who has the fork of the highest number waits for no other; so there is no circle.
+    A philosopher with the fork of the highest number waits for no other fork, so there is no circle.
     """
     for seat in range(SEATS):
         forks = sorted((seat, (seat + 1) % SEATS))

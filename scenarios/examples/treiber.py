@@ -145,7 +145,7 @@ def counted_pop_two_push_one() -> Program[None]:
 def treiber(m: Contexts) -> None:
     """A stack without a lock whose head counts its changes hands out each entry once.
 
-    A compare-and-swap succeeds only where nothing was taken and nothing given back since the head was read.
+    A compare-and-swap succeeds only if no entry was taken or given back since the head was read.
     """
     m.task(counted_pop_one, cpu=0, turns=2)
     m.task(counted_pop_two_push_one, cpu=1)

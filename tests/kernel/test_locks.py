@@ -76,7 +76,7 @@ def under_tested_lock() -> Program[None]:
 
 
 def under_preemptible_lock() -> Program[None]:
-    """Whoever spins on this CPU keeps the holder from it."""
+    """A task that spins on this CPU keeps the holder from running."""
     while (yield cmpxchg(guarded.spin.owner, 0, 1)) != 0:
         yield smp_cond_load_acquire(guarded.spin.owner, 0)
     yield from add_one()
@@ -132,7 +132,7 @@ def under_mutex_if_free() -> Program[None]:
 
 
 def under_awaited_mutex() -> Program[None]:
-    """Whoever wakes up does not compete for it again."""
+    """A task that wakes up does not compete for the mutex again."""
     yield wait_until(guarded.mutex.locked, 0)
     yield write_once(guarded.mutex.locked, 1)
     yield from add_one()
