@@ -25,6 +25,7 @@ from percpu_emu.kernel.memcg import mod_memcg_state
 from percpu_emu.kernel.release import css_offline, memcg_hotplug_cpu_dead
 from percpu_emu.lang.ops import Program, rcu_dereference, rcu_read_lock, rcu_read_unlock, read_once
 from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS
+from percpu_emu.scenario.decorator import Contexts, Keys, scenario
 from percpu_emu.shm import WORD_SIZE
 
 MEMCG = FIRST_OBJECT
@@ -82,3 +83,49 @@ def total(counter: int) -> Program[int]:
         x += yield from percpu_sum(vmstats_percpu, STAT + counter - MEMCG - VMSTATS, CPU_POSSIBLE_MASK)
     yield rcu_read_unlock()
     return x
+
+
+SMALL: Keys = {
+    "setup": setup,
+    "total": total,
+    "left": 3,  # the cgroup, its part of node 0, the slots of its reference count
+    "constants": {"MEMCG_NR_STAT": 1, "NR_VM_EVENT_ITEMS": 0, "NR_VM_NODE_STAT_ITEMS": 1, "MEMCG_CHARGE_BATCH": 1},
+    "sometimes": ["atomic path"],
+}
+
+
+@scenario(cpus=3, **SMALL)
+def release_3x3(m: Contexts) -> None:
+    """The release of a dying cgroup's slots on three CPUs, in every order.
+
+    Three CPUs update a counter of a cgroup three times each, with a batch of 1, and meanwhile the cgroup goes
+    offline: it swaps in the atomics, waits for a grace period, flushes and frees its slots. The programs are
+    the kernel's own of percpu_emu.kernel, with one counter of each kind. In no order may a count be lost or
+    doubled, freed memory be touched, or the slots be kept.
+    """
+    m.task(update, cpu="all", turns=3)
+    m.task(rmdir)
+
+
+@scenario(cpus=4, **SMALL)
+def release_4x4(m: Contexts) -> None:
+    """The release of a dying cgroup's slots on four CPUs, in every order.
+
+    As release-3x3, with four CPUs and four updates each. Most orders differ only in steps that do not touch the
+    same word: how fast this is tried out shows what leaving those out is worth.
+    """
+    m.task(update, cpu="all", turns=4)
+    m.task(rmdir)
+
+
+@scenario(cpus=3, **SMALL)
+def release_3x3_hotplug(m: Contexts) -> None:
+    """The release of a dying cgroup's slots on three CPUs, of which one goes down, in every order.
+
+    As release-3x3, and at some moment CPU 2 goes down: before the cgroup is removed, between the swap and the
+    flush, or after the slots are freed. What it has counted is folded by the hotplug callback or by the
+    release, and never by both.
+    """
+    m.task(update, cpu="all", turns=3)
+    m.task(rmdir)
+    m.offline(cpu_dead, "cpu", cpu=2)

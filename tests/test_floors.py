@@ -10,7 +10,10 @@ import pytest
 import percpu_emu
 
 PACKAGE = Path(percpu_emu.__file__).parent
-FLOORS = ["shm", "percpu", "lang", "kernel", "explore", "machine", "replay", "scenario", "report", "web", "cli"]
+FLOORS = [
+    *("shm", "percpu", "lang", "kernel", "explore", "machine", "replay"),
+    *("scenario", "report", "api", "pytest_plugin", "web", "cli"),
+]
 SIDE_BY_SIDE = ["explore", "machine", "replay"]
 BELOW_ALL = {"bundled"}
 """Where the package's files are: not a floor, and it imports none."""

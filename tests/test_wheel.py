@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +48,13 @@ def test_the_installed_command_runs_a_scenario_in_any_folder(installed: Path, tm
     assert result.returncode == 0, result.stderr
     assert "pass in" in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_installed_plugin_explores(installed: Path, tmp_path: Path) -> None:
+    """Pytest rewrites the assertions of every module of a package that brings a plugin."""
+    shutil.copytree(ROOT / "scenarios" / "litmus", tmp_path / "litmus", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"}
+    session = [sys.executable, "-m", "pytest", "--percpu-emu", "-p", "no:cacheprovider", "litmus"]
+    done = subprocess.run(session, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "4 passed" in done.stdout

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from percpu_emu.bundled import bundled_files
 from percpu_emu.cli.errors import WrongArgument
@@ -19,10 +21,17 @@ from percpu_emu.scenario.programs import find_program
 from percpu_emu.scenario.schema import Part
 from percpu_emu.scenario.torture import TORTURERS
 from percpu_emu.scenario.wording import did_you_mean
+from percpu_emu.scenario.writing import as_python, as_toml
+
+FORMS: Final[dict[str, Callable[[Loaded], str]]] = {"python": as_python, "toml": as_toml}
 
 
-def describe(name: str) -> str:
-    """The text. Raises WrongArgument where nothing has that name, and what loading the file raises."""
+def describe(name: str, form: str | None = None) -> str:
+    """The text, of a scenario in a form. Raises WrongArgument for an unknown name or form, and what loading raises."""
+    if form is not None:
+        if form not in FORMS:
+            raise WrongArgument(f"--as {form}: allowed: {', '.join(FORMS)}")
+        return FORMS[form](load(name))
     if name == "glossary":
         return glossary_page().rstrip()
     if name in PROTOCOLS:

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from functools import partial
+from typing import Final
 
-from percpu_emu.cli.errors import WrongArgument
-from percpu_emu.explore.search import Budget
-from percpu_emu.explore.strategies import Options, Strategy
+from percpu_emu.api import options
 
+_SPELLED: Final = {
+    "strategy": "--strategy",
+    "schedules": "--max-schedules",
+    "seconds": "--max-seconds",
+    "megabytes": "--max-megabytes",
+    "depth": "--depth",
+    "preemptions": "--preemptions",
+}
 
-def search_options(
-    strategy: str,
-    preemptions: int | None,
-    depth: int,
-    schedules: int,
-    seconds: float,
-    megabytes: int,
-    seed: int | None,
-    *,
-    reduce: bool,
-) -> Options:
-    """Options. Raises WrongArgument for a strategy that there is not."""
-    if strategy not in get_args(Strategy):
-        raise WrongArgument(f"--strategy {strategy}: there are {', '.join(get_args(Strategy))}")
-    for name, value in (("--max-schedules", schedules), ("--max-seconds", seconds), ("--max-megabytes", megabytes)):
-        if value <= 0:
-            raise WrongArgument(f"{name} {value}: a limit is above 0")
-    chosen: Any = strategy
-    return Options(
-        strategy=chosen,
-        budget=Budget(states=schedules, seconds=seconds, megabytes=megabytes),
-        preemptions=preemptions,
-        schedules=schedules,
-        depth=depth,
-        seed=1 if seed is None else seed,
-        reduce=reduce,
-    )
+search_options: Final = partial(options.search_options, spelled=_SPELLED)
+"""Options. Raises WrongOption, which names a value as the command line does."""

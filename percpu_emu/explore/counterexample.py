@@ -11,7 +11,7 @@ from percpu_emu.explore.judge import said_by
 from percpu_emu.explore.model import Model, OutOfRoom
 from percpu_emu.explore.room import with_room
 from percpu_emu.explore.search import Budget, Found, Search
-from percpu_emu.explore.subject import StateView, Subject
+from percpu_emu.explore.subject import ModelState, Subject
 from percpu_emu.explore.token import Token, departures_of, digest
 from percpu_emu.explore.tracing import Stepper
 from percpu_emu.lang.setting import context_of, is_migration
@@ -88,7 +88,7 @@ def judges_of(subject: Subject, model: Model) -> tuple[tuple[str, bool, Callable
     """A subject's own checks, for a search."""
     named = (("final", False, subject.final), ("invariant", True, subject.invariant))
     return tuple(
-        (name, every, lambda state, name=name, judge=judge: said_by(name, judge, StateView(subject, model, state)))
+        (name, every, lambda state, name=name, judge=judge: said_by(name, judge, ModelState(subject, model, state)))
         for name, every, judge in named
         if judge is not None
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from percpu_emu.explore.judge import Judge
 from percpu_emu.explore.model import Checks, Model, Words
 from percpu_emu.lang.naming import Naming
 from percpu_emu.lang.setting import Setting, unit_word
+from percpu_emu.lang.state import State
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,17 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class StateView:
-    """A state as a user's check sees it."""
+class ModelState(State):
+    """A state of a model, for a user's check."""
 
     subject: Subject
     model: Model
     state: Words
+
+    @property
+    def cpus(self) -> int:
+        """How many CPUs there are."""
+        return self.subject.setting.cpus
 
     def word(self, address: int) -> int:
         """A word of the kernel's memory."""
@@ -68,6 +73,6 @@ class StateView:
         """What was added to a counter in all, as far as it is entered."""
         return self.model.ledgers(self.state).get(counter, 0)
 
-    def result(self, number: int) -> Any:
+    def result(self, number: int) -> int:
         """What the last turn of a context gave."""
         return self.model.results(self.state)[number]

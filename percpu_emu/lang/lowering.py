@@ -86,7 +86,7 @@ class _Types:
     def _annotate(self, name: str, annotation: ast.expr | None) -> None:
         kind = self._global(annotation)
         if isinstance(annotation, ast.Subscript) and self._global(annotation.value) is Array:
-            kind = self._source.resolve_type(annotation)
+            kind = _type(self._source, annotation)
         if is_struct(kind) or get_origin(kind) is Array:
             self._of_local[name] = kind
             self._given.add(name)
@@ -119,7 +119,7 @@ class _Types:
         sizes = [
             a for a in arguments if isinstance(a, ast.Call) and self._global(a.func) is sizeof and len(a.args) == 1
         ]
-        return self._source.resolve_type(sizes[0].args[0]) if sizes else None
+        return _type(self._source, sizes[0].args[0]) if sizes else None
 
     def _of_load(self, node: ast.Yield) -> Any:
         call = node.value
@@ -209,7 +209,7 @@ class _Lowering(ast.NodeTransformer):
         if isinstance(node.func, ast.Name) and self._source.function.__globals__.get(node.func.id) is sizeof:
             self._source.check_arguments(node, 1)
             try:
-                return ast.copy_location(ast.Constant(sizeof(self._source.resolve_type(node.args[0]))), node)
+                return ast.copy_location(ast.Constant(sizeof(_type(self._source, node.args[0]))), node)
             except StructError as error:
                 self._source.refuse(node, str(error))
         self._check_atomic(node)
@@ -242,6 +242,14 @@ class _Lowering(ast.NodeTransformer):
         return [*statements, _yielded(end, node)]
 
 
+def _type(source: ProgramSource, node: ast.expr) -> Any:
+    """The type that an annotation or `sizeof(TYPE)` names, with arguments in brackets or without."""
+    try:
+        return eval(ast.unparse(node), source.function.__globals__)
+    except Exception as error:
+        source.refuse(node, f"`{ast.unparse(node)}` is no type: {error}")
+
+
 def _leaving(body: list[ast.stmt], in_loop: bool = False) -> Iterator[ast.stmt]:
     """Statements that go on somewhere else than behind the block."""
     for statement in body:
@@ -259,8 +267,9 @@ def _operation(name: str) -> ast.expr:
 def _yielded(call: ast.Call, at: ast.expr | ast.stmt) -> ast.stmt:
     """A statement that yields the operation, where `at` stands."""
     position = {name: getattr(at, name) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")}
-    if isinstance(at, ast.With):  # else its end would be that of the block
-        position |= {"end_lineno": at.lineno, "end_col_offset": at.col_offset + len("with")}
+    if isinstance(at, ast.With):
+        end = at.end_lineno or at.lineno, at.end_col_offset or at.col_offset
+        position = dict(zip(position, (*end, *end), strict=True))
     statement = ast.Expr(ast.Yield(call, **position), **position)
     for node in ast.walk(call):
         for name, value in position.items():

@@ -6,7 +6,7 @@ import ast
 import builtins
 import inspect
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
@@ -16,7 +16,7 @@ from percpu_emu.lang.lowering import INSERTED, allocated, lowered
 from percpu_emu.lang.operation import Operation, operation_of
 from percpu_emu.lang.ops import ProgramFunction
 
-PURE: Final = {abs: "ops.absolute", min: "min", max: "max", int: "int"}
+PURE: Final[dict[Any, str]] = {abs: "ops.absolute", min: "min", max: "max", int: "int"}
 """Python functions that a program may call without a yield."""
 
 
@@ -126,11 +126,8 @@ class ProgramSource:
     def sites(self) -> dict[tuple[int, int], Site]:
         """The yields that are operations, by line and column, in the order of the text."""
         found = {(n.lineno, n.col_offset): n for n in ast.walk(self.tree) if isinstance(n, ast.Yield) and n.value}
-        texts = {(n.lineno, n.col_offset): n for n in ast.walk(self.definition) if isinstance(n, ast.Yield)}
-        return {
-            at: Site(self.name, number, self.file, at[0], ast.unparse(texts.get(at, found[at]).value or found[at]))
-            for number, at in enumerate(sorted(found), 1)
-        }
+        texts = dict(_texts(self.definition))
+        return {at: Site(self.name, number, self.file, at[0], texts[at]) for number, at in enumerate(sorted(found), 1)}
 
     @cached_property
     def allocated(self) -> dict[Site, Any]:
@@ -166,13 +163,6 @@ class ProgramSource:
                 value = scope[node.id]
                 return self.constants.get(node.id, value) if isinstance(value, int) else value
         self.refuse(node, f"`{node.id}` is not defined")
-
-    def resolve_type(self, node: ast.expr) -> Any:
-        """The type in `sizeof(TYPE)`: a name of the module, with arguments in brackets or without."""
-        try:
-            return eval(ast.unparse(node), self.function.__globals__)
-        except Exception as error:
-            self.refuse(node, f"`{ast.unparse(node)}` is no type: {error}")
 
     def constant(self, node: ast.expr) -> int:
         """The value of a name that stands for a number."""
@@ -213,6 +203,17 @@ class ProgramSource:
         if len(node.args) != expected:
             what = "1 argument" if expected == 1 else f"{expected} arguments"
             self.refuse(node, f"`{ast.unparse(node)}`: {what} expected, {len(node.args)} given")
+
+
+def _texts(definition: ast.FunctionDef) -> Iterator[tuple[tuple[int, int], str]]:
+    """What stands in the file for each yield: by line and column, which `with counted(...)` has two of."""
+    for node in ast.walk(definition):
+        if isinstance(node, ast.Yield) and node.value is not None:
+            yield (node.lineno, node.col_offset), ast.unparse(node.value)
+        elif isinstance(node, ast.With):
+            call = node.items[0].context_expr
+            yield (call.lineno, call.col_offset), ast.unparse(call)
+            yield (node.end_lineno or 0, node.end_col_offset or 0), f"end of {ast.unparse(call)}"
 
 
 def sites(function: ProgramFunction) -> list[Site]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from percpu_emu.lang import instructions as i
 from percpu_emu.report.labels import ALLOCATES, FREES, definition, opcode
 from percpu_emu.report.listing import parameters
 from percpu_emu.report.moments import cpu_of_event, is_two_steps
+from percpu_emu.scenario.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +59,17 @@ def effect(view: View, index: int, access: Callable[[View, Access, int], str] | 
     if opcode(step) == i.PROCESSOR_ID:
         parts.append(f"= {step.result}")
     return ", ".join(parts)
+
+
+def fold_text(view: View, fold: range, effect: Callable[[View, int], str] = effect) -> str:
+    """Steps that are folded, by their number; of a call of a helper its name, and what its last access did."""
+    counted = Counter(view.trace.steps[index].op for index in fold)
+    names = ", ".join(name if count == 1 else f"{count} {name}" for name, count in counted.items())
+    if all(map(view.is_quiet, fold)):
+        return f"... {plural(len(fold), 'step')}: {names}"
+    program = getattr(view.trace.steps[fold.start].site, "program", "")
+    last = max(index for index in fold if view.trace.steps[index].accesses)
+    return f"... {plural(len(fold), 'step')} of {program}: {names}   {effect(view, last)}"
 
 
 def _access(view: View, access: Access, index: int) -> str:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from percpu_emu.scenario.schema import Letter
 
 _RESULTS: Final = {True: "[green]ok[/]", False: "[bold red]FAILED[/]", None: "[yellow]not judged[/]"}
+_TIMES: Final = ("seconds", "_per_s", "_us", "_us_max")
+"""How the names of figures end that time decides."""
+VERDICT_STYLES: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 READINGS = ("before", "after", "end")
 _LABELS = {
     "nr_dying_descendants": "nr_dying_descendants",
@@ -112,6 +115,31 @@ def checks_table(report: Report) -> Table:
         names = ", ".join(check.name for check in checks)
         table.add_row(_RESULTS[checks[0].ok], escape(names), escape(checks[0].detail))
     return table
+
+
+def differences_table(differences: Mapping[str, Mapping[str, Any]], most: int | None = None) -> Table:
+    """What differs between two reports, the first `most` of it: times, which always differ, come last."""
+    table = Table(show_edge=False, pad_edge=False)
+    with_ratio = any("ratio" in row for row in differences.values())
+    for column in ("", "before", "after", *(["ratio"] if with_ratio else [])):
+        table.add_column(column, justify="right" if column else "left", overflow="fold")
+    for name in sorted(differences, key=_is_time)[:most]:
+        row = differences[name]
+        ratio = "" if row.get("ratio") is None else f"x {row['ratio']:g}"
+        table.add_row(
+            *map(escape, (name, _value(row["before"]), _value(row["after"]))), *([ratio] if with_ratio else [])
+        )
+    return table
+
+
+def _is_time(name: str) -> bool:
+    return name.endswith(_TIMES)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _number(value) if isinstance(value, int) else f"{value:g}"
+    return "-" if value is None else str(value)
 
 
 def _number(value: float | None) -> str:

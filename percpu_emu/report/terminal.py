@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from percpu_emu.report.exploration_report import print_verdict
+from percpu_emu.report.exploration_report import print_notes, print_verdict
 from percpu_emu.report.tables import checks_table, comparison_table, counts_table, readings_table
 from percpu_emu.scenario.wording import plural
 
@@ -22,19 +22,27 @@ if TYPE_CHECKING:
     from percpu_emu.scenario.schema import Scenario
 
 REFRESH_SECONDS = 0.1
+LOG_SECONDS = 1.0
+"""Between two lines of a log."""
 
 
 class LiveProgress:
     """Listens to a machine: a bar for long work, a log line for what a person should know. Writes to stderr.
 
-    It refreshes when an event comes, not from a thread: CPU processes are forked while it runs.
+    It refreshes when an event comes, not from a thread: CPU processes are forked while it runs. With `as_lines`
+    progress is lines of the log, too.
     """
 
-    def __init__(self, console: Console, log: Logger) -> None:
+    def __init__(self, console: Console, log: Logger, *, as_lines: bool = False) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = Progress(
-            *columns, console=console, auto_refresh=False, transient=True, disable=not console.is_terminal
+            *columns,
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            disable=not console.is_terminal or console.quiet,
         )
+        self._as_lines = as_lines
         self._task = self._progress.add_task("", visible=False)
         self._log = log
         self._next = 0.0
@@ -59,8 +67,10 @@ class LiveProgress:
         now = time.monotonic()
         if now < self._next and done < of:
             return
-        self._next = now + REFRESH_SECONDS
+        self._next = now + (LOG_SECONDS if self._as_lines else REFRESH_SECONDS)
         description = what or self._protocol
+        if self._as_lines:
+            self._log.info(f"{description or 'progress'}: {round(done)} of {round(of)}")
         self._progress.update(self._task, description=description, completed=round(done), total=round(of), visible=True)
         self._progress.refresh()
 
@@ -103,8 +113,7 @@ def print_report(console: Console, report: Report, loaded: Loaded) -> None:
                 console.print()
     console.print()
     console.print(checks_table(report))
-    for note in report.notes:
-        console.print(f"note: {note}", markup=False, highlight=False)
+    print_notes(console, report)
     print_verdict(console, report)
 
 

@@ -42,7 +42,7 @@ def trace_dict(trace: Trace, ahead: Sequence[Site] = ()) -> dict[str, Any]:
             "guilty": sorted(view.guilty),
             "victims": sorted(view.victims),
         },
-        "lanes": ["coordinator" if lane is None else f"CPU {lane}" for lane in view.lanes],
+        "lanes": view.lane_titles,
         "contexts": [_context(view, actor) for actor in range(len(trace.contexts))],
         "words": _words(view),
         "allocations": [_allocation(view, base) for base in view.labels.bases],
@@ -100,18 +100,9 @@ def _word(view: View, address: int) -> dict[str, Any]:
         "pointer": pointer,
         "cpu": cpu,
         "allocation": allocation_of(address),
-        "initial": _initial(view, address),
-        "text": view.labels.value(address, _initial(view, address)),
+        "initial": view.initial(address),
+        "text": view.labels.value(address, view.initial(address)),
     }
-
-
-def _initial(view: View, address: int) -> int:
-    """The word before the first step: what the trace says, else what the first access finds, else 0."""
-    if address in view.trace.initial:
-        return view.trace.initial[address]
-    accesses = (access for step in view.trace.steps for access in step.accesses if access.address == address)
-    first = next(accesses, None)
-    return first.old if first else 0
 
 
 def _allocation(view: View, base: int) -> dict[str, Any]:

@@ -105,6 +105,19 @@ class View:
         return [*sorted(cpu for cpu in acting if cpu is not None), *([None] if None in acting else [])]
 
     @cached_property
+    def lane_titles(self) -> list[str]:
+        """What the lanes are called: `CPU 0`, `coordinator`."""
+        return ["coordinator" if lane is None else f"CPU {lane}" for lane in self.lanes]
+
+    def initial(self, address: int) -> int:
+        """The word before the first step: what the trace says, else what the first access finds, else 0."""
+        if address in self.trace.initial:
+            return self.trace.initial[address]
+        accesses = (access for step in self.trace.steps for access in step.accesses if access.address == address)
+        first = next(accesses, None)
+        return first.old if first else 0
+
+    @cached_property
     def _writers(self) -> dict[int, set[int]]:
         writers: dict[int, set[int]] = {}
         for actor, step in zip(self.labels.actors, self.trace.steps, strict=True):

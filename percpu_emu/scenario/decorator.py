@@ -54,8 +54,8 @@ class Keys(TypedDict, total=False):
     faults: Mapping[str, Any]
 
 
-_MACHINE: Final = frozenset({"cpus", "nodes"})
-_TOP: Final = frozenset({"name", "seed", "seconds", "observe", "outcomes", "faults"})
+KEYS_OF_MACHINE: Final = frozenset({"cpus", "nodes"})
+KEYS_OF_TOP: Final = frozenset({"name", "seed", "seconds", "observe", "outcomes", "faults"})
 """Keys of the table machine, and of the file's top; all others are of the table explore."""
 
 
@@ -132,7 +132,7 @@ class DeclaredScenario:
             "explore": {"programs": Path(self.file).name, "contexts": contexts.tables},
         }
         for key, value in self.keys.items():
-            table = document if key in _TOP else document["machine" if key in _MACHINE else "explore"]
+            table = document if key in KEYS_OF_TOP else document["machine" if key in KEYS_OF_MACHINE else "explore"]
             table[key] = _plain(value)
         return document
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from percpu_emu.bundled import bundled
-from percpu_emu.scenario.programs import is_a_file, is_a_folder
+from percpu_emu.scenario.paths import is_a_file, is_a_folder
 from percpu_emu.scenario.wording import did_you_mean
 
 SEPARATOR: Final = "::"
@@ -40,6 +40,8 @@ class Entry:
 
     place: Place
     summary: str
+    explored: bool = True
+    """Whether it is for `explore`."""
 
 
 @cache
@@ -53,7 +55,8 @@ def shipped() -> dict[str, Entry]:
 
 def _in_toml(paths: list[Path]) -> Iterator[Entry]:
     for path in paths:
-        yield Entry(Place(path, path.stem), str(tomllib.loads(path.read_text("utf-8")).get("summary", "")))
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        yield Entry(Place(path, path.stem), str(document.get("summary", "")), "explore" in document)
 
 
 def _in_python(paths: list[Path]) -> Iterator[Entry]:
@@ -98,7 +101,7 @@ def find(name: str) -> Place:
     if is_a_folder(path):
         raise NotFound(f"it is a folder; give the path of a scenario file{_files_in(path)}")
     if path.suffix in (".toml", ".py") or "/" in file:
-        raise NotFound("there is no such file")
+        raise NotFound(f"there is no such file{_near(path)}")
     near = did_you_mean(name, known) or "give the path of a file, or a name"
     raise NotFound(f"no scenario of that name; {near} (`percpu-emu list` shows all)")
 
@@ -119,5 +122,12 @@ def _in_file(path: Path, which: str) -> Place:
 
 
 def _files_in(folder: Path) -> str:
-    found = sorted(path.name for path in folder.glob("*.toml"))[:3]
+    found = sorted(path.name for path in folder.glob("*.toml"))
     return f", such as {folder / found[0]}" if found else ""
+
+
+def _near(path: Path) -> str:
+    """The files beside a missing one that have nearly its name."""
+    beside = [entry.name for entry in path.parent.glob(f"*{path.suffix}")] if is_a_folder(path.parent) else []
+    near = did_you_mean(path.name, [name for name in beside if name.isprintable()])
+    return f"; {near}" if near else ""

@@ -17,10 +17,11 @@ from percpu_emu.kernel.profile import KernelProfile, ProfileError, load_profile,
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.scenario.decorator import DeclaredScenario
 from percpu_emu.scenario.figures import figure_names, growing_figures
-from percpu_emu.scenario.finding import NotFound, Place, find
-from percpu_emu.scenario.programs import ProgramNotFound, find_program, is_a_file, load_module
+from percpu_emu.scenario.finding import SEPARATOR, NotFound, Place, find
+from percpu_emu.scenario.paths import is_a_file
+from percpu_emu.scenario.programs import ProgramNotFound, find_program, load_module
 from percpu_emu.scenario.schema import InterruptsPart, Scenario, WorkerPart
-from percpu_emu.scenario.wording import did_you_mean
+from percpu_emu.scenario.wording import allowed, did_you_mean
 
 MOST_PROBLEMS: Final = 10
 LONGEST_PROBLEM: Final = 600
@@ -61,6 +62,11 @@ class Loaded:
     """The options that changed something: `--cpus 0`."""
 
     @property
+    def path(self) -> str:
+        """The path of its file."""
+        return self.source.partition(SEPARATOR)[0]
+
+    @property
     def is_resized(self) -> bool:
         """Whether its figures cannot be compared with those that its file gives: another machine, or other cgroups."""
         return bool(self.changed & SIZE_KEYS)
@@ -84,7 +90,7 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Loaded:
         place = find(name)
     except NotFound as error:
         raise ScenarioError(name, [str(error)]) from error
-    document, declaring = _document(place)
+    document, declaring = document_of(place)
     return _checked(document, declaring, str(place), place.path.parent, overrides or {})
 
 
@@ -100,7 +106,7 @@ def _checked(
         found = f"machine.kernel: found {shown(scenario.machine.kernel)}"
         problems = [f"{found}: {line}" for line in str(error).splitlines()]
         if "no kernel" in str(error):
-            problems = [f"{found}, allowed: {', '.join(profile_names())}, or a path"]
+            problems = [f"{found}, {allowed(scenario.machine.kernel, profile_names(), ', or a path')}"]
         raise ScenarioError(given if "machine.kernel" in overrides else source, problems) from error
     changed = frozenset(key for key, value in overrides.items() if _at(document, key) != value)
     if "protocols" not in changed:
@@ -150,8 +156,8 @@ def _loaded_module(path: Path, source: str, where: str) -> ModuleType:
         raise ScenarioError(source, [f"{where}{error}"]) from error
 
 
-def _document(place: Place) -> tuple[dict[str, Any], ModuleType | None]:
-    """What a scenario says, as a TOML file does; and the module that declares it in Python."""
+def document_of(place: Place) -> tuple[dict[str, Any], ModuleType | None]:
+    """What a scenario says, as a TOML file does; and the module that declares it in Python. Raises ScenarioError."""
     if place.path.suffix != ".py":
         return _parse(place.path), None
     module = _loaded_module(place.path, str(place), "")
@@ -228,8 +234,10 @@ def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
         case "value_error":
             text = f"{location or 'the whole file'}: {context['error']}"
         case _:
-            allowed = error["msg"].removeprefix("Input should be ")
-            text = f"{location or 'the whole file'}: found {shown(error['input'])}, allowed: {allowed}"
+            may_be = error["msg"].removeprefix("Input should be ")
+            near = did_you_mean(str(error["input"]), re.findall(r"'([^']*)'", context.get("expected", "")))
+            said = f"found {shown(error['input'])}, allowed: {may_be}{f'; {near}' if near else ''}"
+            text = f"{location or 'the whole file'}: {said}"
     return text
 
 

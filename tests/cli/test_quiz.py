@@ -26,7 +26,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
 def test_the_page_has_every_operation_and_no_value() -> None:
     trace = quiz_trace(subject_of(load("flush-then-swap")), None)
     page, solved = quiz_page(trace), columns(trace)
-    assert "this_cpu_add(slots, 1)" in page
+    assert "this_cpu_add(slots.slot, 1)" in page
     assert "slot of CPU 0: ? -> ?" in page
     assert "lost-count" not in page
     assert "!!" not in page

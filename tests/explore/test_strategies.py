@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from percpu_emu.explore import counterexample
+from percpu_emu.explore import counterexample, judge, room
 from percpu_emu.explore.model import Checks, Model, SetupFailed
 from percpu_emu.explore.room import with_room
 from percpu_emu.explore.search import Budget, Search
 from percpu_emu.explore.strategies import Options, explore
-from percpu_emu.explore.subject import StateView, Subject
+from percpu_emu.explore.subject import ModelState, Subject
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.ops import ProgramFunction
@@ -29,11 +29,11 @@ def two(program: ProgramFunction, other: ProgramFunction | None = None) -> Setti
     return Setting(2, (ContextSpec("a", program, cpu=0), ContextSpec("b", other or program, cpu=1)))
 
 
-def is_two(state: StateView) -> str | None:
+def is_two(state: ModelState) -> str | None:
     return None if state.word(WORD) == 2 else f"the word is {state.word(WORD)}"
 
 
-def below_two(state: StateView) -> str | None:
+def below_two(state: ModelState) -> str | None:
     return "the word is 2" if state.word(WORD) == 2 else None
 
 
@@ -116,20 +116,20 @@ def _first(subject: Subject, model: Model, budget: Budget) -> str:
     return counterexample.shrunk(subject, model, first, budget).check
 
 
-def gives_a_number(state: StateView) -> Any:
+def gives_a_number(state: ModelState) -> Any:
     return state.word(WORD) + 1
 
 
-def raises(state: StateView) -> Any:
+def raises(state: ModelState) -> Any:
     return {}[state.word(WORD)]
 
 
-def never_ends(_state: StateView) -> str | None:
+def never_ends(_state: ModelState) -> str | None:
     while True:
         pass
 
 
-def never_ends_and_catches_everything(state: StateView) -> str | None:
+def never_ends_and_catches_everything(state: ModelState) -> str | None:
     for _ in range(3):
         with contextlib.suppress(BaseException):
             never_ends(state)
@@ -146,13 +146,13 @@ def never_ends_and_catches_everything(state: StateView) -> str | None:
     ],
 )
 def test_a_users_check_that_says_no_sentence_is_refused(monkeypatch: pytest.MonkeyPatch, final: Any, said: str) -> None:
-    monkeypatch.setattr("percpu_emu.explore.judge.SECONDS", 0.1)
+    monkeypatch.setattr(judge, "SECONDS", 0.1)
     with pytest.raises(SetupFailed, match=said):
         explore(Subject("race", two(increment), final=final), Options())
 
 
 def test_the_time_of_a_search_holds_for_a_slow_check_too() -> None:
-    def slow(_state: StateView) -> None:
+    def slow(_state: ModelState) -> None:
         time.sleep(0.05)
 
     started = time.monotonic()
@@ -170,7 +170,7 @@ def test_an_instruction_that_the_engine_does_not_know_raises(monkeypatch: pytest
             first = int(self.vm[layout.CODE]) + int(self.initial[self.block(0) + layout.PC]) * i.COLUMNS
             self.vm[first + i.OPCODE] = max(i.LAST_ACCESS, *(op.opcode for op in OPERATIONS.values())) + 100
 
-    monkeypatch.setattr("percpu_emu.explore.room.Model", Damaged)
+    monkeypatch.setattr(room, "Model", Damaged)
     subject = Subject("damaged", Setting(1, (ContextSpec("only", increment, cpu=0),)), Checks())
     with pytest.raises(NotImplementedError, match="an instruction that the virtual engine does not know"):
         explore(subject, Options())

@@ -45,7 +45,7 @@ STATEMENT: Final = "def p(x):\n    yield smp_mb()\n    {} #!\n"
 EXPRESSION: Final = "def p(x):\n    yield smp_mb()\n    y = {} #!\n    return y\n"
 
 UNKNOWN_STATEMENTS: Final = {
-    "with x: pass": "`with x:`: With is not part of the language",
+    "with x: pass": "a `with` is `with counted(counter, change):`",
     "assert x": "`assert x`: Assert is not part of the language",
     "raise x": "`raise x`: Raise is not part of the language",
     "import math": "`import math`: Import is not part of the language",
@@ -79,7 +79,7 @@ EXPRESSIONS: Final = {
     "plain": "`plain` is a function: a program computes with 64-bit numbers only",
     "math.nowhere": "`math.nowhere`: only names in modules and enumerations may be dotted",
     "Number.ONE.real": "`Number.ONE.real`: only names in modules and enumerations may be dotted",
-    "x.real": "`x` is a local variable, which holds a number",
+    "x.real": "`x.real`: to which structure `x` points is not known; annotate it",
     # numbers
     "1.5": "`1.5`: a program computes with 64-bit numbers only",
     "'text'": "`'text'`: a program computes with 64-bit numbers only",

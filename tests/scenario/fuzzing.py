@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import tomllib
 from collections.abc import Sequence
 from datetime import date
 from typing import Any, Final, TypeAlias, get_args
@@ -13,17 +12,15 @@ from typing import Any, Final, TypeAlias, get_args
 import hypothesis
 import hypothesis.strategies as st
 
-from percpu_emu.bundled import bundled_files
 from percpu_emu.machine.faults import KINDS
 from percpu_emu.scenario import schema
+from percpu_emu.scenario.finding import shipped
+from percpu_emu.scenario.load import document_of
 
 Document: TypeAlias = dict[str, Any]
 Path: TypeAlias = tuple[str | int, ...]
 
-DOCUMENTS: Final[dict[str, Document]] = {
-    name: tomllib.loads(path.read_text()) for name, path in bundled_files("scenarios", ".toml").items()
-}
-TEXTS: Final = {name: path.read_text() for name, path in bundled_files("scenarios", ".toml").items()}
+DOCUMENTS: Final[dict[str, Document]] = {name: document_of(entry.place)[0] for name, entry in shipped().items()}
 
 NUMBERS: Final = [
     *(0, 1, -1, 2, 7, 63, 64, 255, 512, 513, 9999, 2**31, 2**32, 2**63 - 1, 2**63, -(2**63), 2**64, 10**30, 10**400),
@@ -208,7 +205,7 @@ def documents(draw: st.DrawFn) -> bytes:
     """A bundled scenario with up to five things changed, as the bytes of its file; some are no TOML any more."""
     name = _pick(draw, sorted(DOCUMENTS))
     if draw(st.integers(0, 9)) == 0:
-        return _damaged(draw, TEXTS[name].encode())
+        return _damaged(draw, toml(DOCUMENTS[name]).encode())
     document = copy.deepcopy(DOCUMENTS[name])
     for _ in range(_pick(draw, [1, 1, 1, 2, 3, 5])):
         _mutation(draw, document)

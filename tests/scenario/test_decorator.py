@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from percpu_emu.explore.strategies import Options, explore
+from percpu_emu.machine import EventStream
 from percpu_emu.scenario.finding import declared_in, shipped
 from percpu_emu.scenario.load import ScenarioError, load
+from percpu_emu.scenario.stress import stress
 from percpu_emu.scenario.subjects import subject_of
 
 PROGRAMS = '''
@@ -153,6 +155,40 @@ def test_words_are_called_by_their_fields(tmp_path: Path) -> None:
     assert explored.counterexample.check == "leak"
     names = set(explored.counterexample.trace.names.values())
     assert {"stats", "total", "head", "slot", "next of node 0", "value of node 0"} <= names
+
+
+def test_a_check_of_the_end_sees_structures_in_the_search_and_on_processes(tmp_path: Path) -> None:
+    check = """
+def no_update_is_lost(state: State) -> str | None:
+    seen = state.at(counter)
+    return f"an update is lost: {seen}" if seen.total != 4 or seen.stats.on(1).slot else None
+
+@scenario(cpus=2, setup=setup, constants={"STEP": 1}, final=no_update_is_lost, expect="final")
+def checked(m: Contexts) -> None:
+    \"\"\"Two CPUs.\"\"\"
+    m.task(update, 2, cpu="all")
+"""
+    (tmp_path / "mine.py").write_text(PROGRAMS + "from percpu_emu.lang.state import State\n" + check)
+    loaded = load(str(tmp_path / "mine.py"), {"seconds": 0.5})
+    explored = explore(subject_of(loaded), Options())
+    assert explored.counterexample is not None
+    violation = explored.counterexample.trace.violation
+    assert violation is not None
+    assert "an update is lost: Counter(stats=0x200, total=2, head=NULL)" in violation.detail
+    right = (tmp_path / "mine.py").read_text().replace("x = yield read_once(counter.total)\n", "yield smp_mb()\n")
+    right = right.replace("yield write_once(counter.total, x + STEP * times)", "yield from add(times)")
+    right = right.replace(
+        "def update",
+        "def add(times: int) -> Program[None]:\n    yield atomic_long_add(counter.total, times)\n\ndef update",
+    )
+    right = right.replace("total: Word", "total: AtomicLong").replace("import PerCpu", "import AtomicLong, PerCpu")
+    right = right.replace("import Program", "import Program, atomic_long_add, smp_mb").replace(', expect="final"', "")
+    (tmp_path / "right.py").write_text(right)
+    loaded = load(str(tmp_path / "right.py"), {"seconds": 0.5})
+    assert explore(subject_of(loaded), Options()).counterexample is None
+    seen = stress(loaded, subject_of(loaded), EventStream(), record_every=4, seconds=0.5)
+    assert (seen.violation, seen.stuck) == (None, "")
+    assert seen.rounds > 1
 
 
 def test_static_data_of_two_modules_does_not_share_words(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_it_is_said_when_a_violation_is_not_seen_again(monkeypatch: pytest.Monke
         ("v3-h2-live-not-folded", "lost-count", "update on CPU 1 +1"),
         ("two-flushers", "use-after-free", "touched object 0, which was freed by release at release:1"),
         ("update-outside-section", "use-after-free", "touched per-CPU area 0, which was freed by release at release:4"),
-        ("v3-h4-dangling-offlined", "use-after-free", "which was freed by a callback at percpu_rcu_free:3"),
+        ("v3-h4-dangling-offlined", "use-after-free", "which was freed by a callback at flush_and_free:3"),
         ("ref-freed-under-callback", "use-after-free", "a callback at percpu_"),
         ("pointer-read-twice", "wild-access", "what was never allocated: NULL, near it, or beyond"),
     ],
@@ -145,9 +145,9 @@ def recorded(loaded: Loaded, order: list[tuple[int, str, int]]) -> list[Recorded
     return [Recorded(context, sites(getattr(loaded.module, name))[number - 1]) for context, name, number in order]
 
 
-RELEASE = [(1, "release", 1), (1, "flush", 1), (1, "flush", 1), (1, "flush", 2)]
+RELEASE = [(1, "flush_then_swap_release", 1), (1, "flush", 1), (1, "flush", 1), (1, "flush", 2)]
 UPDATE = [(0, "update", number) for number in (1, 2, 3, 4, 6, 7)]
-REST = [(1, "release", number) for number in (2, 3, 4)]
+REST = [(1, "flush_then_swap_release", number) for number in (2, 3, 4)]
 
 
 def test_a_recorded_order_that_breaks_the_check_is_the_schedule() -> None:

@@ -8,20 +8,26 @@ from dataclasses import dataclass
 
 from percpu_emu.kernel.layout import BOOT, STATIC, STATIC_WORDS
 from percpu_emu.lang.setting import OBJECT_WORDS
+from percpu_emu.lang.state import State
 from percpu_emu.machine.memory import MachineMemory
 from percpu_emu.machine.rounds.regions import Regions
 from percpu_emu.shm import WORD_SIZE
 
 
 @dataclass(frozen=True)
-class EndState:
-    """The end of a round, as `explore.subject.StateView` shows a state of the model: a word that is not there is 0."""
+class EndState(State):
+    """The end of a round."""
 
     memory: MachineMemory
     areas: Regions
     objects: Regions
     ledgers: Mapping[int, int]
     results: Sequence[int]
+
+    @property
+    def cpus(self) -> int:
+        """How many CPUs there are."""
+        return self.memory.topology.cpus
 
     def word(self, address: int) -> int:
         """A word of the kernel's memory."""
