@@ -48,6 +48,6 @@ def explore(
     """
     with call():
         options = search_options(strategy, preemptions, depth, schedules, seconds, megabytes, seed, reduce=reduce)
-        subject = subject_of(loaded(scenario, {"machine.cpus": cpus, "seed": seed}), turns)
-        explored = strategies.explore(subject, options)
-        return result_of(report_of(explored), explored.counterexample)
+        found = loaded(scenario, {"machine.cpus": cpus, "seed": seed})
+        explored = strategies.explore(subject_of(found, turns), options)
+        return result_of(report_of(explored, "explore", found.path), explored.counterexample)

@@ -9,6 +9,7 @@ from typing import Final, get_args
 from percpu_emu.api.errors import WrongOption
 from percpu_emu.explore.search import Budget
 from percpu_emu.explore.strategies import Options, Strategy
+from percpu_emu.scenario.wording import allowed
 
 _AS_THEY_ARE: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -29,7 +30,7 @@ def search_options(
     chosen: Strategy | None = next((known for known in get_args(Strategy) if known == strategy), None)
     if chosen is None:
         name = spelled.get("strategy", "strategy")
-        raise WrongOption(f"{name} {strategy}: there are {', '.join(get_args(Strategy))}")
+        raise WrongOption(f"{name} {strategy}: {allowed(strategy, get_args(Strategy))}")
     limits = {"schedules": schedules, "seconds": seconds, "megabytes": megabytes, "depth": depth}
     for name, limit in limits.items():
         if not limit > 0:

@@ -15,10 +15,11 @@ def retry(
 ) -> Result | None:
     """What `explore` with the same keywords could find by this schedule; None where it breaks no check now."""
     with call():
-        explored = explored_again(subject_of(loaded(scenario, {"machine.cpus": cpus, "seed": seed}), turns), token)
+        found = loaded(scenario, {"machine.cpus": cpus, "seed": seed})
+        explored = explored_again(subject_of(found, turns), token)
         if explored is None:
             return None
-        report = report_of(explored)
+        report = report_of(explored, "explore", found.path)
         report.scope["strategy"] = "one schedule"
         report.notes.append(AGAIN)
         return result_of(report, explored.counterexample)

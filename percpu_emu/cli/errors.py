@@ -6,26 +6,22 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import typer
 
 from percpu_emu.cli.output import STDOUT, for_json, print_object, stdout_for_the_object
+from percpu_emu.scenario.exits import Exit
+
+if TYPE_CHECKING:
+    from percpu_emu.report.result import Report
 
 Kind: TypeAlias = Literal["input", "environment", "interrupted", "failed", "fault"]
 """`fault`: of percpu-emu itself."""
-FAILED: Final = 1
-INPUT: Final = 2
-ENVIRONMENT: Final = 3
-INCONCLUSIVE: Final = 4
-INTERRUPTED: Final = 130
-TERMINATED: Final = 143
-BROKEN_PIPE: Final = 141
-"""As of a process that SIGPIPE ends: no reader is left for the verdict."""
-_CODES: Final = {"input": INPUT, "environment": ENVIRONMENT, "failed": FAILED}
+_CODES: Final = {"input": Exit.INPUT, "environment": Exit.ENVIRONMENT, "failed": Exit.FAILED}
 _A_FAULT: Final = "a fault of percpu-emu, so there is no verdict; please report it with the lines above"
 
 
@@ -42,6 +38,8 @@ class SoFar:
     """What a command has done so far: reported where it is interrupted."""
 
     figures: dict[str, Any] = field(default_factory=dict)
+    hand_out: Callable[[Report], None] | None = None
+    """What gives the report to others, such as a file for CI: also that of a command without a result."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -56,8 +54,8 @@ def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[
     """
     start, so_far = time.monotonic(), SoFar()
 
-    def say(kind: Kind, message: str) -> None:
-        _say(command, subject, _Failure(kind, message, time.monotonic() - start, so_far.figures), as_json)
+    def say(failure: Failure) -> None:
+        _say(command, subject, failure, time.monotonic() - start, so_far, as_json=as_json)
 
     try:
         with stdout_for_the_object() if as_json else nullcontext():
@@ -66,72 +64,87 @@ def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[
     except KeyboardInterrupt as error:
         terminated = isinstance(error, Terminated)
         message = f"{'terminated' if terminated else 'interrupted'}: every CPU process is ended, nothing is left behind"
-        say("interrupted", message)
-        raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from error
+        code = Exit.TERMINATED if terminated else Exit.INTERRUPTED
+        say(Failure("interrupted", message, code))
+        raise typer.Exit(code) from error
     except (BrokenPipeError, SystemExit):  # rich makes the latter of the former, with the code of a failed check
         os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # for what Python flushes at its end
-        raise typer.Exit(BROKEN_PIPE) from None
+        raise typer.Exit(Exit.BROKEN_PIPE) from None
     except typer.Exit:
         raise
     except Exception as error:
-        from percpu_emu.api.errors import sentence_of
-
-        kind, code = _classify(error)
-        if kind == "fault":
-            traceback.print_exception(error)
-        say(kind, sentence_of(error) if kind != "fault" else f"{_A_FAULT}: {type(error).__name__}: {error}")
-        raise typer.Exit(code) from error
+        failure = failure_of(error)
+        say(failure)
+        raise typer.Exit(failure.code) from error
 
 
 def refuse_usage(message: str) -> int:
     """Say what is wrong with the command line, in an object, too, as it asks for one; the exit code."""
     words = sys.argv[1:]
     command = next((word for word in words if not word.startswith("-")), "")
-    _say(command, " ".join(words), _Failure("input", message, 0.0, {}), as_json=True)
-    return INPUT
+    _say(command, " ".join(words), Failure("input", message, Exit.INPUT), 0.0, SoFar(), as_json=True)
+    return Exit.INPUT
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no result, and the exit code that says so."""
+
+    kind: Kind
+    message: str
+    code: int
+
+
+def failure_of(error: Exception) -> Failure:
+    """What an error is to the user. One of percpu-emu itself has its traceback printed."""
+    from percpu_emu.api.errors import sentence_of
+
+    kind, code = _classify(error)
+    if kind == "fault":
+        traceback.print_exception(error)
+        return Failure(kind, f"{_A_FAULT}: {type(error).__name__}: {error}", code)
+    return Failure(kind, sentence_of(error), code)
+
+
+def report_of_failure(command: str, subject: str, failure: Failure, seconds: float, figures: dict[str, Any]) -> Report:
+    """The report of a command that has no result."""
+    from percpu_emu.report.result import Report, ReportedError
+
+    return Report(
+        command=command,
+        subject=subject,
+        verdict="fail" if failure.kind == "failed" else "inconclusive",
+        scope={},
+        checks=[],
+        figures=figures,
+        seconds=round(seconds, 3),
+        error=ReportedError(kind=failure.kind, message=failure.message),
+    )
 
 
 def _classify(error: Exception) -> tuple[Kind, int]:
     from percpu_emu.api.errors import kind_of
 
     if isinstance(error, MissingExtra):
-        return "environment", ENVIRONMENT
+        return "environment", Exit.ENVIRONMENT
     if isinstance(error, WrongArgument):
-        return "input", INPUT
+        return "input", Exit.INPUT
     kind = kind_of(error)
-    return (kind, _CODES[kind]) if kind is not None else ("fault", INCONCLUSIVE)
+    return (kind, _CODES[kind]) if kind is not None else ("fault", Exit.INCONCLUSIVE)
 
 
-@dataclass(frozen=True)
-class _Failure:
-    """Why there is no result, after so many seconds and with these figures."""
-
-    kind: Kind
-    message: str
-    seconds: float
-    figures: dict[str, Any]
-
-
-def _say(command: str, subject: str, failure: _Failure, as_json: bool) -> None:
-    subject, message = for_json(subject), for_json(failure.message)
-    if as_json:
-        from percpu_emu.report.result import Report, ReportedError
-
-        report = Report(
-            command=command,
-            subject=subject,
-            verdict="fail" if failure.kind == "failed" else "inconclusive",
-            scope={},
-            checks=[],
-            figures=failure.figures,
-            seconds=round(failure.seconds, 3),
-            error=ReportedError(kind=failure.kind, message=message),
-        )
-        with suppress(OSError):  # the message below says what is wrong with stdout
-            print_object(report)
-    elif failure.figures and failure.kind == "interrupted":
-        typer.echo(f"percpu-emu: after {failure.seconds:.1f} s: {_listed(failure.figures)}", err=True)
-    typer.echo(f"percpu-emu: {message}", err=True)
+def _say(command: str, subject: str, failure: Failure, seconds: float, so_far: SoFar, *, as_json: bool) -> None:
+    if as_json or so_far.hand_out is not None:
+        report = report_of_failure(command, subject, failure, seconds, so_far.figures)
+        with suppress(OSError):  # the message below says what is wrong with stdout, or with a file
+            if so_far.hand_out is not None:
+                so_far.hand_out(report)
+        with suppress(OSError):
+            if as_json:
+                print_object(report)
+    if not as_json and so_far.figures and failure.kind == "interrupted":
+        typer.echo(f"percpu-emu: after {seconds:.1f} s: {_listed(so_far.figures)}", err=True)
+    typer.echo(f"percpu-emu: {for_json(failure.message)}", err=True)
 
 
 def _listed(figures: Mapping[str, Any], prefix: str = "") -> str:

@@ -1,139 +1,41 @@
-"""`percpu-emu explore`, `mutants` and `replay`: search, report; a schedule on real processes."""
+"""`percpu-emu explore` and `mutants`: which scenarios, and the report of a single one."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
-from rich.console import Console
-
-from percpu_emu.cli.errors import SoFar
-from percpu_emu.cli.output import print_object
-from percpu_emu.cli.progress import search_progress
+from percpu_emu.cli.errors import SoFar, WrongArgument
+from percpu_emu.cli.face import Face
+from percpu_emu.cli.searching import Request, explored
+from percpu_emu.cli.several import explore_several
 from percpu_emu.cli.trace_files import TraceFiles
 from percpu_emu.explore.search import Budget
-from percpu_emu.explore.strategies import Explored, Options, explore
-from percpu_emu.explore.token import Token
-from percpu_emu.report.exploration_report import (
-    mutants_table,
-    print_counterexample,
-    print_explored,
-    print_notes,
-    print_verdict,
-    report_of,
-)
-from percpu_emu.report.result import Report, reported
-from percpu_emu.report.tables import checks_table
-from percpu_emu.scenario.exploration import checks_of, verdict
-from percpu_emu.scenario.finding import shipped
-from percpu_emu.scenario.load import load
-from percpu_emu.scenario.subjects import subject_of
-from percpu_emu.scenario.verdict import Check, Foreseen, exit_code, verdict_of
+from percpu_emu.explore.strategies import Options
+from percpu_emu.report.exploration_report import print_explored
+from percpu_emu.scenario.collecting import means_one, mutants
+from percpu_emu.scenario.verdict import exit_code
 
-MUTANTS_FOLDER = "protocols"
-MUTANTS_WIDTH = 110
-"""Columns of the table: narrower, names would be cut."""
+MUTANT_SECONDS = 30.0
 
 
-def explore_and_report(
-    name: str,
-    overrides: Mapping[str, Any],
-    options: Options,
-    so_far: SoFar,
-    *,
-    turns: int | None,
-    prefix: str | None,
-    files: TraceFiles,
-    as_json: bool,
-) -> int:
-    """Explore a scenario; its report on stdout, progress on stderr. The exit code."""
-    subject = subject_of(load(name, overrides), turns)
-    if prefix is not None:
-        from percpu_emu.scenario.replaying import schedule_in, subject_of_token
-
-        token = Token.parse(prefix)
-        subject = subject_of_token(token, name)
-        options = Options(**{**vars(options), "prefix": schedule_in(token, subject).schedule})
-    with search_progress(Console(stderr=True), subject.name, so_far.figures) as progress:
-        explored = explore(subject, options, progress)
-    report = report_of(explored)
-    report.notes += files.write(explored.counterexample.trace if explored.counterexample else None)
-    if as_json:
-        print_object(report)
-    else:
-        print_explored(Console(), report, subject.summary)
-    return exit_code(report.verdict, report.as_expected)
+def explore_and_report(names: Sequence[str], request: Request, so_far: SoFar, face: Face, *, files: TraceFiles) -> int:
+    """Explore what the names mean; the report on stdout, progress on stderr. The exit code."""
+    if len(names) == 1 and means_one(names[0]):
+        return _explore_one(names[0], request, so_far, face, files)
+    for option, value in (("--html", files.page), ("--trace", files.export), ("--prefix", request.prefix)):
+        if value is not None:
+            raise WrongArgument(f"{option} is for a single scenario; name one, by its name or its path")
+    return explore_several("explore", names, request, so_far, face)
 
 
-def mutants_and_report(*, as_json: bool) -> int:
-    """Explore every protocol that ships, broken and fixed, and say whether each has the expected result."""
-    start = time.monotonic()
-    names = [n for n, entry in shipped().items() if entry.place.path.parent.name == MUTANTS_FOLDER]
-    rows, checks = [], []
-    with search_progress(Console(stderr=True), "mutants") as progress:
-        for name in names:
-            row = _mutant(explore(subject_of(load(name)), Options(budget=Budget(seconds=30)), progress))
-            rows.append(row)
-            checks.append(_as_expected(row))
-    report = Report(
-        command="mutants",
-        subject="",
-        verdict=verdict_of(checks, None),
-        scope={"engine": "virtual", "strategy": "exhaustive"},
-        checks=reported(checks),
-        figures={"protocols": rows},
-        seconds=round(time.monotonic() - start, 3),
-    )
-    if as_json:
-        print_object(report)
-    else:
-        console = Console(width=max(Console().width, MUTANTS_WIDTH))
-        console.print(mutants_table(rows))
-        print_verdict(console, report)
-    return exit_code(report.verdict, report.as_expected)
+def mutants_and_report(names: Sequence[str], so_far: SoFar, face: Face) -> int:
+    """Explore broken protocols and their fixed versions, those that ship by default. The exit code."""
+    request = Request(Options(budget=Budget(seconds=MUTANT_SECONDS)), {})
+    return explore_several("mutants", names or mutants(), request, so_far, face)
 
 
-def _mutant(explored: Explored) -> dict[str, Any]:
-    example = explored.counterexample
-    return {
-        "name": explored.subject.name,
-        "broken": explored.subject.expect is not None,
-        "expected": explored.subject.expect,
-        "verdict": verdict(explored, checks_of(explored)),
-        "check": example.check if example else None,
-        "states": explored.figures["states"],
-        "seconds": explored.figures["seconds"],
-        "search_seconds": explored.figures.get("search_seconds"),
-        "preemptions": example.preemptions if example else None,
-        "steps": len(example.schedule) if example else None,
-        "token": example.token if example else None,
-    }
-
-
-def _as_expected(row: dict[str, Any]) -> Check:
-    if row["broken"]:
-        foreseen = Foreseen(row["expected"], row["check"] or "")
-        return Check(row["name"], foreseen.as_expected, str(foreseen))
-    return Check(row["name"], row["verdict"] == "pass", f"{row['verdict']}, {row['states']} states")
-
-
-def replay_and_report(token: str, scenario: str | None, *, debug: bool, files: TraceFiles, as_json: bool) -> int:
-    """Replay a token on real processes; the exit code: 1 where they did something else than the virtual engine."""
-    from percpu_emu.report import replay_report
-    from percpu_emu.scenario.replaying import replay_token
-
-    start = time.monotonic()
-    done = replay_token(token, scenario, debug=debug)
-    report = replay_report.report_of(done, time.monotonic() - start)
-    report.notes += files.write(done.expected.trace)
-    if as_json:
-        print_object(report)
-    else:
-        console = Console()
-        if report.counterexample:
-            print_counterexample(console, report.counterexample)
-        console.print(checks_table(report))
-        print_notes(console, report)
-        print_verdict(console, report)
+def _explore_one(name: str, request: Request, so_far: SoFar, face: Face, files: TraceFiles) -> int:
+    found, report = explored("explore", name, request, so_far, face.columns_width())
+    report.notes += files.write(found.counterexample.trace if found.counterexample else None)
+    face.give(report, lambda console: print_explored(console, report, found.subject.summary))
     return exit_code(report.verdict, report.as_expected)

@@ -10,27 +10,38 @@ import typer
 
 from percpu_emu import __version__
 from percpu_emu.api.limits import DEPTH, MEGABYTES, SCHEDULES, SECONDS
-from percpu_emu.cli.process import log_for_people, settle_in
+from percpu_emu.cli import talk
+from percpu_emu.cli.arguments import (
+    WORST,
+    Described,
+    Form,
+    Github,
+    Json,
+    Junit,
+    Kernel,
+    Log,
+    MutantNames,
+    Name,
+    Names,
+    Page,
+    Protocols,
+    Quiet,
+    Sarif,
+    Scenario,
+    Seed,
+    TraceFile,
+    TraceFormat,
+    Width,
+)
+from percpu_emu.cli.process import settle_in
 
 app = typer.Typer(
     name="percpu-emu",
     help="A machine on which the per-CPU code of the Linux memory controller runs, races and can be watched.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of all random choices.")]
-Page = Annotated[Path | None, typer.Option("--html", help="Write the trace as a page to step through.")]
-TraceFile = Annotated[
-    Path | None, typer.Option("--trace", help="Write the trace for another tool: FILE.json, FILE.log or FILE.mmd.")
-]
-TraceFormat = Annotated[
-    str | None, typer.Option(help="perfetto, shiviz or mermaid, whatever the ending of --trace FILE.")
-]
-Name = Annotated[str, typer.Argument(help="Name of a bundled scenario, or path of a scenario file.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -38,9 +49,11 @@ def options(
     context: typer.Context,
     show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say on stderr what is passed over.")] = False,
+    quiet: Quiet = False,
+    log: Log = None,
 ) -> None:
     """Options before the command."""
-    log_for_people(verbose=verbose)
+    talk.begin(verbose=verbose, quiet=quiet, log=log)
     if show:
         typer.echo(f"percpu-emu {__version__}")
         raise typer.Exit
@@ -67,8 +80,8 @@ def list_(as_json: Json = False, seed: Seed = None) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A scenario, program, protocol or kernel, or a path.")],
-    form: Annotated[str | None, typer.Option("--as", help="A scenario in the other form: python or toml.")] = None,
+    name: Described,
+    form: Form = None,
     as_json: Json = False,
     seed: Seed = None,
 ) -> None:
@@ -86,6 +99,21 @@ def show(
             typer.echo(text)
 
 
+@app.command("help")
+def help_(
+    topic: Annotated[str, typer.Argument(help="A topic, or an operation; without one, the list of all.")] = "",
+    as_json: Json = False,
+    seed: Seed = None,
+) -> None:
+    """The reference: language, operations, scenario files, checks, verdicts."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    with errors_for_people("help", topic, as_json=as_json):
+        from percpu_emu.cli.manual import print_topic
+
+        print_topic(topic, seed, as_json=as_json)
+
+
 @app.command()
 def run(
     name: Name,
@@ -95,8 +123,8 @@ def run(
     cgroups: Annotated[int | None, typer.Option(help="How many cgroups the scenario makes.")] = None,
     seconds: Annotated[float | None, typer.Option(help="How long a timed step runs.")] = None,
     minutes: Annotated[float | None, typer.Option(help="The same in minutes.")] = None,
-    kernel: Annotated[str | None, typer.Option(help="Kernel profile, by name or path.")] = None,
-    protocol: Annotated[list[str] | None, typer.Option(help="Run under this protocol only; may be repeated.")] = None,
+    kernel: Kernel = None,
+    protocol: Protocols = None,
     live: Annotated[bool, typer.Option("--live", help="Draw the machine in the terminal while it runs.")] = False,
     record: Annotated[
         bool, typer.Option("--record", help="Record every operation from the start, in a scenario without steps.")
@@ -109,6 +137,11 @@ def run(
         bool, typer.Option("--guard", help="Freed per-CPU memory is gone: any access to it traps and is reported.")
     ] = False,
     chaos: Annotated[bool, typer.Option("--chaos", help="Starve CPUs at random, for short and for long.")] = False,
+    junit: Junit = None,
+    sarif: Sarif = None,
+    github: Github = False,
+    quiet: Quiet = False,
+    log: Log = None,
     seed: Seed = None,
 ) -> None:
     """A scenario on real processes, at native speed."""
@@ -125,16 +158,19 @@ def run(
         "seed": seed,
     }
     from percpu_emu.cli.errors import errors_for_people
+    from percpu_emu.cli.face import Face
 
+    face = Face(as_json, junit, sarif, github, quiet=quiet, log=log)
     with errors_for_people("run", name, as_json=as_json) as so_far:
         from percpu_emu.cli.run import run_and_report
 
-        raise typer.Exit(run_and_report(name, overrides, so_far, record=record, as_json=as_json, live=live))
+        face.begin(so_far)
+        raise typer.Exit(run_and_report(name, overrides, so_far, face, record=record, live=live))
 
 
-@app.command()
+@app.command(epilog=WORST)
 def explore(
-    name: Name,
+    names: Names,
     as_json: Json = False,
     strategy: Annotated[str, typer.Option(help="exhaustive, preemptions, pct or random")] = "exhaustive",
     cpus: Annotated[int | None, typer.Option(help="Possible CPUs.")] = None,
@@ -151,58 +187,84 @@ def explore(
     html: Page = None,
     trace: TraceFile = None,
     trace_format: TraceFormat = None,
+    width: Width = None,
+    junit: Junit = None,
+    sarif: Sarif = None,
+    github: Github = False,
+    quiet: Quiet = False,
+    log: Log = None,
     seed: Seed = None,
 ) -> None:
-    """Every interleaving of a small scenario; the smallest counterexample where there is one."""
+    """Every interleaving of small scenarios; the smallest counterexample where there is one."""
     from percpu_emu.cli.errors import errors_for_people
+    from percpu_emu.cli.face import Face
 
-    with errors_for_people("explore", name, as_json=as_json) as so_far:
+    face = Face(as_json, junit, sarif, github, width, quiet, log)
+    with errors_for_people("explore", " ".join(names), as_json=as_json) as so_far:
         from percpu_emu.cli.explore import explore_and_report
         from percpu_emu.cli.options import search_options
+        from percpu_emu.cli.searching import Request
         from percpu_emu.cli.trace_files import trace_files
 
+        face.begin(so_far)
         options = search_options(
             strategy, preemptions, depth, max_schedules, max_seconds, max_megabytes, seed, reduce=not no_reduction
         )
+        request = Request(options, {"machine.cpus": cpus, "seed": seed}, turns, prefix)
         files = trace_files(html, trace, trace_format)
-        overrides = {"machine.cpus": cpus, "seed": seed}
-        code = explore_and_report(
-            name, overrides, options, so_far, turns=turns, prefix=prefix, files=files, as_json=as_json
-        )
-        raise typer.Exit(code)
+        raise typer.Exit(explore_and_report(names, request, so_far, face, files=files))
 
 
 @app.command()
 def replay(
     token: Annotated[str, typer.Argument(help="A schedule, as explore printed it.")],
     as_json: Json = False,
-    scenario: Annotated[str | None, typer.Option(help="Path of the scenario file, if it does not ship.")] = None,
+    scenario: Scenario = None,
     pdb: Annotated[bool, typer.Option("--pdb", help="Stop in the program before every step.")] = False,
     html: Page = None,
     trace: TraceFile = None,
     trace_format: TraceFormat = None,
+    width: Width = None,
+    quiet: Quiet = False,
+    log: Log = None,
     seed: Seed = None,  # noqa: ARG001 - every command takes it
 ) -> None:
     """One schedule, step by step, on real processes."""
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("replay", token, as_json=as_json):
-        from percpu_emu.cli.explore import replay_and_report
+    with errors_for_people("replay", token, as_json=as_json) as so_far:
+        from percpu_emu.cli.face import Face
+        from percpu_emu.cli.replay import replay_and_report
         from percpu_emu.cli.trace_files import trace_files
 
-        files = trace_files(html, trace, trace_format)
-        raise typer.Exit(replay_and_report(token, scenario, debug=pdb, files=files, as_json=as_json))
+        face = Face(as_json, width=width, quiet=quiet, log=log)
+        face.begin(so_far)
+        raise typer.Exit(
+            replay_and_report(token, scenario, debug=pdb, files=trace_files(html, trace, trace_format), face=face)
+        )
 
 
-@app.command()
-def mutants(as_json: Json = False, seed: Seed = None) -> None:  # noqa: ARG001 - every command takes it
-    """Every shipped broken protocol and its fixed version: proof that the checks work."""
+@app.command(epilog=WORST)
+def mutants(
+    names: MutantNames = None,
+    as_json: Json = False,
+    junit: Junit = None,
+    sarif: Sarif = None,
+    github: Github = False,
+    quiet: Quiet = False,
+    log: Log = None,
+    seed: Seed = None,  # noqa: ARG001 - every command takes it
+) -> None:
+    """Broken protocols, which have `expect`, and fixed ones, which have to pass: proof that the checks work."""
     from percpu_emu.cli.errors import errors_for_people
+    from percpu_emu.cli.face import Face
 
-    with errors_for_people("mutants", "", as_json=as_json):
+    face = Face(as_json, junit, sarif, github, quiet=quiet, log=log)
+    with errors_for_people("mutants", " ".join(names or []), as_json=as_json) as so_far:
         from percpu_emu.cli.explore import mutants_and_report
 
-        raise typer.Exit(mutants_and_report(as_json=as_json))
+        face.begin(so_far)
+        raise typer.Exit(mutants_and_report(names or [], so_far, face))
 
 
 @app.command()

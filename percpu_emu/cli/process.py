@@ -1,8 +1,7 @@
-"""The process of a command: its signals, its three open files, its environment and its log."""
+"""The process of a command: its signals, its three open files and its environment."""
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -19,14 +18,6 @@ def settle_in() -> None:
     for name in [name for name in os.environ if name.startswith("NUMBA_")]:
         del os.environ[name]  # NUMBA_DISABLE_JIT, for one, leaves nothing to run
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's algebra is not used; where no thread may start, it raises SIGINT
-
-
-def log_for_people(*, verbose: bool) -> None:
-    """Have the package's log go to stderr as any other message: warnings, and with `verbose` what it passes over."""
-    log, handler = logging.getLogger("percpu_emu"), logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("percpu-emu: %(message)s"))
-    log.handlers = [handler]
-    log.setLevel(logging.DEBUG if verbose else logging.WARNING)
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 from loguru import logger
 from rich.console import Console
 
+from percpu_emu.cli import talk
 from percpu_emu.cli.errors import SoFar, WrongArgument
-from percpu_emu.cli.output import print_object
+from percpu_emu.cli.face import Face
 from percpu_emu.machine import Event, EventStream
 from percpu_emu.report.exploration_report import print_counterexample, print_notes, print_verdict
 from percpu_emu.report.live import LiveMachine
@@ -28,7 +29,7 @@ from percpu_emu.scenario.verdict import exit_code
 
 
 def run_and_report(
-    name: str, overrides: Mapping[str, Any], so_far: SoFar, *, record: bool, as_json: bool, live: bool = False
+    name: str, overrides: Mapping[str, Any], so_far: SoFar, face: Face, *, record: bool, live: bool = False
 ) -> int:
     """Run a scenario; its report on stdout, progress and log on stderr. The exit code.
 
@@ -38,7 +39,7 @@ def run_and_report(
     loaded = load(name, overrides)
     if record and (loaded.scenario.steps or loaded.scenario.explore is None):
         raise ScenarioError(loaded.source, ["--record is for scenarios that have a table explore, and no steps"])
-    errors = Console(stderr=True)
+    errors = talk.console()
     if live:
         _refuse_to_draw(loaded, errors)
     logger.remove()
@@ -47,23 +48,25 @@ def run_and_report(
     )
     events = EventStream()
     events.listen(partial(_note, so_far))
-    with LiveProgress(errors, logger) if not live else nullcontext() as progress:
+    with LiveProgress(errors, logger, as_lines=talk.has_log()) if not live else nullcontext() as progress:
         if progress is not None:
             events.listen(progress)
         if loaded.scenario.faults.inject or loaded.scenario.faults.chaos:
             logger.info(f"random choices begin at --seed {loaded.scenario.seed}")
         watch = partial(LiveMachine, errors) if live else None
         result = run_loaded(loaded, events, watch, record=record)
-    report = report_of(result, time.monotonic() - start)
-    if as_json:
-        print_object(report)
-    elif loaded.scenario.torture:
-        print_torture(Console(), report)
-    elif isinstance(result, StressResult):
-        _print_stress(Console(), report, loaded)
-    else:
-        print_report(Console(), report, loaded)
+    report = report_of(result, time.monotonic() - start, face.columns_width())
+    face.give(report, lambda console: _print(console, report, loaded, stressed=isinstance(result, StressResult)))
     return exit_code(report.verdict, report.as_expected)
+
+
+def _print(console: Console, report: Report, loaded: Loaded, *, stressed: bool) -> None:
+    if loaded.scenario.torture:
+        print_torture(console, report)
+    elif stressed:
+        _print_stress(console, report, loaded)
+    else:
+        print_report(console, report, loaded)
 
 
 def _note(so_far: SoFar, event: Event) -> None:
@@ -77,6 +80,8 @@ def _note(so_far: SoFar, event: Event) -> None:
 def _refuse_to_draw(loaded: Loaded, console: Console) -> None:
     if not loaded.scenario.steps:
         raise ScenarioError(loaded.source, ["it has no steps: --live is for scenarios that have"])
+    if talk.is_quiet() or talk.has_log():
+        raise WrongArgument("--live draws on stderr: it goes with neither --quiet nor --log")
     if not console.is_terminal:
         raise WrongArgument("--live draws on a terminal, and stderr is none")
 

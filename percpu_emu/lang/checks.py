@@ -39,36 +39,143 @@ class Check(IntEnum):
 
     group: Group
     sentence: str
+    remedy: str
 
-    def __new__(cls, number: int, group: Group, sentence: str) -> Check:
-        """A member: the number, with the group and what is wrong where the check fails."""
+    def __new__(cls, number: int, group: Group, sentence: str, remedy: str) -> Check:
+        """A member: the number, with the group, what is wrong where the check fails, and what to do then."""
         member = int.__new__(cls, number)
         member._value_ = number
         member.group = group
         member.sentence = sentence
+        member.remedy = remedy
         return member
 
-    USE_AFTER_FREE = 1, MEMORY, "an access goes to memory that is freed"
-    WILD_ACCESS = 2, MEMORY, "an access goes to memory that was never allocated"
-    DOUBLE_FREE = 3, MEMORY, "memory that is freed already is freed again"
-    WILD_FREE = 4, MEMORY, "what is freed was never allocated"
-    OFF_CPU = 5, MEMORY, "an operation on this CPU's copy is done by a context that is on no CPU"
-    FAULT = 6, PROGRAM, "a program does what has no result"
-    WARNING = 7, PROGRAM, "a WARN_ON fires"
-    REMOTE_WRITE = 8, OWNER, "another context writes a CPU's slot"
-    ERROR_BOUND = 9, BOUND, "a counter is further from what was added to it than the bound"
-    DEADLOCK = 10, PROGRESS, "no context can take a step, and one has to"
-    NEGATIVE_COUNTER = 11, COUNTS, "a counter is negative, and no more was subtracted than added"
-    WRAPPED_COUNTER = 12, COUNTS, "a counter is beyond any sum of what was added"
-    LOST_COUNT = 13, COUNTS, "a counter is less than what was added to it"
-    DOUBLED_COUNT = 14, COUNTS, "a counter is more than what was added to it"
-    LEAK = 15, LEAKS, "memory is still allocated at the end"
-    EARLY_FREE = 16, MEMORY, "memory is freed while a reader holds a pointer to it"
-    FINAL = 17, FINAL, "the scenario's own check of the end fails"
-    INVARIANT = 18, INVARIANT, "the scenario's own check of every state fails"
-    UNBALANCED_SECTION = 19, SECTIONS, "a section is left that was not entered, or is never left"
-    SLEEP_IN_ATOMIC = 20, SECTIONS, "a context sleeps where it may not: in a section, an interrupt or a callback"
-    LIVELOCK = 21, PROGRESS, "contexts go on for ever, and no continuation reaches the end"
+    USE_AFTER_FREE = (
+        1,
+        MEMORY,
+        "an access goes to memory that is freed",
+        "Free later: first publish NULL and wait for a grace period, or until the last user is done.",
+    )
+    WILD_ACCESS = (
+        2,
+        MEMORY,
+        "an access goes to memory that was never allocated",
+        "Check the pointer for NULL, the offset against the size, and which allocation it belongs to.",
+    )
+    DOUBLE_FREE = (
+        3,
+        MEMORY,
+        "memory that is freed already is freed again",
+        "Have one context own the pointer: take it by `xchg(pointer, 0)`, and free what that gives.",
+    )
+    WILD_FREE = (
+        4,
+        MEMORY,
+        "what is freed was never allocated",
+        "Free the pointer that the allocation gave, and not an address inside, after or of something else.",
+    )
+    OFF_CPU = (
+        5,
+        MEMORY,
+        "an operation on this CPU's copy is done by a context that is on no CPU",
+        "Use `per_cpu(pointer, cpu)`, or give the context `cpus` in the scenario.",
+    )
+    FAULT = (
+        6,
+        PROGRAM,
+        "a program does what has no result",
+        "Guard the line that is named: a divisor of 0, a shift beyond the word, a `range` with step 0.",
+    )
+    WARNING = (
+        7,
+        PROGRAM,
+        "a WARN_ON fires",
+        "Follow the story to the line that is named: its condition says which assumption is wrong.",
+    )
+    REMOTE_WRITE = (
+        8,
+        OWNER,
+        "another context writes a CPU's slot",
+        "Send the work to the CPU, or use a word of its own with atomics; else leave `exclusive` out.",
+    )
+    ERROR_BOUND = (
+        9,
+        BOUND,
+        "a counter is further from what was added to it than the bound",
+        "Empty a slot into its twin before it exceeds the batch, or state a larger `bound`.",
+    )
+    DEADLOCK = (
+        10,
+        PROGRESS,
+        "no context can take a step, and one has to",
+        "Look at what each context waits for, as the report names it, and break the circle.",
+    )
+    NEGATIVE_COUNTER = (
+        11,
+        COUNTS,
+        "a counter is negative, and no more was subtracted than added",
+        "Look for a subtraction that is done twice, or an addition that goes to a slot already flushed.",
+    )
+    WRAPPED_COUNTER = (
+        12,
+        COUNTS,
+        "a counter is beyond any sum of what was added",
+        "Look for a difference taken as unsigned, or a bias that is not taken away.",
+    )
+    LOST_COUNT = (
+        13,
+        COUNTS,
+        "a counter is less than what was added to it",
+        "Look for an addition that is overwritten, or that goes to a slot after its flush.",
+    )
+    DOUBLED_COUNT = (
+        14,
+        COUNTS,
+        "a counter is more than what was added to it",
+        "Look for a slot that is flushed twice, or is not zeroed after its flush.",
+    )
+    LEAK = (
+        15,
+        LEAKS,
+        "memory is still allocated at the end",
+        "Free it on every path, and only once; or correct `left`.",
+    )
+    EARLY_FREE = (
+        16,
+        MEMORY,
+        "memory is freed while a reader holds a pointer to it",
+        "Wait for a grace period between the moment when no pointer leads there any more and the free.",
+    )
+    FINAL = (
+        17,
+        FINAL,
+        "the scenario's own check of the end fails",
+        "Read the sentence that the function gives for the last state of the schedule.",
+    )
+    INVARIANT = (
+        18,
+        INVARIANT,
+        "the scenario's own check of every state fails",
+        "Read the sentence that the function gives for the first state that breaks it.",
+    )
+    UNBALANCED_SECTION = (
+        19,
+        SECTIONS,
+        "a section is left that was not entered, or is never left",
+        "Leave each section once on every path, before the turn ends.",
+    )
+    SLEEP_IN_ATOMIC = (
+        20,
+        SECTIONS,
+        "a context sleeps where it may not: in a section, an interrupt or a callback",
+        "Move the wait out of the section, or spin with `smp_cond_load_acquire`.",
+    )
+    LIVELOCK = (
+        21,
+        PROGRESS,
+        "contexts go on for ever, and no continuation reaches the end",
+        "Let one of the contexts give way: order the locks, or wait instead of trying again.",
+    )
 
     @property
     def label(self) -> str:

@@ -37,7 +37,7 @@ _FOLDED: Final[dict[type[ast.unaryop], Callable[[Long], int]]] = {
     ast.Invert: lambda a: ~a,
     ast.Not: lambda a: int(not a),
 }
-_COMPARED: Final[dict[type[ast.cmpop], tuple[int, bool]]] = {
+COMPARED: Final[dict[type[ast.cmpop], tuple[int, bool]]] = {
     ast.Eq: (i.EQ, False),
     ast.NotEq: (i.NE, False),
     ast.Lt: (i.LT, False),
@@ -111,7 +111,7 @@ class Expressions:
         return result
 
     def _compared(self, operator: ast.cmpop, left: int, right: int) -> int:
-        opcode, swapped = _COMPARED[type(operator)]
+        opcode, swapped = COMPARED[type(operator)]
         return self._into(opcode, right, left) if swapped else self._into(opcode, left, right)
 
     def _of_BoolOp(self, node: ast.BoolOp) -> int:

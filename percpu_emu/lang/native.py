@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from percpu_emu.lang.operation import Kind, Operation
     from percpu_emu.lang.ops import ProgramFunction
 
-__all__ = ["Refused", "Rewriter"]
+__all__ = ["BITWISE", "STATEMENTS", "WRAPPING", "Refused", "Rewriter"]
 
-_WRAPPING: Final = {
+WRAPPING: Final = {
     ast.Add: "ops.add",
     ast.Sub: "ops.sub",
     ast.Mult: "ops.mul",
     ast.FloorDiv: "ops.floor_div",
     ast.Mod: "ops.floor_mod",
 }
-_BITWISE: Final[dict[type[ast.AST], Callable[..., int]]] = {
+BITWISE: Final[dict[type[ast.AST], Callable[..., int]]] = {
     ast.LShift: operator.lshift,
     ast.RShift: operator.rshift,
     ast.BitAnd: operator.and_,
@@ -61,7 +61,7 @@ def {name}(ctx, {parameters}):
         raise {error}({place!r})
     return {result}
 """
-_STATEMENTS: Final = (
+STATEMENTS: Final = (
     ast.Assign, ast.AugAssign, ast.AnnAssign, ast.If, ast.While, ast.For, ast.Return, ast.Expr, ast.Pass, ast.Break,
     ast.Continue,
 )  # fmt: skip
@@ -113,7 +113,7 @@ class Rewriter(ast.NodeTransformer):
 
     def visit(self, node: ast.AST) -> Any:
         """Refuse every kind of statement and expression that has no rule below."""
-        known = isinstance(node, _STATEMENTS) or hasattr(self, f"visit_{type(node).__name__}")
+        known = isinstance(node, STATEMENTS) or hasattr(self, f"visit_{type(node).__name__}")
         if isinstance(node, ast.stmt | ast.expr) and not known:
             first_line = ast.unparse(node).splitlines()[0]
             self.source.refuse(node, f"`{first_line}`: {type(node).__name__} is not part of the language")
@@ -232,14 +232,14 @@ class Rewriter(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
-        if type(node.op) not in _WRAPPING | _BITWISE:
+        if type(node.op) not in WRAPPING | BITWISE:
             self.source.refuse(node, f"`{ast.unparse(node)}`: {type(node.op).__name__} is no operation on words")
         left, right = self.visit(node.left), self.visit(node.right)
         if isinstance(node.op, ast.LShift | ast.RShift):
             self._check_count(node, right)
         if type(node.op) in _CHECKED and not (isinstance(right, ast.Constant) and right.value):
             return _call(self._checked(node, "a, b", *_CHECKED[type(node.op)]), _name("ctx"), left, right)
-        if helper := _WRAPPING.get(type(node.op)):
+        if helper := WRAPPING.get(type(node.op)):
             return _call(helper, left, right)
         return _written_out(node.op, left, right) or ast.BinOp(left, node.op, right)
 
@@ -324,7 +324,7 @@ def _written_out(operation: ast.AST, *operands: ast.expr) -> ast.Constant | None
     """What an operation on constants gives, None if an operand is not constant."""
     constants = [operand.value for operand in operands if isinstance(operand, ast.Constant)]
     values = [Long(value) for value in constants if isinstance(value, int)]
-    return ast.Constant(int(_BITWISE[type(operation)](*values))) if len(values) == len(operands) else None
+    return ast.Constant(int(BITWISE[type(operation)](*values))) if len(values) == len(operands) else None
 
 
 def _indented(text: str) -> str:

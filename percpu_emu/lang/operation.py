@@ -62,6 +62,8 @@ class Operation:
     """Whether its first argument is a program that runs later."""
     quiet: bool = False
     """Whether it tells a reader nothing by itself, so that reports may fold it."""
+    kernel: str | None = None
+    """What the kernel calls it, where that is another name; "" where the kernel has no such function."""
 
     @property
     def is_access(self) -> bool:
@@ -82,6 +84,11 @@ class Operation:
     def address_at(self) -> int:
         """Which argument is the address of its word."""
         return 1 if self.opcode == i.CPUMASK_NEXT else 0
+
+    @property
+    def kernel_name(self) -> str:
+        """The kernel's function or macro that it stands for; "" if there is none."""
+        return self.name if self.kernel is None else self.kernel
 
     @property
     def arity(self) -> int:

@@ -39,27 +39,27 @@ def per_cpu(pointer: int, cpu: int) -> PerCpuAddress:
 # --- words ----------------------------------------------------------------------------------------------------------
 
 
-@defines(_effect.READ, "reads {word}", order="relaxed")
+@defines(_effect.READ, "reads {word}", order="relaxed", kernel="READ_ONCE")
 def read_once(pointer: Pointer) -> Op:
-    """READ_ONCE: the word, read by one plain load."""
+    """Read the word by one plain load. Gives the word."""
     return Op("read_once", (pointer,))
 
 
-@defines(_effect.WRITE, "writes {arg} into {word}", order="relaxed")
+@defines(_effect.WRITE, "writes {arg} into {word}", order="relaxed", kernel="WRITE_ONCE")
 def write_once(pointer: Pointer, value: int) -> Op:
-    """WRITE_ONCE: one plain store."""
+    """Write `value` into the word by one plain store."""
     return Op("write_once", (pointer, value))
 
 
 @defines(_effect.READ, "reads {word}", order="acquire")
 def smp_load_acquire(pointer: Pointer) -> Op:
-    """The word; what follows is not done before it."""
+    """Read the word; what follows is not done before it. Gives the word."""
     return Op("smp_load_acquire", (pointer,))
 
 
 @defines(_effect.WRITE, "writes {arg} into {word}", order="release")
 def smp_store_release(pointer: Pointer, value: int) -> Op:
-    """Store; what came before is done by then."""
+    """Write `value` into the word; what came before is done by then."""
     return Op("smp_store_release", (pointer, value))
 
 
@@ -83,43 +83,43 @@ def smp_wmb() -> Op:
 
 @defines(_effect.READ, "reads {word}", order="acquire")
 def atomic_long_read_acquire(pointer: Pointer) -> Op:
-    """The counter; what follows is not done before it."""
+    """Read the counter; what follows is not done before it. Gives the counter."""
     return Op("atomic_long_read_acquire", (pointer,))
 
 
 @defines(_effect.ADD_TO, "adds {arg} to {word}", order="relaxed")
 def atomic_long_add(pointer: Pointer, value: int) -> Op:
-    """Add, relaxed, no result: additions commute."""
+    """Add `value` to the counter. It has no result, so additions commute."""
     return Op("atomic_long_add", (pointer, value))
 
 
 @defines(_effect.ADD_RETURN, "adds {arg} to {word}", order="full")
 def atomic_long_add_return(pointer: Pointer, value: int) -> Op:
-    """Add, fully ordered; the new value."""
+    """Add `value` to the counter, fully ordered. Gives the new value."""
     return Op("atomic_long_add_return", (pointer, value))
 
 
 @defines(_effect.FETCH_ADD, "adds {arg} to {word}", order="full")
 def atomic_long_fetch_add(pointer: Pointer, value: int) -> Op:
-    """Add, fully ordered; the old value."""
+    """Add `value` to the counter, fully ordered. Gives the old value."""
     return Op("atomic_long_fetch_add", (pointer, value))
 
 
 @defines(_effect.XCHG, "swaps {arg} into {word}", order="full")
 def xchg(pointer: Pointer, value: int) -> Op:
-    """Put `value` there, fully ordered; the old value."""
+    """Put `value` into the word, fully ordered. Gives the old value."""
     return Op("xchg", (pointer, value))
 
 
 @defines(_effect.XCHG, "swaps {arg} into {word}", order="relaxed")
 def xchg_relaxed(pointer: Pointer, value: int) -> Op:
-    """Put `value` there, in no order with anything else; the old value."""
+    """Put `value` into the word, in no order with anything else. Gives the old value."""
     return Op("xchg_relaxed", (pointer, value))
 
 
 @defines(_effect.CMPXCHG, "compares and swaps {word}", order="full")
 def cmpxchg(pointer: Pointer, old: int, new: int) -> Op:
-    """Put `new` where `old` stands, fully ordered; what stood there (`old` if it was done)."""
+    """Put `new` where `old` stands, fully ordered. Gives what stood there: `old` if it was done."""
     return Op("cmpxchg", (pointer, old, new))
 
 
@@ -128,25 +128,25 @@ def cmpxchg(pointer: Pointer, old: int, new: int) -> Op:
 
 @defines(_effect.READ, "reads {word}", own=True, order="relaxed")
 def this_cpu_read(pointer: int) -> Op:
-    """This CPU's copy."""
+    """Read this CPU's copy. Gives it."""
     return Op("this_cpu_read", (pointer,))
 
 
 @defines(_effect.WRITE, "writes {arg} into {word}", own=True, order="relaxed")
 def this_cpu_write(pointer: int, value: int) -> Op:
-    """Store into this CPU's copy."""
+    """Write `value` into this CPU's copy."""
     return Op("this_cpu_write", (pointer, value))
 
 
 @defines(_effect.ADD_TO, "adds {arg} to {word}", own=True, order="relaxed")
 def this_cpu_add(pointer: int, value: int) -> Op:
-    """Add to this CPU's copy."""
+    """Add `value` to this CPU's copy."""
     return Op("this_cpu_add", (pointer, value))
 
 
 @defines(_effect.ADD_TO, "subtracts {arg} from {word}", own=True, order="relaxed", operand="negated")
 def this_cpu_sub(pointer: int, value: int) -> Op:
-    """Subtract from this CPU's copy. A long is subtracted: no unsigned short cut (kernel-facts S10)."""
+    """Subtract `value` from this CPU's copy. A long is subtracted, never an unsigned 32-bit number."""
     return Op("this_cpu_sub", (pointer, value))
 
 
@@ -176,31 +176,31 @@ def this_cpu_or(pointer: int, value: int) -> Op:
 
 @defines(_effect.ADD_RETURN, "adds {arg} to {word}", own=True, order="relaxed")
 def this_cpu_add_return(pointer: int, value: int) -> Op:
-    """Add to this CPU's copy; the new value."""
+    """Add `value` to this CPU's copy. Gives the new value."""
     return Op("this_cpu_add_return", (pointer, value))
 
 
 @defines(_effect.XCHG, "swaps {arg} into {word}", own=True, order="relaxed")
 def this_cpu_xchg(pointer: int, value: int) -> Op:
-    """Put `value` into this CPU's copy; the old value."""
+    """Put `value` into this CPU's copy. Gives the old value."""
     return Op("this_cpu_xchg", (pointer, value))
 
 
 @defines(_effect.CMPXCHG, "compares and swaps {word}", own=True, order="relaxed")
 def this_cpu_cmpxchg(pointer: int, old: int, new: int) -> Op:
-    """Put `new` where `old` stands in this CPU's copy; what stood there."""
+    """Put `new` where `old` stands in this CPU's copy. Gives what stood there."""
     return Op("this_cpu_cmpxchg", (pointer, old, new))
 
 
 @defines(_effect.READ, "reads {word}", own=True, order="relaxed")
 def __this_cpu_read(pointer: int) -> Op:
-    """This CPU's copy, the caller keeping interrupts and preemption away. The other `__this_cpu_*`: `lang.raw`."""
+    """Read this CPU's copy; the caller keeps interrupts and preemption away. Gives it. `lang.raw` has more of these."""
     return Op("__this_cpu_read", (pointer,))
 
 
 @defines(_effect.WRITE, "writes {arg} into {word}", own=True, order="relaxed")
 def __this_cpu_write(pointer: int, value: int) -> Op:
-    """Store into this CPU's copy, the caller keeping interrupts and preemption away."""
+    """Write `value` into this CPU's copy; the caller keeps interrupts and preemption away."""
     return Op("__this_cpu_write", (pointer, value))
 
 
@@ -209,19 +209,19 @@ def __this_cpu_write(pointer: int, value: int) -> Op:
 
 @defines(_effect.RCU_READ_LOCK, "enters a read-side section", enters="rcu", quiet=True)
 def rcu_read_lock() -> Op:
-    """Begin a read-side critical section; sections nest."""
+    """Begin a read-side section; sections nest."""
     return Op("rcu_read_lock")
 
 
 @defines(_effect.RCU_READ_UNLOCK, "leaves its read-side section", leaves="rcu", quiet=True)
 def rcu_read_unlock() -> Op:
-    """End it."""
+    """End the innermost read-side section."""
     return Op("rcu_read_unlock")
 
 
 @defines(_effect.READ, "reads {word}", order="acquire", dereference=True)
 def rcu_dereference(pointer: Pointer) -> Op:
-    """The pointer that stands there, to be used until the section ends."""
+    """Read a pointer that may be used until the read-side section ends. Gives the pointer."""
     return Op("rcu_dereference", (pointer,))
 
 
@@ -255,7 +255,7 @@ def queue_work(function: ProgramFunction, argument: int) -> Op:
     return Op("queue_work", (function, argument))
 
 
-@defines(_effect.NOTHING, "reports a quiescent state", quiet=True)
+@defines(_effect.NOTHING, "reports a quiescent state", quiet=True, kernel="rcu_qs")
 def quiescent_state() -> Op:
     """Say that this CPU is in no read-side section now: what a context switch is to the kernel's RCU."""
     return Op("quiescent_state")
@@ -263,7 +263,7 @@ def quiescent_state() -> Op:
 
 @defines(_effect.PREEMPT_DISABLE, "turns preemption off", enters="preempt", quiet=True)
 def preempt_disable() -> Op:
-    """The task stays on this CPU until `preempt_enable`."""
+    """Keep the task on this CPU, with no other task in between, until `preempt_enable`."""
     return Op("preempt_disable")
 
 
@@ -275,97 +275,97 @@ def preempt_enable() -> Op:
 
 @defines(_effect.LOCAL_IRQ_SAVE, "turns interrupts off", enters="irq", quiet=True)
 def local_irq_save() -> Op:
-    """Keep interrupts off this CPU; whether they were off already, for `local_irq_restore`."""
+    """Turn interrupts off on this CPU. Gives whether they were off already, for `local_irq_restore`."""
     return Op("local_irq_save")
 
 
 @defines(_effect.LOCAL_IRQ_RESTORE, "restores the interrupt state", leaves="irq", quiet=True)
 def local_irq_restore(flags: int) -> Op:
-    """Put the interrupt state back."""
+    """Put the interrupt state back to `flags`, which `local_irq_save` gave."""
     return Op("local_irq_restore", (flags,))
 
 
 # --- memory, waiting, the machine -----------------------------------------------------------------------------------
 
 
-@defines(_effect.ALLOC_PERCPU, "allocates per-CPU memory", asks=True)
+@defines(_effect.ALLOC_PERCPU, "allocates per-CPU memory", asks=True, kernel="__alloc_percpu")
 def alloc_percpu(size: int, align: int) -> Op:
-    """Zeroed per-CPU memory of `size` bytes on every possible CPU; 0 if there is none."""
+    """Allocate `size` zeroed bytes on every possible CPU. Gives a per-CPU pointer, 0 if there is no memory."""
     return Op("alloc_percpu", (size, align))
 
 
 @defines(_effect.FREE_PERCPU, "frees per-CPU memory", asks=True)
 def free_percpu(pointer: int) -> Op:
-    """Give it back; NULL is allowed. A second time, or a wrong pointer, stops the machine with the reason."""
+    """Free per-CPU memory; NULL is allowed. To free it twice, or what was never allocated, fails the run."""
     return Op("free_percpu", (pointer,))
 
 
 @defines(_effect.KZALLOC, "allocates an object", asks=True)
 def kzalloc(size: int) -> Op:
-    """A zeroed slab object of `size` bytes; 0 if there is none."""
+    """Allocate a zeroed slab object of `size` bytes. Gives a pointer, 0 if there is no memory."""
     return Op("kzalloc", (size,))
 
 
 @defines(_effect.KFREE, "frees an object", asks=True)
 def kfree(pointer: int) -> Op:
-    """Give a slab object back; NULL is allowed."""
+    """Free a slab object; NULL is allowed."""
     return Op("kfree", (pointer,))
 
 
-@defines(_effect.WAIT_UNTIL, "sleeps until {word} is {arg}", order="acquire", wait="sleeps")
+@defines(_effect.WAIT_UNTIL, "sleeps until {word} is {arg}", order="acquire", wait="sleeps", kernel="wait_event")
 def wait_until(pointer: Pointer, value: int) -> Op:
-    """Sleep until the word is `value`: other tasks of the CPU run meanwhile. Not inside a section or an interrupt."""
+    """Sleep until the word is `value`. It may not stand in a section, an interrupt or a callback."""
     return Op("wait_until", (pointer, value))
 
 
 @defines(_effect.SPIN_UNTIL, "spins until {word} is {arg}", order="acquire", wait="spins")
 def smp_cond_load_acquire(pointer: Pointer, value: int) -> Op:
-    """Spin until the word is `value`, which it gives: the context keeps its CPU and its sections."""
+    """Spin until the word is `value`; what follows is not done before it. Gives the word."""
     return Op("smp_cond_load_acquire", (pointer, value))
 
 
 @defines(_effect.CPU_RELAX, "lets others run", quiet=True)
 def cpu_relax() -> Op:
-    """Inside a loop that polls: the context spins. It keeps its CPU and its sections; not a quiescent state."""
+    """Mark a loop that polls: the context spins, and keeps its CPU and its sections. It is no quiescent state."""
     return Op("cpu_relax")
 
 
 @defines(_effect.PROCESSOR_ID, "reads its CPU's number", quiet=True)
 def smp_processor_id() -> Op:
-    """The number of this CPU."""
+    """Gives the number of this CPU."""
     return Op("smp_processor_id")
 
 
 @defines(_effect.NR_CPU_IDS, "reads the number of CPUs", quiet=True)
 def nr_cpu_ids() -> Op:
-    """One more than the highest possible CPU."""
+    """Gives one more than the highest possible CPU."""
     return Op("nr_cpu_ids")
 
 
 @defines(_effect.NR_NODE_IDS, "reads the number of nodes", quiet=True)
 def nr_node_ids() -> Op:
-    """One more than the highest NUMA node."""
+    """Gives one more than the highest NUMA node."""
     return Op("nr_node_ids")
 
 
 @defines(_effect.CPUMASK_NEXT, "looks for the next CPU of {word}", order="relaxed", quiet=True)
 def cpumask_next(cpu: int, mask: int) -> Op:
-    """The first CPU of `mask` above `cpu`, `nr_cpu_ids` if there is none. Begin with -1."""
+    """Look for the next CPU of a mask. Gives the first above `cpu`, `nr_cpu_ids` if there is none. Begin with -1."""
     return Op("cpumask_next", (cpu, mask))
 
 
 # --- what is ours: the ledger and the trace -------------------------------------------------------------------------
 
 
-@defines(_effect.LEDGER_ADD, "begins the next update", quiet=True)
+@defines(_effect.LEDGER_ADD, "begins the next update", quiet=True, kernel="")
 def ledger_add(counter: int, delta: int) -> Op:
     """Note that this CPU is about to add `delta` to the counter whose atomic twin is at `counter`."""
     return Op("ledger_add", (counter, delta))
 
 
-@defines(_effect.LEDGER_COMMIT, "enters the update in the ledger", quiet=True)
+@defines(_effect.LEDGER_COMMIT, "enters the update in the ledger", quiet=True, kernel="")
 def ledger_commit() -> Op:
-    """What was noted is done: enter it in this CPU's ledger."""
+    """Enter in this CPU's ledger what `ledger_add` noted: the update is done."""
     return Op("ledger_commit")
 
 
@@ -374,13 +374,13 @@ def counted(counter: int, delta: int) -> AbstractContextManager[None]:
     raise TypeError(f"with counted({counter}, {delta}): stands in a program, which an engine runs")
 
 
-@defines(_effect.MARK, "passes a mark", quiet=True)
+@defines(_effect.MARK, "passes a mark", quiet=True, kernel="")
 def mark(name: str) -> Op:
-    """A named point for the trace, counted per CPU in native runs."""
+    """Pass a named point of the trace, which `sometimes` can ask for. Native runs count it on each CPU."""
     return Op("mark", (name,))
 
 
-@defines(_effect.WARN_ON, "passes a WARN_ON")
+@defines(_effect.WARN_ON, "passes a WARN_ON", kernel="WARN_ON")
 def warn_on(condition: int) -> Op:
-    """WARN_ON: a true condition fails the run, which names this line. Gives the condition back."""
+    """Fail the run with this line if the condition is true. Gives the condition."""
     return Op("warn_on", (condition,))

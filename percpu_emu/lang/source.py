@@ -16,7 +16,7 @@ from percpu_emu.lang.lowering import INSERTED, allocated, lowered
 from percpu_emu.lang.operation import Operation, operation_of
 from percpu_emu.lang.ops import ProgramFunction
 
-PURE: Final = {abs: "ops.absolute", min: "min", max: "max", int: "int"}
+PURE: Final[dict[Any, str]] = {abs: "ops.absolute", min: "min", max: "max", int: "int"}
 """Python functions that a program may call without a yield."""
 
 

@@ -1,16 +1,17 @@
 """A trace as plain text: a column for each CPU and one for the coordinator, time from top to bottom.
 
-It is made to be pasted into a commit message: ASCII, no colours, at most `width` characters a line.
+It is made to be pasted into a commit message: ASCII, no colours, at most `width` characters a line. Where the columns
+do not fit, it is a list in which each step names its CPU.
 """
 
 from __future__ import annotations
 
-import shlex
 import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from percpu_emu.report.effects import effect, fold_text, operation_text
+from percpu_emu.report.replay_line import folded_line, replay_words
 from percpu_emu.report.view import View
 from percpu_emu.scenario.wording import plural
 
@@ -21,18 +22,23 @@ if TYPE_CHECKING:
     from percpu_emu.report.view import Burst
 
 Effect: TypeAlias = "Callable[[View, int], str]"
+DEFAULT_WIDTH: Final = 100
+MIN_WIDTH: Final = 40
+_LEAST_ROOM: Final = 24
+"""Of the last column: with less, a list is easier to read."""
 _LAST_COLUMN: Final = 46
 """What the last column should have; a column's text may run on over those to its right, where no context acts."""
+_INDENT: Final = " " * 4
 _MARKS: Final = {"interrupt": "irq> ", "callback": "rcu: ", "work": "work: ", "offline": "hotplug: ", "kill": "kill: "}
 
 
-def columns(trace: Trace, width: int = 100, effect: Effect = effect) -> str:
-    """The run, a line or two a step. Raises ValueError below 60 characters: columns need room.
+def columns(trace: Trace, width: int = DEFAULT_WIDTH, effect: Effect = effect) -> str:
+    """The run, a line or two a step. Raises ValueError below MIN_WIDTH.
 
     `effect(view, index)` tells what a step did.
     """
-    if width < 60:
-        raise ValueError(f"columns need a width of 60 or more, not {width}")
+    if width < MIN_WIDTH:
+        raise ValueError(f"columns need a width of {MIN_WIDTH} or more, not {width}")
     return _Page(View(trace), width, effect).text()
 
 
@@ -51,8 +57,13 @@ class _Page:
         others = max(len(self.view.lanes) - 1, 1)
         return max(8, min(48, (self.width - self._gutter - _LAST_COLUMN) // others))
 
+    @property
+    def _is_list(self) -> bool:
+        """Whether the last column would be too narrow to read."""
+        return self.width - self._gutter - (len(self.view.lanes) - 1) * self._stride < _LEAST_ROOM
+
     def text(self) -> str:
-        lines = [*self._header(), "", self._titles()]
+        lines = [*self._header(), *([] if self._is_list else ["", self._titles()])]
         for burst in self.view.bursts:
             lines += [self._rails(len(self.view.lanes)), *self._burst(burst)]
         lines += ["", *self._footer()]
@@ -72,6 +83,8 @@ class _Page:
         return " " * self._gutter + "".join(title.ljust(self._stride) for title in self.view.lane_titles)
 
     def _rails(self, lanes: int) -> str:
+        if self._is_list:
+            return " " * self._gutter
         return " " * self._gutter + "".join("|".ljust(self._stride) for _ in range(lanes))
 
     def _burst(self, burst: Burst) -> Iterator[str]:
@@ -87,7 +100,10 @@ class _Page:
 
     def _lines(self, fold: range, mark: str) -> Iterator[str]:
         index = fold.start
-        lane = self.view.lanes.index(self.view.trace.steps[index].cpu)
+        cpu = self.view.trace.steps[index].cpu
+        lane = self.view.lanes.index(cpu)
+        if self._is_list:
+            lane, mark = 0, f"{self.view.lane_titles[lane]}: {mark}"
         mark_of_violation = "!!" if index in self.view.guilty else "->" if index in self.view.victims else "  "
         begin = f"{mark_of_violation} {index + 1}"
         room = self.width - self._gutter - lane * self._stride
@@ -104,19 +120,15 @@ class _Page:
 
     def _cell(self, fold: range, mark: str, room: int) -> list[str]:
         if len(fold) > 1:
-            text = f"{mark}{fold_text(self.view, fold, self.effect)}"
-            return textwrap.wrap(text, room, subsequent_indent=" " * 4, max_lines=2, placeholder=" ...")
+            return _folded(f"{mark}{fold_text(self.view, fold, self.effect)}", room)
         done, what = mark + operation_text(self.view, fold.start), self.effect(self.view, fold.start)
-        own = min(room, self._stride - 2) if self.view.lanes[-1] != self.view.trace.steps[fold.start].cpu else room
-        indent = " " * 4
+        is_last = self._is_list or self.view.lanes[-1] == self.view.trace.steps[fold.start].cpu
+        own = room if is_last else min(room, self._stride - 2)
         if not what:
-            return textwrap.wrap(done, room, subsequent_indent=indent)
+            return _folded(done, room)
         if len(done) + 3 + len(what) <= own:
             return [f"{done}   {what}"]
-        return [
-            *textwrap.wrap(done, room, subsequent_indent=indent),
-            *textwrap.wrap(what, room, initial_indent=indent, subsequent_indent=indent),
-        ]
+        return [*_folded(done, room), *_folded(what, room, _INDENT)]
 
     def _footer(self) -> Iterator[str]:
         trace = self.view.trace
@@ -125,8 +137,12 @@ class _Page:
         if trace.missing:
             yield from self._wrapped(f"Missing: {trace.missing}")
         if trace.token:
-            file = f" --scenario {shlex.quote(trace.file)}" if trace.file else ""
-            yield f"Replay: percpu-emu replay {trace.token}{file}"
+            yield from folded_line("Replay: ", replay_words(trace), self.width)
 
     def _wrapped(self, text: str, indent: str = "  ") -> list[str]:
         return textwrap.wrap(text, self.width, subsequent_indent=indent)
+
+
+def _folded(text: str, room: int, first: str = "") -> list[str]:
+    """The text in lines between words; a word is broken only where it is longer than a line."""
+    return textwrap.wrap(text, room, initial_indent=first, subsequent_indent=_INDENT, break_on_hyphens=False)

@@ -1,18 +1,18 @@
-"""Explorations, replays and mutants as a report object, and in the terminal."""
+"""Explorations and replays as a report object, and in the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from percpu_emu.report.columns import columns
-from percpu_emu.report.result import Report, ReportedCounterexample, reported
+from percpu_emu.report.columns import DEFAULT_WIDTH, columns
+from percpu_emu.report.replay_line import replay_line
+from percpu_emu.report.result import Report, ReportedCounterexample, ReportedPlace, reported
 from percpu_emu.report.story import story
-from percpu_emu.report.tables import checks_table
+from percpu_emu.report.tables import VERDICT_STYLES, checks_table
 from percpu_emu.report.trace_json import trace_dict
 from percpu_emu.scenario.exploration import checks_of, foreseen, scope_of, verdict
 from percpu_emu.scenario.judging import ledger_notes
@@ -20,23 +20,25 @@ from percpu_emu.scenario.judging import ledger_notes
 if TYPE_CHECKING:
     from percpu_emu.explore.counterexample import Counterexample
     from percpu_emu.explore.strategies import Explored
+    from percpu_emu.lang.trace import Trace
 
 
-def report_of(explored: Explored) -> Report:
-    """The report of an exploration."""
+def report_of(explored: Explored, command: str, file: str, width: int = DEFAULT_WIDTH) -> Report:
+    """The report of a command's exploration of the scenario in a file, with columns of that width."""
     checks = checks_of(explored)
     expected = foreseen(explored)
     notes = [] if explored.complete or explored.counterexample else [f"not everything was covered: {explored.stopped}"]
     notes += ledger_notes(explored.subject)
     return Report(
-        command="explore",
+        command=command,
         subject=explored.subject.name,
+        file=file,
         verdict=verdict(explored, checks),
         scope=scope_of(explored),
         checks=reported(checks),
         figures=explored.figures,
         reduction=explored.reduction,
-        counterexample=counterexample_of(explored.counterexample) if explored.counterexample else None,
+        counterexample=counterexample_of(explored.counterexample, width) if explored.counterexample else None,
         as_expected=expected.as_expected if expected else None,
         expectation=str(expected or ""),
         notes=notes,
@@ -45,17 +47,28 @@ def report_of(explored: Explored) -> Report:
     )
 
 
-def counterexample_of(example: Counterexample) -> ReportedCounterexample:
+def counterexample_of(example: Counterexample, width: int = DEFAULT_WIDTH) -> ReportedCounterexample:
     """A counterexample in all its renderings."""
     return ReportedCounterexample(
         check=example.check,
         token=example.token,
         preemptions=example.preemptions,
         steps=len(example.schedule),
-        columns=columns(example.trace),
+        columns=columns(example.trace, width),
         story=story(example.trace),
+        replay=replay_line(example.trace),
+        blamed=_blamed(example.trace),
         trace=trace_dict(example.trace),
     )
+
+
+def _blamed(trace: Trace) -> list[ReportedPlace]:
+    """Where the steps to blame stand; events of the machine stand nowhere."""
+    guilty = trace.violation.guilty if trace.violation else ()
+    found = dict.fromkeys(trace.steps[number].site for number in guilty)
+    return [
+        ReportedPlace(program=site.program, file=site.file, line=site.line, text=site.text) for site in found if site
+    ]
 
 
 def print_explored(console: Console, report: Report, summary: str) -> None:
@@ -106,25 +119,8 @@ def print_verdict(console: Console, report: Report) -> None:
     """The last lines: where a failure is expected, whether that one was found; the verdict."""
     if report.expectation:
         console.print(report.expectation, style="green" if report.as_expected else "red", highlight=False)
-    style = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}[report.verdict]
+    style = VERDICT_STYLES[report.verdict]
     console.print(f"[{style}]{report.verdict}[/] in {report.seconds:.2f} s", highlight=False)
-
-
-def mutants_table(protocols: Sequence[dict[str, Any]]) -> Table:
-    """Every protocol: the result that is expected, and the one that was found."""
-    table = Table(show_edge=False, pad_edge=False)
-    for column, justify in (("scenario", "left"), ("expected", "left"), ("found", "left")):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    for column in ("states", "seconds", "preemptions", "steps"):
-        table.add_column(column, justify="right")
-    for row in protocols:
-        as_expected = row["check"] == row["expected"] if row["broken"] else row["verdict"] == "pass"
-        style = "" if as_expected else "bold red"
-        found = row["check"] or row["verdict"]
-        cells = [row["name"], row["expected"] or "pass", found, str(row["states"]), f"{row['seconds']:.3f}"]
-        cells += ["" if row[key] is None else str(row[key]) for key in ("preemptions", "steps")]
-        table.add_row(*cells, style=style)
-    return table
 
 
 def _scope_line(scope: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from percpu_emu.report.columns import DEFAULT_WIDTH
 from percpu_emu.report.exploration_report import counterexample_of
 from percpu_emu.report.result import Report, reported
 from percpu_emu.scenario.stress import StressResult
@@ -13,18 +14,19 @@ if TYPE_CHECKING:
     from percpu_emu.scenario.dispatch import AnyResult
 
 
-def report_of(result: AnyResult, seconds: float) -> Report:
-    """The report of a run that took so many seconds."""
+def report_of(result: AnyResult, seconds: float, width: int = DEFAULT_WIDTH) -> Report:
+    """The report of a run that took so many seconds, with columns of that width."""
     example = result.counterexample if isinstance(result, StressResult) else None
     expected = _foreseen(result) if isinstance(result, StressResult) else None
     return Report(
         command="run",
         subject=result.loaded.scenario.name,
+        file=result.loaded.path,
         verdict=result.verdict,
         scope=result.scope,
         checks=reported(result.checks),
         figures=result.figures,
-        counterexample=counterexample_of(example) if example else None,
+        counterexample=counterexample_of(example, width) if example else None,
         as_expected=expected.as_expected if expected else None,
         expectation=str(expected or ""),
         notes=result.notes,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _RESULTS: Final = {True: "[green]ok[/]", False: "[bold red]FAILED[/]", None: "[yellow]not judged[/]"}
 _TIMES: Final = ("seconds", "_per_s", "_us", "_us_max")
 """How the names of figures end that time decides."""
+VERDICT_STYLES: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 READINGS = ("before", "after", "end")
 _LABELS = {
     "nr_dying_descendants": "nr_dying_descendants",

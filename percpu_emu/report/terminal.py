@@ -22,19 +22,27 @@ if TYPE_CHECKING:
     from percpu_emu.scenario.schema import Scenario
 
 REFRESH_SECONDS = 0.1
+LOG_SECONDS = 1.0
+"""Between two lines of a log."""
 
 
 class LiveProgress:
     """Listens to a machine: a bar for long work, a log line for what a person should know. Writes to stderr.
 
-    It refreshes when an event comes, not from a thread: CPU processes are forked while it runs.
+    It refreshes when an event comes, not from a thread: CPU processes are forked while it runs. With `as_lines`
+    progress is lines of the log, too.
     """
 
-    def __init__(self, console: Console, log: Logger) -> None:
+    def __init__(self, console: Console, log: Logger, *, as_lines: bool = False) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = Progress(
-            *columns, console=console, auto_refresh=False, transient=True, disable=not console.is_terminal
+            *columns,
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            disable=not console.is_terminal or console.quiet,
         )
+        self._as_lines = as_lines
         self._task = self._progress.add_task("", visible=False)
         self._log = log
         self._next = 0.0
@@ -59,8 +67,10 @@ class LiveProgress:
         now = time.monotonic()
         if now < self._next and done < of:
             return
-        self._next = now + REFRESH_SECONDS
+        self._next = now + (LOG_SECONDS if self._as_lines else REFRESH_SECONDS)
         description = what or self._protocol
+        if self._as_lines:
+            self._log.info(f"{description or 'progress'}: {round(done)} of {round(of)}")
         self._progress.update(self._task, description=description, completed=round(done), total=round(of), visible=True)
         self._progress.refresh()
 

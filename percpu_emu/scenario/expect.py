@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from percpu_emu.scenario.figures import COUNTED, HOW_MUCH
+from percpu_emu.scenario.figure_table import COUNTED, HOW_MUCH
 from percpu_emu.scenario.verdict import Check
 
 if TYPE_CHECKING:

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from percpu_emu.explore.strategies import Explored
 from percpu_emu.explore.subject import Subject
 from percpu_emu.scenario.judging import STOPPED, judged, marks
 from percpu_emu.scenario.verdict import Check, Foreseen, Verdict, verdict_of
 from percpu_emu.scenario.wording import plural
+
+SCOPE: Final = {
+    "engine": "`virtual`: the programs as bytecode, in one process",
+    "strategy": "`exhaustive`: every interleaving; `preemptions`: those with so many preemptions at most; `pct` and "
+    "`random`: random schedules",
+    "memory": "`sc`, sequentially consistent: every operation takes effect at once, in the program's order",
+    "cpus": "how many CPUs the machine has",
+    "contexts": "which contexts run, and how many turns each has",
+    "constants": "the kernel's constants that the scenario makes smaller",
+    "complete": "whether every interleaving of this scope was covered",
+    "controlled": "what the search chooses",
+    "not_controlled": "what it does not look at",
+    "stopped": "why it is not complete",
+    "remote_words": "words of a CPU that another CPU writes",
+    "split": "how other CPUs see a read-modify-write of these words",
+    "scheduler": "`fair`: a context that spins without effect lets the others run",
+    "confirmed": "in how many states the search without reduction agrees",
+    "seed": "of the random schedules",
+    "prefix": "how many steps of a given schedule come first",
+}
+"""Every key of the scope, with what it says."""
 
 
 def checks_of(explored: Explored) -> list[Check]:

@@ -6,9 +6,10 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from percpu_emu.lang import context as c
+from percpu_emu.scenario.figure_table import CHAOS, COST, COUNTED, INTERRUPTS, OF_THE_OS, READING, TORTURE, WORK
 from percpu_emu.scenario.schema import Read, all_steps
 from percpu_emu.shm import PAGE_SIZE
 
@@ -19,42 +20,25 @@ if TYPE_CHECKING:
 KB = 1024
 ATOMIC_MARK = "atomic path"
 
-READING: Final = ("nr_dying_descendants", "slab_kb", "percpu_kb", "os_percpu_kb")
-COUNTED: Final = (
-    "killed", "folds_with_release_pending", "releases_during_fold", "stalls", "offlined", "onlined",
-)  # fmt: skip
-"""What steps count; a run without any has no such figure."""
-_INTERRUPTS: Final = ("interrupts", "interrupts_per_s", "interrupts_inside_update", "interrupts_deferred")
-_WORK: Final = (
-    *("updates", "updates_per_s", "percpu_path", "atomic_path", "releases", "releases_per_s", "caught_in_update"),
-    *("grace_periods", "grace_period_us", "grace_period_us_max"),
-)
-HOW_MUCH: Final = frozenset((*_WORK, *COUNTED, *_INTERRUPTS)) - {"stalls", "grace_period_us", "grace_period_us_max"}
-"""What a run did, of which there is less in the same time on a machine with other work. A stall is no such thing: a
-reader that stays long enough has to be reported."""
-_TORTURE: Final = (
-    "versions", "free_list_empty", "rtmbe", "barrier_tests", "rtbe", "interrupts", "stutters", "grace_periods",
-)  # fmt: skip
-
 
 def figure_names(scenario: Scenario) -> list[str]:
     """The figures that a run of the scenario can have, by their paths."""
     if scenario.torture is not None:
-        return list(_TORTURE)
+        return list(TORTURE)
     if not scenario.steps:
         return []
     readings = dict.fromkeys([*(step.to for step in all_steps(scenario.steps) if isinstance(step, Read)), "end"])
     names = [f"{reading}.{key}" for reading in readings for key in READING]
-    names += ["kb_per_dying_cgroup", *_WORK, *COUNTED]
-    names += _INTERRUPTS if scenario.interrupts else ()
-    names += ["starved"] if scenario.faults.chaos else []
+    names += [*COST, *WORK, *COUNTED]
+    names += INTERRUPTS if scenario.interrupts else ()
+    names += CHAOS if scenario.faults.chaos else []
     return [f"{protocol}.{name}" for protocol in scenario.protocols for name in names]
 
 
 def growing_figures(scenario: Scenario) -> list[str]:
     """Those whose growth from "before" to "after" can be held against the letter's."""
     known = figure_names(scenario)
-    found = [f"{name}.after.{key}" for name in scenario.letter for key in READING[:-1]]
+    found = [f"{name}.after.{key}" for name in scenario.letter for key in READING if key != OF_THE_OS]
     return [figure for figure in found if {figure, figure.replace(".after.", ".before.")} <= set(known)]
 
 

@@ -17,11 +17,11 @@ from percpu_emu.kernel.profile import KernelProfile, ProfileError, load_profile,
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.scenario.decorator import DeclaredScenario
 from percpu_emu.scenario.figures import figure_names, growing_figures
-from percpu_emu.scenario.finding import NotFound, Place, find
+from percpu_emu.scenario.finding import SEPARATOR, NotFound, Place, find
 from percpu_emu.scenario.paths import is_a_file
 from percpu_emu.scenario.programs import ProgramNotFound, find_program, load_module
 from percpu_emu.scenario.schema import InterruptsPart, Scenario, WorkerPart
-from percpu_emu.scenario.wording import did_you_mean
+from percpu_emu.scenario.wording import allowed, did_you_mean
 
 MOST_PROBLEMS: Final = 10
 LONGEST_PROBLEM: Final = 600
@@ -60,6 +60,11 @@ class Loaded:
     """The file of programs that `explore` names."""
     given: str = ""
     """The options that changed something: `--cpus 0`."""
+
+    @property
+    def path(self) -> str:
+        """The path of its file."""
+        return self.source.partition(SEPARATOR)[0]
 
     @property
     def is_resized(self) -> bool:
@@ -101,7 +106,7 @@ def _checked(
         found = f"machine.kernel: found {shown(scenario.machine.kernel)}"
         problems = [f"{found}: {line}" for line in str(error).splitlines()]
         if "no kernel" in str(error):
-            problems = [f"{found}, allowed: {', '.join(profile_names())}, or a path"]
+            problems = [f"{found}, {allowed(scenario.machine.kernel, profile_names(), ', or a path')}"]
         raise ScenarioError(given if "machine.kernel" in overrides else source, problems) from error
     changed = frozenset(key for key, value in overrides.items() if _at(document, key) != value)
     if "protocols" not in changed:
@@ -229,8 +234,10 @@ def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
         case "value_error":
             text = f"{location or 'the whole file'}: {context['error']}"
         case _:
-            allowed = error["msg"].removeprefix("Input should be ")
-            text = f"{location or 'the whole file'}: found {shown(error['input'])}, allowed: {allowed}"
+            may_be = error["msg"].removeprefix("Input should be ")
+            near = did_you_mean(str(error["input"]), re.findall(r"'([^']*)'", context.get("expected", "")))
+            said = f"found {shown(error['input'])}, allowed: {may_be}{f'; {near}' if near else ''}"
+            text = f"{location or 'the whole file'}: {said}"
     return text
 
 

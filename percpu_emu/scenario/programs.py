@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import is_program
 from percpu_emu.scenario.paths import is_a_file
 from percpu_emu.scenario.trial import fault_of
+from percpu_emu.scenario.wording import allowed
 
 WORKER_ARGUMENTS = 2
 
@@ -27,7 +29,7 @@ def find_program(name: str, folder: Path) -> ProgramFunction:
     candidates = [known[name]] if name in known else [folder / name, Path(name)]
     path = next((candidate for candidate in candidates if is_a_file(candidate)), None)
     if path is None:
-        raise ProgramNotFound(f"found {name[:80]!r}, allowed: {', '.join(known)}, or the path of a file")
+        raise ProgramNotFound(f"found {name[:80]!r}, {allowed(name, known, ', or the path of a file')}")
     return _program_in(path)
 
 
@@ -43,7 +45,7 @@ def load_module(path: Path) -> ModuleType:
 
 def execute(path: Path) -> ModuleType:
     """The module in a file, which Python executes here and now."""
-    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]
     name = f"percpu_emu_worker_{path.stem}_{digest}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -70,7 +70,9 @@ class InterruptsPart(Part):
     """A program that interrupts CPUs in the middle of whatever they do, by a Unix signal."""
 
     program: str = Field(description="name of a bundled program, or path of a file, that takes (memcg, turn)")
-    cpus: Literal["all"] | list[Annotated[int, Field(ge=0)]] = "all"
+    cpus: Literal["all"] | list[Annotated[int, Field(ge=0)]] = Field(
+        default="all", description="the CPUs that are interrupted"
+    )
     rate: float = Field(default=1000.0, ge=0.001, le=100_000, description="a second, each CPU")
     by: Literal["timer", "coordinator"] = Field(default="timer", description="who sends the signal")
 
@@ -104,113 +106,118 @@ class WorkerPart(Part):
     """A program that CPUs run turn after turn, on the cgroups of the table."""
 
     program: str = Field(description="name of a bundled program, or path of a file, that takes (memcg, turn)")
-    cpus: Literal["all"] | list[Annotated[int, Field(ge=0)]] = "all"
+    cpus: Literal["all"] | list[Annotated[int, Field(ge=0)]] = Field(default="all", description="the CPUs that run it")
     stretch: int = Field(default=1000, ge=1, le=1_000_000_000, description="turns between two rests")
     pace: int | None = Field(
         default=None, ge=1, le=1_000_000_000, description="turns a second, all CPUs together; as fast as can be"
     )
 
 
+_DO: Final = Field(description="which step it is")
+
+
 class Mkdir(Part):
     """Make a cgroup; `publish` has the workers update it."""
 
-    do: Literal["mkdir"]
-    cgroup: CgroupPath
-    publish: bool = False
+    do: Literal["mkdir"] = _DO
+    cgroup: CgroupPath = Field(description="its path below the root; `{i}` is the number of the repetition, from 1")
+    publish: bool = Field(default=False, description="enter it in the table of cgroups that workers update")
 
 
 class Attach(Part):
     """Move the shell's task into a cgroup ("." is the root), on the next CPU in turn."""
 
-    do: Literal["attach"]
-    cgroup: CgroupPath
+    do: Literal["attach"] = _DO
+    cgroup: CgroupPath = Field(description="where the task goes")
 
 
 class Charge(Part):
     """The task's cgroup, or the one named, is charged with objects."""
 
-    do: Literal["charge"]
-    kind: PinKindName
-    cgroup: CgroupPath | None = None
-    objects: int = Field(default=1, ge=1, le=10_000)
+    do: Literal["charge"] = _DO
+    kind: PinKindName = Field(description="what is charged, and keeps the cgroup in memory once it is removed")
+    cgroup: CgroupPath | None = Field(default=None, description="which cgroup; the task's own if not given")
+    objects: int = Field(default=1, ge=1, le=10_000, description="how many of them")
     user: str = Field(default="", max_length=80, description="who still uses it, for people")
 
 
 class Uncharge(Part):
     """Everything charged to a cgroup - the name it had, where it is dying - is let go of."""
 
-    do: Literal["uncharge"]
-    cgroup: CgroupPath
+    do: Literal["uncharge"] = _DO
+    cgroup: CgroupPath = Field(description="whose charges are let go of")
 
 
 class Rmdir(Part):
     """Remove a cgroup; it dies."""
 
-    do: Literal["rmdir"]
-    cgroup: CgroupPath
+    do: Literal["rmdir"] = _DO
+    cgroup: CgroupPath = Field(description="which cgroup is removed")
 
 
 class Replace(Part):
     """Go through the table once: remove cgroups that live, replace those whose slots are released by new ones."""
 
-    do: Literal["replace"]
+    do: Literal["replace"] = _DO
 
 
 class Settle(Part):
     """Wait until every grace period, callback and work item that is due is over."""
 
-    do: Literal["settle"]
+    do: Literal["settle"] = _DO
 
 
 class Wait(Part):
     """Let time pass."""
 
-    do: Literal["wait"]
-    seconds: float = Field(gt=0, le=86_400)
+    do: Literal["wait"] = _DO
+    seconds: float = Field(gt=0, le=86_400, description="how long")
 
 
 class Read(Part):
     """Read nr_dying_descendants, Slab and Percpu, as `cat cgroup.stat` and `cat /proc/meminfo` do."""
 
-    do: Literal["read"]
-    to: Literal["before", "after", "end"]
+    do: Literal["read"] = _DO
+    to: Literal["before", "after", "end"] = Field(description="the reading's name in figures and tables")
 
 
 class Offline(Part):
     """Take a CPU down; "random" is any but CPU 0."""
 
-    do: Literal["offline"]
-    cpu: Literal["random"] | Annotated[int, Field(ge=0)] = "random"
+    do: Literal["offline"] = _DO
+    cpu: Literal["random"] | Annotated[int, Field(ge=0)] = Field(default="random", description="which CPU goes down")
 
 
 class Online(Part):
     """Bring a CPU up; "random" is any that is down."""
 
-    do: Literal["online"]
-    cpu: Literal["random"] | Annotated[int, Field(ge=0)] = "random"
+    do: Literal["online"] = _DO
+    cpu: Literal["random"] | Annotated[int, Field(ge=0)] = Field(default="random", description="which CPU comes up")
 
 
 class Repeat(Part):
     """Do steps so many times; "cgroups" is the scenario's number of cgroups."""
 
-    do: Literal["repeat"]
-    times: Literal["cgroups"] | Annotated[int, Field(ge=1, le=1_000_000)]
-    steps: list[Step] = Field(min_length=1)
+    do: Literal["repeat"] = _DO
+    times: Literal["cgroups"] | Annotated[int, Field(ge=1, le=1_000_000)] = Field(description="how often")
+    steps: list[Step] = Field(min_length=1, description="what is done each time, in this order")
 
 
 class AnyOf(Part):
     """Do one of the steps, drawn at random."""
 
-    do: Literal["any"]
-    steps: list[Step] = Field(min_length=1)
+    do: Literal["any"] = _DO
+    steps: list[Step] = Field(min_length=1, description="what one is drawn from")
 
 
 class During(Part):
     """Do steps again and again for so many seconds; "seconds" is the scenario's length."""
 
-    do: Literal["during"]
-    seconds: Literal["seconds"] | Annotated[float, Field(gt=0, le=86_400)] = "seconds"
-    steps: list[Step] = Field(min_length=1)
+    do: Literal["during"] = _DO
+    seconds: Literal["seconds"] | Annotated[float, Field(gt=0, le=86_400)] = Field(
+        default="seconds", description="how long"
+    )
+    steps: list[Step] = Field(min_length=1, description="what is done on each pass, in this order")
 
 
 Step: TypeAlias = Annotated[
@@ -230,28 +237,30 @@ Step: TypeAlias = Annotated[
     | During,
     Field(discriminator="do"),
 ]
+for _nested in (Repeat, AnyOf, During):  # which name Step before it is there
+    _nested.model_rebuild()
 
 
 class Figures(Part):
     """What a kernel printed."""
 
-    nr_dying_descendants: Word
-    slab_kb: Word
-    percpu_kb: Word
+    nr_dying_descendants: Word = Field(description="cgroups that are removed and still in memory, of cgroup.stat")
+    slab_kb: Word = Field(description="Slab of /proc/meminfo, in kB")
+    percpu_kb: Word = Field(description="Percpu of /proc/meminfo, in kB")
 
 
 class Letter(Part):
     """What the cover letter says for one protocol, printed beside; `before.slab_kb` is what boot had allocated."""
 
-    before: Figures
-    after: Figures
+    before: Figures = Field(description="at the reading `before`")
+    after: Figures = Field(description="at the reading `after`")
 
 
 class Expectation(Part):
     """A figure that has to come out; for the scenario as it stands, not with another topology."""
 
     figure: str = Field(description="PROTOCOL.NAME or PROTOCOL.READING.NAME: patched.after.percpu_kb")
-    equals: float | None = None
+    equals: float | None = Field(default=None, description="exactly this value")
     at_least: float | None = Field(
         default=None, description="of what the run does (releases, offlined), fewer leave the verdict inconclusive"
     )
@@ -270,11 +279,16 @@ class ContextPart(Part):
 
     name: str | None = Field(default=None, max_length=40, description="for people; the program's name if not given")
     program: str = Field(description="name of a program in the file of programs")
-    kind: Literal["task", "interrupt", "offline", "kill"] = "task"
+    kind: Literal["task", "interrupt", "offline", "kill"] = Field(
+        default="task",
+        description="interrupt: on top of a task; offline, kill: the CPU goes down, then the program runs",
+    )
     cpus: Literal["all"] | list[Annotated[int, Field(ge=0)]] = Field(
         default=[], description="where it runs, or which CPU goes down; none: a task of the coordinator"
     )
-    args: list[Word | Literal["cpu", "turn"]] = []
+    args: list[Word | Literal["cpu", "turn"]] = Field(
+        default=[], description="the program's arguments: numbers, the CPU's number, the number of the turn"
+    )
     turns: int = Field(default=1, ge=1, le=1000, description="how often a task runs its program")
     migrates: int = Field(default=0, ge=0, le=8, description="how often a task may move to another CPU")
 
@@ -297,7 +311,7 @@ class ExplorePart(Part):
     """What `explore` tries in every order, and what it checks."""
 
     programs: str = Field(description="path of the file that holds the programs")
-    contexts: list[ContextPart] = Field(min_length=1, max_length=32)
+    contexts: list[ContextPart] = Field(min_length=1, max_length=32, description="what runs, in every order")
     setup: str | None = Field(default=None, description="program that runs first, alone")
     constants: dict[str, Word] = Field(default={}, description="module constants made smaller: MEMCG_CHARGE_BATCH = 1")
     total: str | None = Field(
@@ -324,34 +338,38 @@ class OutcomePart(Part):
     """A result of rounds of a native stress, allowed or not."""
 
     result: str = Field(max_length=200, description='the numbers that were observed: "1, 0"')
-    expect: Literal["expected", "interesting", "forbidden"] = "expected"
+    expect: Literal["expected", "interesting", "forbidden"] = Field(
+        default="expected", description="whether it may be seen; a forbidden one that is seen fails the run"
+    )
     explain: str = Field(min_length=1, max_length=300, description="one sentence: how it comes about, or why it cannot")
 
 
 class Scenario(Part):
     """A scenario: machine, cgroups, programs, events in time, and what is expected."""
 
-    name: str = Field(pattern=r"^[a-z0-9-]+$", max_length=60)
+    name: str = Field(pattern=r"^[a-z0-9-]+$", max_length=60, description="what commands and reports call it")
     summary: str = Field(max_length=120, description="one line for `list`")
     description: str = Field(default="", description="prose for `show`")
-    machine: MachinePart
+    machine: MachinePart = Field(description="CPUs, nodes, kernel")
     protocols: list[ProtocolName] = Field(default=["patched"], min_length=1, description="run one after another")
     cgroups: int = Field(default=1, ge=1, le=1_000_000, description="for `repeat`")
     seconds: float = Field(default=5.0, gt=0, le=86_400, description="for `during`")
-    seed: int = Field(default=1, ge=0, lt=2**63)
+    seed: int = Field(default=1, ge=0, lt=2**63, description="of all random choices")
     table: int = Field(default=16, ge=1, le=50_000, description="entries of the table of cgroups that workers update")
-    workers: list[WorkerPart] = []
-    interrupts: list[InterruptsPart] = []
-    faults: FaultsPart = FaultsPart()
+    workers: list[WorkerPart] = Field(default=[], description="for `run`: programs that CPUs run turn after turn")
+    interrupts: list[InterruptsPart] = Field(default=[], description="for `run`: programs that interrupt CPUs")
+    faults: FaultsPart = Field(default=FaultsPart(), description="what goes wrong on purpose")
     steps: list[Step] = Field(default=[], description="for `run`")
     explore: ExplorePart | None = Field(default=None, description="for `explore`")
     observe: list[str] = Field(
         default=[], max_length=16, description="for `run`: programs whose numbers, after a round, are its outcome"
     )
-    outcomes: list[OutcomePart] = Field(default=[], max_length=100)
+    outcomes: list[OutcomePart] = Field(
+        default=[], max_length=100, description="which of the observed numbers may be seen, and why"
+    )
     torture: TorturePart | None = Field(default=None, description="for `run`, instead of steps")
-    letter: dict[ProtocolName, Letter] = {}
-    expect: list[Expectation] = []
+    letter: dict[ProtocolName, Letter] = Field(default={}, description="what the cover letter says, by protocol")
+    expect: list[Expectation] = Field(default=[], description="for `run`: figures that have to come out")
 
     @model_validator(mode="after")
     def _is_for_something(self) -> Self:

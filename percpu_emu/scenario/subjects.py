@@ -19,7 +19,7 @@ from percpu_emu.lang.structures import Struct, names_of_static, words_of
 from percpu_emu.scenario.finding import shipped
 from percpu_emu.scenario.load import Loaded, ScenarioError, shown
 from percpu_emu.scenario.schema import ContextPart, ExplorePart
-from percpu_emu.scenario.wording import did_you_mean
+from percpu_emu.scenario.wording import allowed, did_you_mean
 
 
 def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
@@ -43,7 +43,7 @@ def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
         scenario.machine.cpus, tuple(contexts), names.program("setup", 0), part.constants, scenario.machine.nodes
     )
     if part.expect is not None and part.expect not in LABELS[1:]:
-        problem = f"explore.expect: found {shown(part.expect)}, allowed: {', '.join(LABELS[1:])}"
+        problem = f"explore.expect: found {shown(part.expect)}, {allowed(part.expect, LABELS[1:])}"
         raise ScenarioError(loaded.source, [problem])
     programs = [spec.program for spec in contexts]
     everything = [*programs, *filter(None, (setting.setup, names.program("total", 1)))]

@@ -27,7 +27,7 @@ SECONDS: Final = 10.0
 """How long a file may take; one that only defines takes milliseconds."""
 _GRACE: Final = 1.0
 """Seconds more, for a file whose code does not come back to the interpreter."""
-_WHAT: Final = {
+WHAT: Final = {
     "os.fork": "starts a process",
     "os.forkpty": "starts a process",
     "os.posix_spawn": "starts a process",
@@ -103,8 +103,8 @@ class _Trial:
 
     def audit(self, event: str, _arguments: tuple[object, ...]) -> None:
         """Python's audit hook."""
-        if self.begun and event in _WHAT:
-            self.refuse(_WHAT[event])
+        if self.begun and event in WHAT:
+            self.refuse(WHAT[event])
 
     def refusing(self, what: str) -> Callable[..., NoReturn]:
         """A function that cannot be called."""

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from percpu_emu.scenario.exits import Exit
+
 Verdict: TypeAlias = Literal["pass", "fail", "inconclusive"]
-EXIT_CODES: Final = {"pass": 0, "fail": 1, "inconclusive": 4}
-"""Beside these: 2 for wrong input, 3 for what the environment lacks (`cli.errors`)."""
+EXIT_CODES: Final = {"pass": Exit.PASSED, "fail": Exit.FAILED, "inconclusive": Exit.INCONCLUSIVE}
 
 
 @dataclass(frozen=True)
@@ -52,4 +53,4 @@ class Foreseen:
 
 def exit_code(verdict: Verdict, as_expected: bool | None = None) -> int:
     """Where a failure is expected, 0 for exactly that one and 1 for anything else."""
-    return EXIT_CODES[verdict] if as_expected is None else int(not as_expected)
+    return EXIT_CODES[verdict] if as_expected is None else Exit.PASSED if as_expected else Exit.FAILED

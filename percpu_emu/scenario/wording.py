@@ -15,3 +15,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The names nearest to a wrong one, as a question; "" where none is near."""
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else ""
+
+
+def allowed(name: object, known: Iterable[str], more: str = "") -> str:
+    """All names that are known, and whatever else may be given; after them the nearest to a wrong one."""
+    names = list(known)
+    near = did_you_mean(str(name), names)
+    return f"allowed: {', '.join(names)}{more}{f'; {near}' if near else ''}"

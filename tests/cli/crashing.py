@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from percpu_emu.cli.errors import errors_for_people
+from percpu_emu.cli.face import Face
 from percpu_emu.cli.process import _terminated
 from percpu_emu.cli.run import run_and_report
 from percpu_emu.machine import Event, EventStream
@@ -119,7 +120,7 @@ def _run(scenario: str, pipe: int, out: Path, err: Path) -> NoReturn:
         signal.signal(signal.SIGTERM, _terminated)
         _follow(pipe)
         with errors_for_people("run", scenario, as_json=True) as so_far:
-            code = run_and_report(scenario, {}, so_far, record=False, as_json=True)
+            code = run_and_report(scenario, {}, so_far, Face(as_json=True), record=False)
     except BaseException as error:
         code = getattr(error, "exit_code", code)
     finally:

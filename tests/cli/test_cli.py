@@ -113,6 +113,15 @@ def test_run_for_people_ends_with_the_verdict(tmp_path: Path) -> None:
             ["run", "dying-cgroups", "--protocol", "none"],
             "protocols[0]: found 'none', allowed: 'original' or 'patched'",
         ),
+        (
+            ["run", "dying-cgroups", "--protocol", "patchd"],
+            "protocols[0]: found 'patchd', allowed: 'original' or 'patched'; did you mean patched?",
+        ),
+        (["run", "dying-cgroups", "--kernel", "linux-6.2"], "linux-6.1, or a path; did you mean linux-6.1?"),
+        (["run", "scenarios/hotplg.toml"], "there is no such file; did you mean hotplug.toml"),
+        (["replay", "hotplug:11.abcd", "--scenario", "dying-cgroup"], "did you mean dying-cgroups?"),
+        (["explore", "flush-then-swp"], "flush-then-swp: no scenario of that name; did you mean flush-then-swap"),
+        (["explore", "flush-then-swap", "--strategy", "exaustive"], "random; did you mean exhaustive?"),
         (["run", "dying-cgroups", "--kernel", "linux-9"], "machine.kernel: found 'linux-9', allowed: linux-5.0-mmotm"),
         (["show", "nothing"], "nothing is named 'nothing'; give a name that ships (`percpu-emu list` shows all)"),
         (["show", "chrge"], "nothing is named 'chrge'; did you mean charge?"),
@@ -236,7 +245,7 @@ def test_a_fault_of_our_own_is_an_object_and_no_verdict(tmp_path: Path, monkeypa
     def at_fault(*_: object, **__: object) -> None:
         raise ZeroDivisionError("of our own")
 
-    monkeypatch.setattr("percpu_emu.cli.explore.explore", at_fault)
+    monkeypatch.setattr("percpu_emu.cli.searching.explore", at_fault)
     result = command("explore", "lost-increment", "--json", cwd=tmp_path)
     report = Report.model_validate(json.loads(result.stdout))
     assert (result.returncode, report.verdict) == (4, "inconclusive")

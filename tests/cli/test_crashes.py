@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from percpu_emu.cli.errors import INTERRUPTED, TERMINATED
 from percpu_emu.machine import EventStream
+from percpu_emu.scenario.exits import Exit
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.protocol_runs import run_scenario
 from tests.cli.crashing import SCENARIO, Run, start
@@ -22,7 +22,7 @@ KILLS = 12
 SIGNALS = 3
 """Of each phase and signal that ends the group in order."""
 GROUP = {"group": signal.SIGKILL, "terminated group": signal.SIGTERM, "interrupted group": signal.SIGINT}
-CODES = {"terminated group": TERMINATED, "interrupted group": INTERRUPTED}
+CODES = {"terminated group": Exit.TERMINATED, "interrupted group": Exit.INTERRUPTED}
 EVENTS = {"start": "", "release": "rmdir", "hotplug": "cpu_offline", "flush": "flushing", "shutdown": "endreading"}
 """The event in whose wake each phase is; the start is in the wake of the first CPU process."""
 LONGEST = {"start": 0.01, "release": 0.003, "hotplug": 0.003, "flush": 0.0005, "shutdown": 0.004}

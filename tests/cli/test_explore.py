@@ -144,24 +144,21 @@ def test_a_prefix_is_taken_first(broken: dict[str, Any]) -> None:
     assert found["verdict"] == "fail"
 
 
-FIXED_BY_ORDER = {
-    "flush-then-swap", "flush-before-grace-period", "free-without-flush", "free-without-grace-period",
-    "update-outside-section",
-}  # fmt: skip
+def test_the_columns_have_the_width_that_is_asked_for(broken: dict[str, Any]) -> None:
+    done = command("explore", "flush-then-swap", "--width", "72")
+    assert 64 < max(map(len, done.stdout.splitlines())) <= 72
+    for arguments in (["explore", "flush-then-swap"], ["replay", broken["counterexample"]["token"]]):
+        narrow = report(*arguments, "--width", "50")["counterexample"]["columns"]
+        assert max(map(len, narrow.splitlines())) <= 50
+        assert max(map(len, report(*arguments)["counterexample"]["columns"].splitlines())) in range(73, 101)
 
 
-def test_mutants_are_all_caught_and_their_twins_pass() -> None:
-    found = report("mutants")
-    protocols = found["figures"]["protocols"]
-    assert (found["verdict"], found["exit code"]) == ("pass", 0), [c for c in found["checks"] if not c["ok"]]
-    assert len(protocols) == len(found["checks"]) >= 40
-    for row in protocols:
-        assert {"name", "broken", "expected", "verdict", "check", "seconds", "token"} <= row.keys()
-        assert (row["token"] is not None) == row["broken"]
-        assert len(row["token"] or "") <= MAX_TOKEN
-    right = {row["name"] for row in protocols if not row["broken"]}
-    broken = {row["name"] for row in protocols if row["broken"]}
-    assert broken == {name.removesuffix("-fixed") for name in right - {"release-in-order"}} | FIXED_BY_ORDER
+def test_the_columns_have_the_width_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert max(map(len, command("explore", "flush-then-swap").stdout.partition("Replay")[0].splitlines())) > 72
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes stdout for a terminal
+    columns = command("explore", "flush-then-swap").stdout.partition("!!")[2].partition("Replay")[0]
+    assert max(map(len, columns.splitlines())) <= 60
 
 
 def test_the_page_is_written(tmp_path: Path) -> None:
@@ -177,6 +174,9 @@ def test_the_page_is_written(tmp_path: Path) -> None:
         (("explore", "no-such"), "no scenario of that name"),
         (("explore", "flush-then-swap", "--strategy", "luck"), "exhaustive, preemptions, pct, random"),
         (("explore", "flush-then-swap", "--max-seconds", "0"), "a limit is above 0"),
+        (("explore", "flush-then-swap", "--width", "39"), "--width 39: columns need 40 or more"),
+        (("explore", "flush-then-swap", "no-such", "--width", "39"), "--width 39: columns need 40 or more"),
+        (("replay", "flush-then-swap:0140.aaaa", "--width", "39"), "--width 39: columns need 40 or more"),
         (("explore", "release-4x4", "--cpus", "99"), "--cpus 99: machine.cpus: found 99, allowed for explore: at most"),
         (("replay", "nonsense"), "is not a token"),
         (("replay", "no-such:11.abcd"), "no scenario of that name"),

@@ -1,0 +1,65 @@
+"""Arguments and options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+
+import typer
+
+from percpu_emu.cli import completing
+
+_NAMES_HELP: Final = "Names of bundled scenarios, paths, folders, patterns such as 'raw-add-*'."
+WORST: Final = (
+    "Each of several scenarios is tried, within its own limits, and has a line. The exit code is the worst: "
+    "1 (failed), then 2 (input), 3 (environment), 4 (inconclusive), 0."
+)
+
+Name: TypeAlias = Annotated[
+    str,
+    typer.Argument(help="Name of a bundled scenario, or path of a scenario file.", autocompletion=completing.scenarios),
+]
+Names: TypeAlias = Annotated[list[str], typer.Argument(help=_NAMES_HELP, autocompletion=completing.explored)]
+MutantNames: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Argument(help=_NAMES_HELP, show_default="the protocols that ship", autocompletion=completing.explored),
+]
+Described: TypeAlias = Annotated[
+    str,
+    typer.Argument(help="A scenario, program, protocol or kernel, or a path.", autocompletion=completing.anything),
+]
+Scenario: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Path of the scenario file, if it does not ship.", autocompletion=completing.scenarios),
+]
+Kernel: TypeAlias = Annotated[
+    str | None, typer.Option(help="Kernel profile, by name or path.", autocompletion=completing.kernels)
+]
+Protocols: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(help="Run under this protocol only; may be repeated.", autocompletion=completing.protocols),
+]
+
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+Seed: TypeAlias = Annotated[int | None, typer.Option(help="Seed of all random choices.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict line only, and no progress.")]
+Log: TypeAlias = Annotated[Path | None, typer.Option(help="Write progress and log lines to this file, not to stderr.")]
+Page: TypeAlias = Annotated[Path | None, typer.Option("--html", help="Write the trace as a page to step through.")]
+TraceFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--trace", help="Write the trace for another tool: FILE.json, FILE.log or FILE.mmd.")
+]
+TraceFormat: TypeAlias = Annotated[
+    str | None, typer.Option(help="perfetto, shiviz or mermaid, whatever the ending of --trace FILE.")
+]
+Form: TypeAlias = Annotated[str | None, typer.Option("--as", help="A scenario in the other form: python or toml.")]
+Width: TypeAlias = Annotated[
+    int | None,
+    typer.Option(help="Characters a line, 40 or more; the terminal's by default. 72 suits commit messages."),
+]
+Junit: TypeAlias = Annotated[Path | None, typer.Option(help="Write the result as JUnit's XML, for a CI system.")]
+Sarif: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Write what is wrong as SARIF 2.1.0, at the lines to blame.")
+]
+Github: TypeAlias = Annotated[
+    bool, typer.Option("--github", help="Annotate lines on GitHub: on stdout, with --json on stderr.")
+]
