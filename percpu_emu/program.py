@@ -79,6 +79,7 @@ from percpu_emu.lang.setting import FIRST_OBJECT
 from percpu_emu.lang.state import State
 from percpu_emu.lang.structures import Array, AtomicLong, PerCpu, Ptr, Struct, Word, sizeof
 from percpu_emu.scenario.decorator import Contexts, Keys, scenario
+from percpu_emu.scenario.linearizable import History, called, linearizable, returned
 
 __all__ = [
     "CPU_ONLINE_MASK",
@@ -87,6 +88,7 @@ __all__ = [
     "Array",
     "AtomicLong",
     "Contexts",
+    "History",
     "Keys",
     "Literal",
     "PerCpu",
@@ -112,6 +114,7 @@ __all__ = [
     "atomic_long_fetch_add",
     "atomic_long_read_acquire",
     "call_rcu",
+    "called",
     "cmpxchg",
     "counted",
     "cpu_relax",
@@ -121,6 +124,7 @@ __all__ = [
     "kzalloc",
     "ledger_add",
     "ledger_commit",
+    "linearizable",
     "local_irq_restore",
     "local_irq_save",
     "mark",
@@ -138,6 +142,7 @@ __all__ = [
     "rcu_read_lock",
     "rcu_read_unlock",
     "read_once",
+    "returned",
     "scenario",
     "sizeof",
     "smp_cond_load_acquire",

@@ -1,4 +1,4 @@
-"""docs/findings.md and README.md show what `explore` prints today.
+"""docs/findings.md shows what `explore` prints today.
 
     PERCPU_EMU_REWRITE_GOLDEN=1 python -m pytest tests/test_findings.py
 
@@ -22,7 +22,6 @@ from percpu_emu.scenario.subjects import subject_of
 
 pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
 FINDINGS = Path(__file__).parent.parent / "docs" / "findings.md"
-README = FINDINGS.parents[1] / "README.md"
 FOUND = ["v3-h1-null-slots", "v3-h2-live-not-folded", "v3-h3-counted-twice", "v3-h4-dangling-offlined"]
 
 
@@ -35,16 +34,6 @@ def test_a_finding_is_what_explore_prints(name: str) -> None:
         old = re.compile(rf"^{name}: .*?^In words: .*?\n", re.MULTILINE | re.DOTALL)
         FINDINGS.write_text(old.sub(lambda _: text, FINDINGS.read_text(), count=1))
     assert text in FINDINGS.read_text()
-
-
-def test_the_readme_shows_what_explore_prints() -> None:
-    example = explore(subject_of(load("free-without-grace-period")), Options()).counterexample
-    assert example is not None
-    text = f"$ percpu-emu explore free-without-grace-period\n{columns(example.trace).rstrip()}\n```\n"
-    if os.environ.get("PERCPU_EMU_REWRITE_GOLDEN"):
-        old = re.compile(r"^\$ percpu-emu explore free-without-grace-period\n.*?^```\n", re.MULTILINE | re.DOTALL)
-        README.write_text(old.sub(lambda _: text, README.read_text(), count=1))
-    assert text in README.read_text()
 
 
 @pytest.mark.parametrize("name", FOUND)

@@ -48,6 +48,6 @@ def explore(
     """
     with call():
         options = search_options(strategy, preemptions, depth, schedules, seconds, megabytes, seed, reduce=reduce)
-        found = loaded(scenario, {"machine.cpus": cpus, "seed": seed})
-        explored = strategies.explore(subject_of(found, turns), options)
-        return result_of(report_of(explored, "explore", found.path), explored.counterexample)
+        checked = loaded(scenario, {"machine.cpus": cpus, "seed": seed})
+        explored = strategies.explore(subject_of(checked, turns), options)
+        return result_of(report_of(explored, "explore", checked.path), explored.counterexample)

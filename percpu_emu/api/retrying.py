@@ -15,11 +15,11 @@ def retry(
 ) -> Result | None:
     """What `explore` with the same keywords could find by this schedule; None where it breaks no check now."""
     with call():
-        found = loaded(scenario, {"machine.cpus": cpus, "seed": seed})
-        explored = explored_again(subject_of(found, turns), token)
+        checked = loaded(scenario, {"machine.cpus": cpus, "seed": seed})
+        explored = explored_again(subject_of(checked, turns), token)
         if explored is None:
             return None
-        report = report_of(explored, "explore", found.path)
+        report = report_of(explored, "explore", checked.path)
         report.scope["strategy"] = "one schedule"
         report.notes.append(AGAIN)
         return result_of(report, explored.counterexample)

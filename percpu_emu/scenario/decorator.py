@@ -133,8 +133,19 @@ class DeclaredScenario:
         }
         for key, value in self.keys.items():
             table = document if key in KEYS_OF_TOP else document["machine" if key in KEYS_OF_MACHINE else "explore"]
-            table[key] = _plain(value)
+            table[key] = self._plain(value)
         return document
+
+    def _plain(self, value: Any) -> Any:
+        """A value as TOML has it; functions are their names in the module."""
+        if isinstance(value, Mapping):
+            return {key: self._plain(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._plain(inner) for inner in value]
+        if not callable(value):
+            return value
+        names = [name for name, held in vars(self.module).items() if held is value]
+        return names[0] if names else _name_of(value)
 
 
 def scenario(**keys: Unpack[Keys]) -> Callable[[Callable[[Contexts], None]], DeclaredScenario]:
@@ -145,15 +156,6 @@ def scenario(**keys: Unpack[Keys]) -> Callable[[Callable[[Contexts], None]], Dec
 def dashed(name: str) -> str:
     """A function's name as a scenario's."""
     return name.replace("_", "-").strip("-")
-
-
-def _plain(value: Any) -> Any:
-    """A value as TOML has it; functions are their names."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return _name_of(value) if callable(value) else value
 
 
 def _name_of(function: Any) -> str:
