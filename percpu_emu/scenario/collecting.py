@@ -12,7 +12,7 @@ from percpu_emu.scenario.finding import ENDINGS, SEPARATOR, UNREADABLE, scenario
 from percpu_emu.scenario.load import ScenarioError
 from percpu_emu.scenario.paths import is_a_file, is_a_folder
 
-MUTANTS_FOLDERS: Final = ("protocols",)
+MUTANTS_FOLDERS: Final = ("examples", "protocols")
 
 
 def means_one(name: str) -> bool:
@@ -48,7 +48,7 @@ def collected(name: str) -> list[str]:
 
 
 def mutants() -> list[str]:
-    """The names of the bundled protocols, broken and fixed."""
+    """The names of the bundled protocols and examples, broken and fixed."""
     return [name for name, entry in shipped().items() if entry.place.path.parent.name in MUTANTS_FOLDERS]
 
 

@@ -20,7 +20,7 @@ REGISTER = {READ: lambda state, _: (state, state), WRITE: lambda _, value: (0, v
 
 
 def orders(operations: list[Operation]) -> Iterator[tuple[Operation, ...]]:
-    """Every order of those that returned and a part of the others; none comes before one that ended earlier."""
+    """Every order of those that returned and a part of the others, none before one that ended earlier."""
     done = [operation for operation in operations if operation.returned is not None]
     pending = [operation for operation in operations if operation.returned is None]
     for number in range(len(pending) + 1):

@@ -1,0 +1,55 @@
+"""Broken protocols and classic examples: each has a fixed version beside it, and its line in docs/examples.md.
+
+    PERCPU_EMU_REWRITE_GOLDEN=1 python -m pytest tests/test_examples.py
+
+writes the tables anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.examples import fixed_versions, in_folder, is_broken, scenario
+
+EXAMPLES = Path(__file__).parent.parent / "docs" / "examples.md"
+FOLDERS = ["examples", "protocols"]
+
+
+def table(folder: str) -> str:
+    """The table of a folder: a line for each broken scenario."""
+    lines = ["| broken | what goes wrong | caught as | fixed version |", "| --- | --- | --- | --- |"]
+    for name, fixed in fixed_versions(folder).items():
+        explore = scenario(name).explore
+        assert explore is not None
+        lines.append(f"| `{name}` | {scenario(name).summary} | {explore.expect} | `{fixed}` |")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_example_has_its_line(folder: str) -> None:
+    begin = f"<!-- {folder} -->\n"
+    if os.environ.get("PERCPU_EMU_REWRITE_GOLDEN"):
+        old = re.compile(f"{begin}(?:\\|.*\n)*")
+        EXAMPLES.write_text(old.sub(lambda _: begin + table(folder), EXAMPLES.read_text(), count=1))
+    text = EXAMPLES.read_text()
+    assert begin + table(folder) in text
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_each_broken_one_has_a_fixed_version_beside_it(folder: str) -> None:
+    places, fixed = in_folder(folder), fixed_versions(folder)
+    assert {name for name in places if not is_broken(name)} == set(fixed.values())
+    assert all(places[name].path == places[other].path for name, other in fixed.items())
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_each_broken_one_says_what_is_missing_and_shows_where(folder: str) -> None:
+    for name in fixed_versions(folder):
+        explore = scenario(name).explore
+        assert explore is not None
+        assert explore.missing, name
+        assert "# wrong: " in in_folder(folder)[name].path.read_text()
