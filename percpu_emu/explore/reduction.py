@@ -321,7 +321,7 @@ def between_turns(vm: Row, state: Row, context: int) -> bool:
 def _class_of_access(vm: Row, por: Row, state: Row, context: int, opcode: int) -> int:
     address = accesses.address_of(vm, state, context)
     if address < 0:
-        return VISIBLE  # it will be caught
+        return SAFE  # it will be caught: the search has its counterexample, whatever others do
     cpu = address >> UNIT_SHIFT
     key = address if cpu == 0 else (address & ((1 << UNIT_SHIFT) - 1)) | PERCPU_KEY
     found = _disturbed(vm, por, state, context, key, cpu, accesses.mode_of(opcode))

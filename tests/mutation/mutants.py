@@ -74,7 +74,7 @@ MUTANTS: Final = (
     Mutant(BLOCKING, "return NOT_BLOCKED if equal else _blocked_by(vm, WORD, 0)", "return NOT_BLOCKED"),
     # --- the reduction
     Mutant(REDUCTION, "                _class_of_access(vm, por, state, context, opcode)\n", "                pass\n"),
-    Mutant(REDUCTION, "return VISIBLE  # it will be caught", "return SAFE"),
+    Mutant(REDUCTION, "return SAFE  # it will be caught", "return VISIBLE  # it will be caught"),
     Mutant(REDUCTION, "_class_of_holding(vm, por, state, context) == VISIBLE else EARLY", "False else EARLY"),
     Mutant(
         REDUCTION,

@@ -7,6 +7,7 @@ A mutant that all tests pass, or that they take too long for, is named, and make
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from typing import Final
 from .mutants import COMPILED, MUTANTS, PLANS, REPLAY, Mutant
 
 ROOT: Final = Path(__file__).parents[2]
-OF_THE_SEARCH: Final = ("test_every_check.py", "test_faults.py", "test_against_oracle.py")
+OF_THE_SEARCH: Final = ("test_between_steps.py", "test_every_check.py", "test_faults.py", "test_against_oracle.py")
 OF_REPLAY: Final = ("tests/replay", "tests/scenario/test_replaying.py", "tests/scenario/test_replaying_at_random.py")
 SETTINGS: Final = "200"
 SECONDS: Final = 900
@@ -49,7 +50,9 @@ def _is_noticed(number: int, mutant: Mutant) -> bool:
         if text.count(mutant.old) != 1:
             print(f"{number:3} MISFIT  {mutant.file}: {mutant.old!r:.90} stands there {text.count(mutant.old)} times")
             return False
-        path.write_text(text.replace(mutant.old, mutant.new))
+        changed = text.replace(mutant.old, mutant.new)
+        ast.parse(changed)  # any test would notice what is not Python
+        path.write_text(changed)
         try:
             noticed = _failing_test(tree, on_processes=mutant.file in (PLANS, REPLAY, COMPILED))
             result = "noticed" if noticed else "SURVIVES"
