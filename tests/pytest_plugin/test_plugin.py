@@ -100,9 +100,7 @@ def test_each_scenario_that_a_python_file_declares_is_a_test(pytester: pytest.Py
     (pytester.path / "race.py").write_text(PROGRAMS + DECLARED + other.replace(", final=None", ""))
     done = session(pytester, "--percpu-emu")
     done.assert_outcomes(passed=1, failed=1)
-    done.stdout.fnmatch_lines(
-        ["Replay: percpu-emu replay declared-race:*", "*race.py::declared-race", "FAILED race.py::declared-race*"]
-    )
+    done.stdout.fnmatch_lines(["Replay: * --scenario*", "*race.py::declared-race", "FAILED race.py::declared-race*"])
     session(pytester, "--percpu-emu", "race.py::alone").assert_outcomes(passed=1)
 
 
