@@ -55,7 +55,7 @@ def sentence_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         what = f" ({error.filename})" if error.filename else ""
         return f"the operating system refused what is needed{what}: {error.strerror}"
-    if isinstance(error, MemoryError | SystemError):
+    if type(error) in (MemoryError, SystemError):
         return "the operating system refused memory"
     return str(error)
 
