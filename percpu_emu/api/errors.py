@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Literal, TypeAlias
@@ -19,12 +20,16 @@ from percpu_emu.shm import OutOfPages
 Kind: TypeAlias = Literal["input", "environment", "failed"]
 
 
+_PROBE: Final = 1 << 26
+"""Bytes; less is not enough for any command."""
+
+
 class WrongOption(ValueError):
     """An option has a value that it cannot have."""
 
 
 _KINDS: Final[dict[Kind, tuple[type[Exception], ...]]] = {
-    "environment": (StartFailed, OutOfPages, NoMemory, OSError),
+    "environment": (StartFailed, OutOfPages, NoMemory, OSError, MemoryError),
     "input": (ScenarioError, Refused, CgroupError, WrongOption, BadToken, SetupFailed, BadFault, ProgramNotFound),
     "failed": (CpuDied, ReplayFailed, Trapped),
 }
@@ -32,7 +37,17 @@ _KINDS: Final[dict[Kind, tuple[type[Exception], ...]]] = {
 
 def kind_of(error: Exception) -> Kind | None:
     """Whose mistake an exception is; None for one of percpu-emu itself."""
+    if isinstance(error, SystemError) and _no_memory_is_left():  # as which Python's copy module reports that (3.11)
+        return "environment"
     return next((kind for kind, errors in _KINDS.items() if isinstance(error, errors)), None)
+
+
+def _no_memory_is_left() -> bool:
+    try:
+        mmap.mmap(-1, _PROBE).close()
+    except (OSError, MemoryError):
+        return True
+    return False
 
 
 def sentence_of(error: Exception) -> str:
@@ -40,6 +55,8 @@ def sentence_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         what = f" ({error.filename})" if error.filename else ""
         return f"the operating system refused what is needed{what}: {error.strerror}"
+    if isinstance(error, MemoryError | SystemError):
+        return "the operating system refused memory"
     return str(error)
 
 

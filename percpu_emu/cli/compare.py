@@ -9,12 +9,13 @@ from typing import Final
 from rich.console import Console
 
 from percpu_emu.cli.errors import WrongArgument
-from percpu_emu.cli.output import for_json, print_object
+from percpu_emu.cli.output import print_object
 from percpu_emu.report.compare import NotComparable, compared, read_report
 from percpu_emu.report.exploration_report import print_notes, print_verdict
 from percpu_emu.report.result import Report
 from percpu_emu.report.tables import checks_table, differences_table
 from percpu_emu.scenario.verdict import exit_code
+from percpu_emu.scenario.wording import encodable
 
 MOST_BYTES: Final = 1 << 28
 """Of a file: one that never ends is refused."""
@@ -27,7 +28,7 @@ def compare_and_report(before: Path, after: Path, *, as_json: bool) -> int:
     start = time.monotonic()
     try:
         old, new = (read_report(_content(path), str(path)) for path in (before, after))
-        names = for_json(str(before)), for_json(str(after))
+        names = encodable(str(before)), encodable(str(after))
         report = compared(old, new, names, time.monotonic() - start)
     except NotComparable as error:
         raise WrongArgument(str(error)) from None

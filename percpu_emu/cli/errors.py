@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import typer
 
-from percpu_emu.cli.output import STDOUT, for_json, print_object, stdout_for_the_object
+from percpu_emu.cli.output import STDOUT, print_object, stdout_for_the_object
 from percpu_emu.scenario.exits import Exit
+from percpu_emu.scenario.wording import encodable
 
 if TYPE_CHECKING:
     from percpu_emu.report.result import Report
@@ -144,7 +145,7 @@ def _say(command: str, subject: str, failure: Failure, seconds: float, so_far: S
                 print_object(report)
     if not as_json and so_far.figures and failure.kind == "interrupted":
         typer.echo(f"percpu-emu: after {seconds:.1f} s: {_listed(so_far.figures)}", err=True)
-    typer.echo(f"percpu-emu: {for_json(failure.message)}", err=True)
+    typer.echo(f"percpu-emu: {encodable(failure.message)}", err=True)
 
 
 def _listed(figures: Mapping[str, Any], prefix: str = "") -> str:

@@ -41,11 +41,6 @@ def print_object(report: Report) -> None:
     stdout.flush()
 
 
-def for_json(text: str) -> str:
-    """A text of the command line that JSON can hold: an argument that is not UTF-8 has characters that it cannot."""
-    return text.encode(errors="backslashreplace").decode()
-
-
 def _is_the_descriptor(stream: TextIO) -> bool:
     """Whether a stream writes to the process's stdout, and is not a test's."""
     try:

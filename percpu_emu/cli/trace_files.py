@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from percpu_emu.cli.errors import WrongArgument
-from percpu_emu.cli.output import for_json
 from percpu_emu.lang.trace import Trace
 from percpu_emu.report.export.formats import FORMATS, Format
 from percpu_emu.report.stepper import html
+from percpu_emu.scenario.wording import encodable
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,17 @@ class TraceFiles:
     def write(self, trace: Trace | None) -> list[str]:
         """Write what there is; a note for each file, also for one that is not written as there is no trace."""
         if trace is None:
-            paths = [for_json(str(path)) for path in (self.page, self.export) if path is not None]
+            paths = [encodable(str(path)) for path in (self.page, self.export) if path is not None]
             return [f"no counterexample, so {path} was not written" for path in paths]
         return list(self._written(trace))
 
     def _written(self, trace: Trace) -> Iterator[str]:
         if self.page is not None:
             self.page.write_text(html(trace), encoding="utf-8")
-            yield f"{for_json(str(self.page))}: step through it in a browser"
+            yield f"{encodable(str(self.page))}: step through it in a browser"
         if self.export is not None and self.format is not None:
             self.export.write_text(self.format.render(trace), encoding="utf-8")
-            yield f"{for_json(str(self.export))}: open it with {self.format.reader}"
+            yield f"{encodable(str(self.export))}: open it with {self.format.reader}"
 
 
 def trace_files(page: Path | None, export: Path | None, name: str | None) -> TraceFiles:

@@ -197,7 +197,7 @@ class _Lowering(ast.NodeTransformer):
         try:
             place = self._types.place(node)
         except StructError as error:
-            self._source.refuse(node, str(error))
+            self._source.refuse(node, f"the structure cannot be laid out: {error}")
         if place is None:
             return node
         base = self.visit(copy.deepcopy(place.base))
@@ -211,7 +211,7 @@ class _Lowering(ast.NodeTransformer):
             try:
                 return ast.copy_location(ast.Constant(sizeof(_type(self._source, node.args[0]))), node)
             except StructError as error:
-                self._source.refuse(node, str(error))
+                self._source.refuse(node, f"the structure cannot be laid out: {error}")
         self._check_atomic(node)
         node.args = [self.visit(argument) for argument in node.args]
         return node

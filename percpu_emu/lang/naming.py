@@ -11,7 +11,7 @@ from typing import Any, Final
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS
-from percpu_emu.lang.source import ProgramSource, Site, called
+from percpu_emu.lang.source import ProgramSource, Site, called, source_of
 from percpu_emu.lang.structures import names_of_allocated
 from percpu_emu.lang.trace import Step
 
@@ -46,7 +46,7 @@ class Naming:
 def naming_of(setup: ProgramFunction | None, programs: Sequence[ProgramFunction]) -> Naming:
     """The naming of a setting with that setup and those programs."""
     reached = dict.fromkeys(part for program in programs for part in called(program, and_queued=True))
-    later = {site: kind for program in reached for site, kind in ProgramSource(program).allocated.items()}
+    later = {site: kind for program in reached for site, kind in source_of(program).allocated.items()}
     first = list(_in_order(setup)) if setup is not None else []
     made = Counter(kind for _, kind in first if kind is not None)
     numbered = frozenset(later.values()) | {kind for kind, count in made.items() if count > 1}
@@ -63,7 +63,7 @@ def naming_of(setup: ProgramFunction | None, programs: Sequence[ProgramFunction]
 
 def _in_order(setup: ProgramFunction) -> Iterator[tuple[int, Any]]:
     """The allocations of a setup: opcode and type, as far as their order is certain from the text."""
-    source = ProgramSource(setup)
+    source = source_of(setup)
     for statement in source.tree.body:
         if isinstance(statement, _COMPOUND) and _allocates(source, statement):
             return
@@ -78,10 +78,7 @@ def _allocates(source: ProgramSource, statement: ast.stmt) -> bool:
     programs = [source.callee(node.value) for node in _yields(statement) if isinstance(node, ast.YieldFrom)]
     operations = [source.operation(node)[0] for node in _yields(statement) if isinstance(node, ast.Yield)]
     inner = [
-        operation
-        for program in programs
-        for part in called(program)
-        for operation, _, _ in ProgramSource(part).operations
+        operation for program in programs for part in called(program) for operation, _, _ in source_of(part).operations
     ]
     return any(operation.opcode in _ALLOCATES for operation in [*operations, *inner])
 

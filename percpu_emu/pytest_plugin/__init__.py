@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from percpu_emu.api.limits import DEPTH, MEGABYTES, SCHEDULES, SECONDS
-from percpu_emu.pytest_plugin.exploring import RESULT, SUFFIXES, beside, explored_by
+from percpu_emu.pytest_plugin.exploring import RESULT, beside, explored_by
 from percpu_emu.pytest_plugin.files import ScenarioFile
 from percpu_emu.pytest_plugin.kept import keep
+from percpu_emu.scenario.finding import ENDINGS
 
 if TYPE_CHECKING:
     from percpu_emu.api.result import Result
@@ -64,7 +65,7 @@ def _refuse_wrong_options(strategy: str, seconds: float) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFile | None:
     """With the option `--percpu-emu`, every TOML and Python file is looked at."""
-    if file_path.suffix not in SUFFIXES or not parent.config.getoption("--percpu-emu"):
+    if file_path.suffix not in ENDINGS or not parent.config.getoption("--percpu-emu"):
         return None
     return ScenarioFile.from_parent(parent, path=file_path)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from percpu_emu.pytest_plugin.kept import kept_token
-from percpu_emu.scenario.finding import SEPARATOR
+from percpu_emu.scenario.finding import ENDINGS, SEPARATOR
 
 if TYPE_CHECKING:
     from percpu_emu.api.result import Result
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 RESULT: Final = pytest.StashKey["Result"]()
 """What a test explored."""
-SUFFIXES: Final = (".toml", ".py")
-"""Of files that have scenarios."""
 _OF_THE_SUBJECT: Final = ("cpus", "turns", "seed")
 """Keywords that say what is explored; the others say how."""
 
@@ -55,7 +53,7 @@ def beside(scenario: Scenario, folder: Path) -> Scenario:
     if not isinstance(scenario, str):
         return scenario
     file, separator, name = scenario.partition(SEPARATOR)
-    is_a_path = "/" in file or file.endswith(SUFFIXES)
+    is_a_path = "/" in file or file.endswith(ENDINGS)
     return f"{from_here(folder / file)}{separator}{name}" if is_a_path else scenario
 
 

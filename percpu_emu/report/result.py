@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from percpu_emu.scenario.wording import encodable
+
 if TYPE_CHECKING:
     from percpu_emu.scenario.verdict import Check
-
-
-def encodable(text: str) -> str:
-    """The text as JSON can hold it: a path that is not UTF-8 comes with characters that it cannot."""
-    return text.encode(errors="backslashreplace").decode()
 
 
 Said: TypeAlias = Annotated[str, BeforeValidator(encodable)]
@@ -46,10 +43,10 @@ class ReportedPlace(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    program: str
-    file: Said
-    line: int
-    text: str
+    program: str = Field(description="the program's name")
+    file: Said = Field(description="path of its file")
+    line: int = Field(description="counted from 1")
+    text: str = Field(description="the operation, as it stands there")
 
 
 class ReportedCounterexample(BaseModel):

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import glob
-import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
-from percpu_emu.scenario.finding import SEPARATOR, Place, declared_in, shipped
+from percpu_emu.scenario.finding import ENDINGS, SEPARATOR, UNREADABLE, scenarios_in, shipped
 from percpu_emu.scenario.load import ScenarioError
 from percpu_emu.scenario.paths import is_a_file, is_a_folder
 
 MUTANTS_FOLDERS: Final = ("examples", "protocols")
-ENDINGS: Final = (".toml", ".py")
 
 
 def means_one(name: str) -> bool:
@@ -23,7 +21,7 @@ def means_one(name: str) -> bool:
     if not name or name in shipped():
         return True
     if is_a_file(path):
-        return path.suffix != ".py" or len(_declared(path)) == 1
+        return path.suffix != ".py" or len(_in_file(path)) == 1
     return SEPARATOR in name or not (is_a_folder(path) or glob.has_magic(name))
 
 
@@ -40,7 +38,7 @@ def collected(name: str) -> list[str]:
     if is_a_folder(path):
         found, problem = list(_in_folder(path)), "it is a folder without scenarios for explore"
     elif is_a_file(path):
-        found, problem = list(_in_file(path)), "it declares no scenario: a function under `@scenario(...)` is one"
+        found, problem = _in_file(path), "it declares no scenario: a function under `@scenario(...)` is one"
     else:
         found = [*_bundled_like(name), *_files_like(name)]
         problem = "no bundled scenario and no file matches that pattern (`percpu-emu list` shows the scenarios)"
@@ -61,13 +59,12 @@ def _in_folder(folder: Path) -> Iterator[str]:
             yield from _in_file(path)
 
 
-def _in_file(path: Path) -> Iterator[str]:
+def _in_file(path: Path) -> list[str]:
     """The scenarios for `explore` of a file. One that cannot be read is given as it is, so that its error is said."""
-    if path.suffix == ".py":
-        declared = _declared(path)
-        yield from (str(Place(path, name, len(declared) == 1)) for name in declared)
-    elif _is_explored(path):
-        yield str(path)
+    try:
+        return [str(entry.place) for entry in scenarios_in(path) if entry.explored]
+    except UNREADABLE:
+        return [str(path)]
 
 
 def _bundled_like(pattern: str) -> Iterator[str]:
@@ -80,19 +77,3 @@ def _files_like(pattern: str) -> Iterator[str]:
             yield from _in_folder(Path(match))
         elif match.endswith(ENDINGS):
             yield from _in_file(Path(match))
-
-
-def _declared(path: Path) -> list[str]:
-    """The scenarios that a Python file declares; of one that cannot be read, itself, so that its error is said."""
-    try:
-        return list(declared_in(path))
-    except (OSError, ValueError, SyntaxError, RecursionError):
-        return [""]
-
-
-def _is_explored(path: Path) -> bool:
-    """Whether a TOML file has a table `explore`. One that cannot be read counts, so that its error is said."""
-    try:
-        return "explore" in tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,10 @@ from percpu_emu.scenario.paths import is_a_file, is_a_folder
 from percpu_emu.scenario.wording import did_you_mean
 
 SEPARATOR: Final = "::"
+ENDINGS: Final = (".toml", ".py")
+"""Of files that have scenarios."""
+UNREADABLE: Final = (OSError, ValueError, SyntaxError, RecursionError)
+"""What reading a file raises that is no scenario file."""
 
 
 class NotFound(ValueError):
@@ -48,26 +51,23 @@ class Entry:
 def shipped() -> dict[str, Entry]:
     """The scenarios that ship, by name: a folder's own first, then those of its folders. Nothing is executed."""
     root = bundled("scenarios")
-    found = [*_in_toml(sorted(root.rglob("*.toml"))), *_in_python(sorted(root.rglob("*.py")))]
+    paths = [*sorted(root.rglob("*.toml")), *sorted(root.rglob("*.py"))]
+    found = [entry for path in paths for entry in scenarios_in(path)]
     found.sort(key=lambda entry: (entry.place.path.parent != root, entry.place.path.parent, entry.place.name))
     return {entry.place.name: entry for entry in found}
 
 
-def _in_toml(paths: list[Path]) -> Iterator[Entry]:
-    for path in paths:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-        yield Entry(Place(path, path.stem), str(document.get("summary", "")), "explore" in document)
-
-
-def _in_python(paths: list[Path]) -> Iterator[Entry]:
-    for path in paths:
+def scenarios_in(path: Path) -> list[Entry]:
+    """The scenarios of a file, read from its text. Raises UNREADABLE."""
+    if path.suffix == ".py":
         declared = declared_in(path)
-        for name, summary in declared.items():
-            yield Entry(Place(path, name, len(declared) == 1), summary)
+        return [Entry(Place(path, name, len(declared) == 1), summary) for name, summary in declared.items()]
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    return [Entry(Place(path, path.stem), str(document.get("summary", "")), "explore" in document)]
 
 
 def declared_in(path: Path) -> dict[str, str]:
-    """Name and summary of each scenario that a Python file declares, read from its text. Raises what reading raises."""
+    """Name and summary of each scenario that a Python file declares, read from its text. Raises UNREADABLE."""
     found = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef):
@@ -109,7 +109,7 @@ def find(name: str) -> Place:
 def _in_file(path: Path, which: str) -> Place:
     try:
         declared = list(declared_in(path))
-    except (OSError, ValueError, SyntaxError, RecursionError) as error:
+    except UNREADABLE as error:
         raise NotFound(f"cannot be read: {error}") from error
     if which in declared:
         return Place(path, which, len(declared) == 1)

@@ -22,3 +22,8 @@ def allowed(name: object, known: Iterable[str], more: str = "") -> str:
     names = list(known)
     near = did_you_mean(str(name), names)
     return f"allowed: {', '.join(names)}{more}{f'; {near}' if near else ''}"
+
+
+def encodable(text: str) -> str:
+    """A text that JSON can hold: a path that is not UTF-8 has characters that it cannot."""
+    return text.encode(errors="backslashreplace").decode()

@@ -126,7 +126,7 @@ def test_a_declared_scenario_is_explored(race: Path) -> None:
 
 WRONG = [
     ("flush-then-swop", {}, "did you mean flush-then-swap"),
-    ("flush-then-swap", {"strategy": "luck"}, "strategy luck: there are exhaustive, preemptions, pct, random"),
+    ("flush-then-swap", {"strategy": "luck"}, "strategy luck: allowed: exhaustive, preemptions, pct, random"),
     ("flush-then-swap", {"seconds": 0}, "seconds 0: a limit is above 0"),
     ("flush-then-swap", {"depth": 0}, "depth 0: a limit is above 0"),
     ("flush-then-swap", {"preemptions": -1}, "preemptions -1: a limit of them is 0 or more"),

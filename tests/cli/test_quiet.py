@@ -12,6 +12,7 @@ import pytest
 
 from percpu_emu.bundled import bundled
 from percpu_emu.report.result import Report
+from tests.api.scenarios import write_race
 
 from .commands import command
 
@@ -73,22 +74,20 @@ def test_options_that_do_not_fit_are_refused(arguments: list[str], said: str) ->
 def test_a_path_that_is_not_utf_8_is_reported_and_replayed(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     folder.mkdir()
-    for name in ("flush-then-swap.py", "flush-then-swap.toml"):
-        text = (PROTOCOLS / name).read_text()
-        (folder / name).write_text(text.replace('expect = "lost-count"\n', ""))
+    race = write_race(folder)
     files = ["--junit", str(tmp_path / "junit.xml"), "--sarif", str(tmp_path / "results.sarif"), "--github"]
-    done = command("explore", str(folder / "flush-then-swap.toml"), "--json", *files)
+    done = command("explore", str(race), "--json", *files)
     found = Report.model_validate_json(done.stdout)
-    assert found.file.endswith("caf\\udce9/flush-then-swap.toml")
+    assert found.file.endswith("caf\\udce9/race.toml")
     assert found.counterexample is not None
-    assert f"{tmp_path}/caf\\351/flush-then-swap.toml'" in found.counterexample.replay
+    assert f"{tmp_path}/caf\\351/race.toml'" in found.counterexample.replay
     several = command("explore", str(folder), "no-such", "--json", *files)
     assert [report.verdict for report in Report.model_validate_json(several.stdout).scenarios] == [
         "fail",
         "inconclusive",
     ]
     assert (several.returncode, "Traceback" in several.stderr) == (1, False)
-    assert command("explore", str(folder), "no-such").stdout.startswith(f"{tmp_path}/caf\\udce9/flush-then-swap.toml")
+    assert command("explore", str(folder), "no-such").stdout.startswith(f"{tmp_path}/caf\\udce9/race.toml")
 
 
 @pytest.mark.parametrize("width", [40, 100])

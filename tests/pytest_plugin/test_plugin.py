@@ -73,7 +73,7 @@ def test_a_limit_and_a_strategy_hold_for_every_scenario(pytester: pytest.Pyteste
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("--percpu-emu-strategy=luck", "*--percpu-emu-strategy luck: there are exhaustive, preemptions, pct, random"),
+        ("--percpu-emu-strategy=luck", "*--percpu-emu-strategy luck: allowed: exhaustive, preemptions, pct, random"),
         ("--percpu-emu-seconds=0", "*--percpu-emu-seconds 0.0: a limit is above 0"),
     ],
 )
@@ -100,7 +100,7 @@ def test_each_scenario_that_a_python_file_declares_is_a_test(pytester: pytest.Py
     (pytester.path / "race.py").write_text(PROGRAMS + DECLARED + other.replace(", final=None", ""))
     done = session(pytester, "--percpu-emu")
     done.assert_outcomes(passed=1, failed=1)
-    done.stdout.fnmatch_lines(["Replay: * --scenario race.py::declared-race", "FAILED race.py::declared-race*"])
+    done.stdout.fnmatch_lines(["Replay: * --scenario*", "*race.py::declared-race", "FAILED race.py::declared-race*"])
     session(pytester, "--percpu-emu", "race.py::alone").assert_outcomes(passed=1)
 
 

@@ -235,7 +235,7 @@ def test_the_figures_of_a_search_and_of_a_replay_are_all_that_the_code_gives() -
     reduction = {"on", "rounds", "conflicting_words", "confirmed", "fair", "remote_words"}
     walks = keys_given(function("explore/strategies.py", "_by_random_schedules"), "figures")
     assert (search | walks | {"seconds"}) - reduction == set(figure_table.EXPLORE)
-    replay = keys_given(function("cli/explore.py", "replay_and_report"))
+    replay = keys_given(function("report/replay_report.py", "report_of"))
     assert replay - {"engine", "cpus", "controlled"} == set(figure_table.REPLAY)
 
 

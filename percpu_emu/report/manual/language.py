@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, Final
 
-from percpu_emu.lang import asleep, expressions, flow, image, native, ops, raw, source, subset
+from percpu_emu.lang import asleep, expressions, flow, image, lowering, native, ops, raw, source, subset
 from percpu_emu.lang.words import BITS, LONG_MAX, LONG_MIN
 from percpu_emu.report.manual.markdown import bullets, code, page, table
 from percpu_emu.scenario.trial import SECONDS, WHAT
 
-REFUSING: Final = (source, native, subset, asleep, flow, image)
+REFUSING: Final = (source, lowering, native, subset, asleep, flow, image)
 """The modules that refuse programs."""
 SYNTAX: Final[dict[type[ast.AST], str]] = {
     ast.Assign: "`x = value`, `x = y = value`: a local variable",
