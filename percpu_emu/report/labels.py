@@ -159,8 +159,8 @@ class Labels:
         if pointer not in self._bases:
             return self.pointer(pointer).removeprefix("&")
         name = self.allocation(pointer)
-        if not self.is_named(pointer) or name.startswith(("the ", "object ", "per-CPU region ")):
-            return name
+        if not self.is_named(pointer) or name.startswith("the ") or name[-1].isdigit():
+            return name  # one of several has a number: it takes no article
         return f"the {name}s" if is_percpu(pointer) and not name.endswith("s") else f"the {name}"
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from percpu_emu.lang.ops import Program, counted, cpu_relax, read_once, write_once
+from percpu_emu.lang.ops import Program, counted, cpu_relax, read_once, smp_mb, smp_store_release, write_once
 from percpu_emu.lang.structures import Array, AtomicLong, Struct, Word
 from percpu_emu.scenario.decorator import Contexts, scenario
 
@@ -80,13 +80,15 @@ def bakery_without_choosing(m: Contexts) -> None:
 def work(me: int) -> Program[None]:
     """Count under the lock."""
     yield write_once(bakery.choosing[me], 1)
+    yield smp_mb()
     number = yield from take_number(me)
-    yield write_once(bakery.choosing[me], 0)
+    yield smp_store_release(bakery.choosing[me], 0)
+    yield smp_mb()
     while (yield read_once(bakery.choosing[1 - me])):
         yield cpu_relax()
     yield from wait_for_turn(me, number)
     yield from count()
-    yield write_once(bakery.numbers[me], 0)
+    yield smp_store_release(bakery.numbers[me], 0)
 
 
 @scenario(cpus=2, total=total)

@@ -5,7 +5,15 @@ J. M. Mellor-Crummey and M. L. Scott, Algorithms for scalable synchronization on
 
 from __future__ import annotations
 
-from percpu_emu.lang.ops import Program, atomic_long_add_return, read_once, wait_until, warn_on, write_once
+from percpu_emu.lang.ops import (
+    Program,
+    atomic_long_add_return,
+    read_once,
+    smp_store_release,
+    wait_until,
+    warn_on,
+    write_once,
+)
 from percpu_emu.lang.structures import AtomicLong, Struct, Word
 from percpu_emu.scenario.decorator import Contexts, scenario
 
@@ -66,7 +74,7 @@ def wait(turn: int) -> Program[None]:
     sense = 1 - turn % 2
     if (yield from arrive()):
         yield write_once(barrier.count, 0)
-        yield write_once(barrier.sense, sense)
+        yield smp_store_release(barrier.sense, sense)
     else:
         yield wait_until(barrier.sense, sense)
     yield from all_were_there(turn)

@@ -5,7 +5,17 @@ K. Fraser, Practical lock-freedom, 2004.
 
 from __future__ import annotations
 
-from percpu_emu.lang.ops import Program, cpu_relax, kfree, kzalloc, read_once, write_once, xchg
+from percpu_emu.lang.ops import (
+    Program,
+    cpu_relax,
+    kfree,
+    kzalloc,
+    read_once,
+    smp_mb,
+    smp_store_release,
+    write_once,
+    xchg,
+)
 from percpu_emu.lang.structures import Ptr, Struct, Word, sizeof
 from percpu_emu.scenario.decorator import Contexts, scenario
 
@@ -37,10 +47,11 @@ def read() -> Program[None]:
     """Look at the object in a section that is pinned to an epoch."""
     epoch = yield read_once(epochs.current)
     yield write_once(epochs.pinned, epoch + 1)
+    yield smp_mb()
     used = yield read_once(epochs.object)
     if used:
         yield read_once(used.value)
-    yield write_once(epochs.pinned, 0)
+    yield smp_store_release(epochs.pinned, 0)
 
 
 def advance() -> Program[None]:
@@ -51,6 +62,7 @@ def advance() -> Program[None]:
         yield cpu_relax()
         pinned = yield read_once(epochs.pinned)
     yield write_once(epochs.current, epoch + 1)
+    yield smp_mb()
 
 
 def hasty_remove() -> Program[None]:

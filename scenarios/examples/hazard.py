@@ -5,7 +5,18 @@ M. M. Michael, Hazard pointers: safe memory reclamation for lock-free objects, 2
 
 from __future__ import annotations
 
-from percpu_emu.lang.ops import Program, cpu_relax, kfree, kzalloc, read_once, warn_on, write_once, xchg
+from percpu_emu.lang.ops import (
+    Program,
+    cpu_relax,
+    kfree,
+    kzalloc,
+    read_once,
+    smp_mb,
+    smp_store_release,
+    warn_on,
+    write_once,
+    xchg,
+)
 from percpu_emu.lang.structures import Ptr, Struct, Word, sizeof
 from percpu_emu.scenario.decorator import Contexts, scenario
 
@@ -54,7 +65,7 @@ def use(used: Object) -> Program[None]:
     """Look at the object; it is not needed any more."""
     value = yield read_once(used.value)
     yield warn_on(value != VALUE)
-    yield write_once(shared.hazard, 0)
+    yield smp_store_release(shared.hazard, 0)
 
 
 def hasty_read() -> Program[None]:
@@ -90,6 +101,7 @@ def read() -> Program[None]:
     while used != again:
         used = again
         yield write_once(shared.hazard, used)
+        yield smp_mb()
         again = yield read_once(shared.current)
     yield from use(again)
 

@@ -1,6 +1,6 @@
 """A percpu_counter in a task and in an interrupt: the slot is emptied by a write, or by a subtraction.
 
-lib/percpu_counter.c; it emptied the slot by a write up to 3.13.
+lib/percpu_counter.c; it emptied the slot by a write until 2014.
 """
 
 from __future__ import annotations

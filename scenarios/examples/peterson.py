@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from percpu_emu.lang.ops import Program, counted, cpu_relax, read_once, write_once
+from percpu_emu.lang.ops import Program, counted, cpu_relax, read_once, smp_mb, smp_store_release, write_once
 from percpu_emu.lang.structures import Array, AtomicLong, Struct, Word
 from percpu_emu.scenario.decorator import Contexts, scenario
 
@@ -34,6 +34,7 @@ def enter(me: int) -> Program[None]:
     """Take the lock."""
     yield write_once(lock.wants[me], 1)
     yield write_once(lock.waits, me)
+    yield smp_mb()
     yield from let_other_through(me)
 
 
@@ -47,7 +48,7 @@ def work(me: int) -> Program[None]:
     """Count under the lock."""
     yield from enter(me)
     yield from count()
-    yield write_once(lock.wants[me], 0)
+    yield smp_store_release(lock.wants[me], 0)
 
 
 def total(address: int) -> Program[int]:
@@ -87,8 +88,8 @@ def peterson_gives_way_first(m: Contexts) -> None:
 def peterson(m: Contexts) -> None:
     """Peterson's lock lets one of two tasks in.
 
-    The task that gives way last finds the other's flag raised, and waits. This holds in sequentially consistent memory;
-    a processor also needs a barrier behind the two writes.
+    The task that gives way last finds the other's flag raised, and waits. The barrier keeps a processor from reading
+    the other's flag before it has written its own.
     """
     m.task(work, 0, cpu=0, name="left", turns=2)
     m.task(work, 1, cpu=1, name="right", turns=2)

@@ -12,6 +12,7 @@ from percpu_emu.lang.ops import (
     rcu_read_lock,
     rcu_read_unlock,
     read_once,
+    smp_store_release,
     synchronize_rcu,
     this_cpu_dec,
     this_cpu_inc,
@@ -79,7 +80,7 @@ def write_pair() -> Program[None]:
     """Write both words, and let readers in again."""
     yield write_once(semaphore.one, 1)
     yield write_once(semaphore.other, 1)
-    yield write_once(semaphore.writer, 0)
+    yield smp_store_release(semaphore.writer, 0)
 
 
 def hasty_write() -> Program[None]:

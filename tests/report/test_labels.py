@@ -46,6 +46,11 @@ def test_values_of_pointers_are_named_and_those_of_counts_are_not(labels: Labels
     assert labels.value(COUNTER, 0x6B6B6B6B6B6B6B6B) == "0x6b6b6b6b6b6b6b6b"
 
 
+@pytest.mark.parametrize(("name", "called"), [("slot", "the slots"), ("slot of slots 1", "slots 1")])
+def test_one_of_several_regions_is_called_by_its_number(name: str, called: str) -> None:
+    assert Labels(replace(traces.lost_count(), names={SLOTS: name})).target(SLOTS) == called
+
+
 def test_contexts_are_called_what_people_call_them() -> None:
     trace = traces.going_offline()
     tick = TracedContext(5, "tick", 0, "interrupt", "count")
