@@ -65,9 +65,11 @@ def fold_text(view: View, fold: range, effect: Callable[[View, int], str] = effe
     """Steps that are folded, by their number; of a call of a helper its name, and what its last access did."""
     counted = Counter(view.trace.steps[index].op for index in fold)
     names = ", ".join(name if count == 1 else f"{count} {name}" for name, count in counted.items())
+    program = getattr(view.trace.steps[fold.start].site, "program", "")
+    if all(map(view.is_of_a_history, fold)):
+        return f"... {plural(len(fold), 'step')} of {program}"
     if all(map(view.is_quiet, fold)):
         return f"... {plural(len(fold), 'step')}: {names}"
-    program = getattr(view.trace.steps[fold.start].site, "program", "")
     last = max(index for index in fold if view.trace.steps[index].accesses)
     return f"... {plural(len(fold), 'step')} of {program}: {names}   {effect(view, last)}"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from percpu_emu.lang import instructions as i
 from percpu_emu.report.labels import Labels, allocation_of, definition
 from percpu_emu.report.moments import Moment, moments
+from percpu_emu.scenario import linearizable
 
 if TYPE_CHECKING:
     from percpu_emu.lang.trace import Access, Trace
@@ -96,7 +97,13 @@ class View:
     def _is_small_call(self, part: range) -> bool:
         """Whether it is a call of a helper that touches one word, as a lock does, and nothing in it is marked."""
         words = {access.address for index in part for access in self.trace.steps[index].accesses}
-        return len(part) > 1 and self.is_helper(part.start) and len(words) == 1 and not any(map(self.is_marked, part))
+        is_small = len(words) == 1 or self.is_of_a_history(part.start)
+        return len(part) > 1 and self.is_helper(part.start) and is_small and not any(map(self.is_marked, part))
+
+    def is_of_a_history(self, index: int) -> bool:
+        """Whether the step enters a call or a return in a history, which is no part of the code under test."""
+        site = self.trace.steps[index].site
+        return site is not None and site.file == linearizable.__file__
 
     @cached_property
     def lanes(self) -> list[int | None]:
@@ -137,6 +144,8 @@ class View:
         operation = definition(step)
         if operation is None or self.is_marked(index):
             return False
+        if self.is_of_a_history(index):
+            return True
         if operation.opcode == i.WARN_ON:
             return not (step.args and step.args[0])
         if operation.opcode == i.PROCESSOR_ID:

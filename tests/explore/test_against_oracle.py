@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from percpu_emu.explore.counterexample import judges_of
 from percpu_emu.explore.model import Checks, Model
 from percpu_emu.explore.room import with_room
 from percpu_emu.explore.search import Search
@@ -138,7 +139,7 @@ def test_every_scenario_comes_out_as_it_says(name: str) -> None:
     subject = subject_of(load(name))
 
     def search(model: Model) -> tuple[set[str], str]:
-        done = Search(model)
+        done = Search(model, judges=judges_of(subject, model))
         return {found.check for found in done.run()}, done.stopped
 
     found, stopped = with_room(subject.setting, subject.checks, search)
@@ -158,7 +159,7 @@ def test_the_reduction_needs_no_more_preemptions_than_plain_search(name: str) ->
     subject = subject_of(load(name))
 
     def least(model: Model, reduce: bool) -> tuple[str, int, int]:
-        search = Search(model, reduce)
+        search = Search(model, reduce, judges=judges_of(subject, model))
         found = search.least_preempted()
         assert found is not None
         return found.check, len(found.schedule), search.reached

@@ -15,6 +15,7 @@ from percpu_emu.scenario.load import ScenarioError, load
 from percpu_emu.scenario.protocol_runs import RunResult, run_scenario
 from percpu_emu.scenario.pulse import Pulse
 from percpu_emu.scenario.stress import stress_scenario
+from percpu_emu.scenario.writing import as_toml
 
 pytestmark = pytest.mark.timeout(300)  # the first run compiles its programs
 
@@ -145,8 +146,8 @@ def test_outcomes_are_counted_with_what_is_said_of_them() -> None:
 
 def test_a_forbidden_outcome_fails_and_an_unforeseen_one_is_forbidden(tmp_path: Path) -> None:
     bundled = load("lost-increment")
-    text = Path(bundled.source).read_text().replace('expect = "interesting"', 'expect = "forbidden"')
-    text = text.replace('"lost-increment.py"', f'"{Path(bundled.source).parent / "lost-increment.py"}"')
+    text = as_toml(bundled).replace('expect = "interesting"', 'expect = "forbidden"')
+    text = text.replace('"lost-increment.py"', f'"{bundled.path}"')
     file = tmp_path / "mine.toml"
     file.write_text(text)
     for seed in range(1, 6):
