@@ -21,7 +21,7 @@ def blame(subject: Subject, stepper: Stepper, check: str, detail: str = "") -> V
     steps = stepper.steps
     last = (len(steps) - 1,) if steps else ()
     if check_of(check).group is COUNTS:
-        counters = set(stepper.ledgers())
+        counters = set(stepper.model.counters())
         culprits, victims = _lost(steps, counters) if check == "lost-count" else (_adds(steps, counters), ())
         return Violation(check, _counters(subject, stepper), culprits, victims)
     if check in ("use-after-free", "early-free"):
@@ -66,7 +66,8 @@ def _fault(_subject: Subject, stepper: Stepper, check: str) -> str:
 
 
 def _bound(subject: Subject, stepper: Stepper, _check: str) -> str:
-    off = {c: stepper.model.words(stepper.state).get(c, 0) - added for c, added in stepper.ledgers().items()}
+    words, added = stepper.model.words(stepper.state), stepper.ledgers()
+    off = {counter: words.get(counter, 0) - added.get(counter, 0) for counter in stepper.model.counters()}
     counter = max(off, key=lambda counter: abs(off[counter]), default=0)
     name = name_of_word(subject, counter)
     return f"{name} is {off.get(counter, 0):+d} off what was added to it; allowed: {subject.checks.bound}"
@@ -89,7 +90,8 @@ _DETAILS: Final[dict[str, Callable[[Subject, Stepper, str], str]]] = {
 def _counters(subject: Subject, stepper: Stepper) -> str:
     """What the counters are, and what was added to them."""
     said = []
-    for counter, added in sorted(stepper.ledgers().items()):
+    for counter in stepper.model.counters():
+        added = stepper.ledgers().get(counter, 0)
         _, value = compiled().total_of(stepper.model.vm, stepper.state, counter)
         off = int(value) - added
         if off:

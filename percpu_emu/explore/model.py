@@ -262,6 +262,11 @@ class Model:
         """What is entered in the ledger, by the counter's address."""
         return {a - layout.LEDGER: v for a, v in self._values(state) if a >= layout.LEDGER}
 
+    def counters(self) -> list[int]:
+        """The counters that have a ledger, also one whose entries sum up to 0."""
+        first, count = int(self.vm[layout.ADDRESSES]), int(self.vm[layout.WORD_COUNT])
+        return sorted(a - layout.LEDGER for a in self.vm[first : first + count].tolist() if a >= layout.LEDGER)
+
     # --- what was learned of all states
 
     def remote_words(self, vm: Words | None = None) -> list[int]:

@@ -202,3 +202,24 @@ def test_shipped_scenarios_are_listed_without_executing_them() -> None:
     entries = shipped()
     assert all(entry.summary for entry in entries.values())
     assert all(load(name).scenario.name == name for name in list(entries)[:3])
+
+
+def test_a_counter_whose_entries_sum_up_to_0_is_told_with_its_value(tmp_path: Path) -> None:
+    zero = """
+def add_and_forget() -> Program[None]:
+    with counted(counter.total, 1):
+        yield write_once(counter.total, 1)
+    with counted(counter.total, -1):
+        yield write_once(counter.total, 1)
+
+@scenario(cpus=1, setup=setup, total=total)
+def zero(m: Contexts) -> None:
+    \"\"\"One CPU.\"\"\"
+    m.task(add_and_forget, cpu=0)
+"""
+    (tmp_path / "mine.py").write_text(PROGRAMS + zero)
+    explored = explore(subject_of(load(str(tmp_path / "mine.py"))), Options())
+    assert explored.counterexample is not None
+    violation = explored.counterexample.trace.violation
+    assert violation is not None
+    assert (violation.check, violation.detail) == ("doubled-count", "total is 1, 0 were added: 1 too many")
