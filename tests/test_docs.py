@@ -25,7 +25,7 @@ HOW_TO = ROOT / "docs" / "how-to.md"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
-OF_THE_READER = "refcount.toml"
+OF_THE_READER = "refcount.py"
 
 
 def anchors(text: str) -> set[str]:

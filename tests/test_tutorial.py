@@ -68,11 +68,11 @@ def test_the_tutorial_does_what_it_shows(tmp_path: Path, monkeypatch: pytest.Mon
             result = command(*words[1:], cwd=tmp_path)
             code, done = result.returncode, done + 1
             assert shown_in_order(shown, result.stdout + result.stderr), f"{block.text}\n{result.stdout}{result.stderr}"
-    assert done == 6
+    assert done == 7
 
 
 WAIT = "    yield synchronize_rcu()  # from here on no section holds the old pointer\n"
-SUM = "    x = 0\n    for cpu in range(NR_CPUS):\n        x += yield read_once(per_cpu(slots, cpu))\n"
+SUM = "    x = 0\n    for cpu in range(NR_CPUS):\n        x += yield read_once(per_cpu(slots.slot, cpu))\n"
 
 
 @pytest.mark.parametrize(("old", "new"), [("BIAS = 1 << 62", "BIAS = 0"), (WAIT + SUM, SUM + WAIT)])
@@ -83,7 +83,7 @@ def test_what_the_tutorial_asks_the_reader_to_break_is_broken(tmp_path: Path, ol
     path = tmp_path / "refcount.py"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
-    result = command("explore", "refcount.toml", cwd=tmp_path)
+    result = command("explore", "refcount.py", cwd=tmp_path)
     assert result.returncode == 1, result.stdout + result.stderr
     assert "FAILED" in result.stdout
 
