@@ -13,7 +13,11 @@ import pytest
 from percpu_emu.explore.model import Checks
 from percpu_emu.lang.ops import (
     Program,
+    atomic_long_add,
     call_rcu,
+    ledger_add,
+    ledger_commit,
+    per_cpu,
     preempt_disable,
     preempt_enable,
     queue_work,
@@ -22,11 +26,12 @@ from percpu_emu.lang.ops import (
     read_once,
     smp_cond_load_acquire,
     smp_processor_id,
+    this_cpu_inc,
     warn_on,
     write_once,
 )
 from percpu_emu.lang.setting import ContextSpec
-from tests.programs import FLAG, X
+from tests.programs import COUNTER, FLAG, SLOT, X
 
 from . import edge_programs as p
 from .oracle import reachable
@@ -124,6 +129,22 @@ def warn_before_write(_: int) -> Program[None]:
     yield warn_on(x == 0)
 
 
+def total(counter: int) -> Program[int]:
+    return (yield read_once(counter)) + (yield read_once(per_cpu(SLOT, 0)))
+
+
+def count_on_own_copy() -> Program[None]:
+    yield ledger_add(COUNTER, 1)
+    yield this_cpu_inc(SLOT)
+    yield ledger_commit()
+
+
+def count_on_copy_of_cpu_0() -> Program[None]:
+    yield ledger_add(COUNTER, 1)
+    yield atomic_long_add(per_cpu(SLOT, 0), 1)
+    yield ledger_commit()
+
+
 def read_after_steps() -> Program[int]:
     for number in range(1, IN_STEP + 1):
         x = yield read_once(X)
@@ -173,6 +194,8 @@ CASES: Final = (
          (task(flag_inside_then_read, 0), task(on_flag_barrier, 1)), results=(0, 1)),
     Case("work runs before the next step of what queues it", (task(queue_then_write),), violations=("warning",)),
     Case("a callback runs before the next step of what queues it", (task(call_then_write),), violations=("warning",)),
+    Case("an addition of another CPU comes between the load and the store of an addition",
+         (task(count_on_own_copy, 0), task(count_on_copy_of_cpu_0, 1)), violations=("lost-count",)),
     Case("a read that few ways come to meets a write", RARE, results=(0, 1, 2)),
 )  # fmt: skip
 
@@ -180,11 +203,11 @@ CASES: Final = (
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.claim)
 def test_the_searches_find_what_comes_between(case: Case) -> None:
     setting = of(*case.contexts)
-    outcome = reachable(setting)
+    outcome = reachable(setting, total=total)
     assert outcome.violations == set(case.violations)
     if not case.violations:
         assert {results[0] for _, results in outcome.finals} == set(case.results)
-    compare(setting, Checks(), outcome)
+    compare(setting, Checks(total=total), outcome)
 
 
 def test_a_conflict_that_no_random_way_meets_makes_the_search_begin_anew() -> None:

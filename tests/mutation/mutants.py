@@ -78,9 +78,8 @@ MUTANTS: Final = (
     Mutant(REDUCTION, "_class_of_holding(vm, por, state, context) == VISIBLE else EARLY", "False else EARLY"),
     Mutant(
         REDUCTION,
-        "if (kind == 0 and mode == v.READS) or (kind == 1 and mode == v.ADDS):\n                continue\n"
-        "            touching",
-        "if kind == 0 or (kind == 1 and mode == v.ADDS):\n                continue\n            touching",
+        "if mode == v.READS:\n        return kind % OTHERS == v.READS - 1",
+        "if kind % OTHERS == v.READS - 1:\n        return True",
     ),
     Mutant(REDUCTION, "if state[base + v.MIGRATIONS] > 0:\n            return True\n        if other", "if other"),
     Mutant(REDUCTION, "seen = opcode != i.QUEUE_WORK and _others_may_read(vm, por, state, context)", "seen = False"),
