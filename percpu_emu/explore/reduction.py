@@ -133,7 +133,18 @@ def _reaches(vm: Row, por: Row, state: Row, other: int, reader: bool, block: int
 
 
 @inner
-def _meets(vm: Row, por: Row, state: Row, other: int, reader: bool, row: int, cpu: int, mode: int) -> bool:
+def _commute(kind: int, mode: int, own: bool) -> bool:
+    """Whether touching a word in a way of `TOUCHED` commutes with doing so in `mode`, on the own copy or not.
+
+    Two reads do, and two additions of one side: what a CPU adds to its own copy is a load and a store for all others.
+    """
+    if mode == v.READS:
+        return kind % OTHERS == v.READS - 1
+    return mode == v.ADDS and kind == v.ADDS - 1 + (0 if own else OTHERS)
+
+
+@inner
+def _meets(vm: Row, por: Row, state: Row, other: int, reader: bool, row: int, cpu: int, mode: int, own: bool) -> bool:
     """Whether `other` can still touch the word in a way that does not commute with `mode`."""
     theirs = rows.block_of(vm, other)
     may_own = cpu == 0 or state[theirs + v.CPU] == cpu or state[theirs + v.MIGRATIONS] > 0
@@ -141,23 +152,17 @@ def _meets(vm: Row, por: Row, state: Row, other: int, reader: bool, row: int, cp
         reached = _reaches(vm, por, state, other, reader, block)
         if reached == 0:
             continue
-        for kind in range(3):
-            if (kind == 0 and mode == v.READS) or (kind == 1 and mode == v.ADDS):
-                continue
-            touching = por[_touched(por, row, kind + OTHERS) + block]
-            if may_own:
-                touching |= por[_touched(por, row, kind) + block]
-            if reached & touching:
+        for kind in range(0 if may_own else OTHERS, KINDS):
+            if not _commute(kind, mode, own) and reached & por[_touched(por, row, kind) + block]:
                 return True
     return False
 
 
 @inner
-def _anyone(por: Row, row: int, mode: int) -> bool:
+def _anyone(por: Row, row: int, mode: int, own: bool) -> bool:
     """Whether any operation at all touches the word in a way that does not commute with `mode`."""
     for kind in range(KINDS):
-        one = kind % OTHERS
-        if (one == 0 and mode == v.READS) or (one == 1 and mode == v.ADDS):
+        if _commute(kind, mode, own):
             continue
         at = _touched(por, row, kind)
         for block in range(por[BITS]):
@@ -179,17 +184,17 @@ def _disturbed(vm: Row, por: Row, state: Row, context: int, key: int, cpu: int, 
     own = cpu != 0 and state[base + v.CPU] == cpu
     _note(por, row, mode - 1 + (0 if own else OTHERS), por[por[NUMBERS] + state[base + v.PC]])
     found = SAFE
-    if not _anyone(por, row, mode):
+    if not _anyone(por, row, mode, own):
         return SAFE  # most words: only read, or only ever touched by one program
     reader = contexts.is_reader(vm, state, context)
     for other in range(rows.contexts_of(vm)):
         status = state[rows.block_of(vm, other) + v.STATUS]
         if other == context or status == v.UNUSED or status == v.OVER:
             continue
-        if not _meets(vm, por, state, other, False, row, cpu, mode):
+        if not _meets(vm, por, state, other, False, row, cpu, mode, own):
             continue
         if not _held_up(vm, state, context, other):
-            if not reader or _meets(vm, por, state, other, True, row, cpu, mode):
+            if not reader or _meets(vm, por, state, other, True, row, cpu, mode, own):
                 return VISIBLE
         found = GUARDED
     return found

@@ -51,7 +51,7 @@ REMOTE: Final[Pairs] = (
     (("x = yield this_cpu_cmpxchg(8, 0, 1)",), ("x = yield cmpxchg(per_cpu(8, {c}), 0, 2)",)),
     (("yield this_cpu_or(8, 1)", "x = yield this_cpu_xchg(8, 4)"), ("yield write_once(per_cpu(8, {c}), 2)",)),
     (("yield this_cpu_sub(SLOT, 1)", "x = yield this_cpu_read(SLOT)"), ("yield xchg(per_cpu(SLOT, {c}), 5)",)),
-    (("yield this_cpu_dec(8)",), ("yield atomic_long_fetch_add(per_cpu(8, {c}), 3)", "yield write_once(FLAG, 1)")),
+    (("yield this_cpu_dec(8)",), ("yield atomic_long_add(per_cpu(8, {c}), 3)", "yield write_once(FLAG, 1)")),
     (("yield preempt_disable()", "yield this_cpu_add(8, 1)", "x = yield this_cpu_read(8)", "yield preempt_enable()"),
      ("x = yield atomic_long_add_return(per_cpu(8, {c}), 2)",)),
     (("p = yield read_once(AREA)", "yield this_cpu_and(p + 1, 1)"),

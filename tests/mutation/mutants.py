@@ -12,6 +12,7 @@ CONTEXTS: Final = "lang/virtual/contexts.py"
 MEMORY: Final = "lang/virtual/memory.py"
 SECTIONS: Final = "lang/virtual/sections.py"
 FLOW: Final = "lang/flow.py"
+CONFLICTS: Final = "explore/conflicts.py"
 REDUCTION: Final = "explore/reduction.py"
 TRANSITION: Final = "explore/transition.py"
 STORE: Final = "explore/store.py"
@@ -78,9 +79,8 @@ MUTANTS: Final = (
     Mutant(REDUCTION, "_class_of_holding(vm, por, state, context) == VISIBLE else EARLY", "False else EARLY"),
     Mutant(
         REDUCTION,
-        "if (kind == 0 and mode == v.READS) or (kind == 1 and mode == v.ADDS):\n                continue\n"
-        "            touching",
-        "if kind == 0 or (kind == 1 and mode == v.ADDS):\n                continue\n            touching",
+        "if mode == v.READS:\n        return kind % OTHERS == v.READS - 1",
+        "if kind % OTHERS == v.READS - 1:\n        return True",
     ),
     Mutant(REDUCTION, "if state[base + v.MIGRATIONS] > 0:\n            return True\n        if other", "if other"),
     Mutant(REDUCTION, "seen = opcode != i.QUEUE_WORK and _others_may_read(vm, por, state, context)", "seen = False"),
@@ -126,6 +126,32 @@ MUTANTS: Final = (
         "if opcode == i.SYNCHRONIZE_RCU and not through_waits:\n            continue",
         "if opcode in (i.SYNCHRONIZE_RCU, i.RCU_BARRIER) and not through_waits:\n            continue",
     ),
+    # --- the reduction, the rules that only tests/explore/test_between_steps.py needs
+    Mutant(REDUCTION, "kind == v.ADDS - 1 + (0 if own else OTHERS)", "kind % OTHERS == v.ADDS - 1"),
+    Mutant(REDUCTION, "or state[mine + v.DEPTH] >= v.IRQ", "or state[mine + v.DEPTH] != 0"),
+    Mutant(
+        REDUCTION, "state[theirs + v.CPU] == cpu or state[theirs + v.MIGRATIONS] > 0", "state[theirs + v.CPU] == cpu"
+    ),
+    Mutant(REDUCTION, "if other != context and cpu > 0 and state[base + v.CPU] == cpu:", "if False:"),
+    Mutant(REDUCTION, "return state[rows.block_of(vm, context) + v.MID_TURN] == 0 and", "return False and"),
+    Mutant(
+        REDUCTION,
+        " or contexts.at_interrupt_level(vm, state, other):\n            return True",
+        ":\n            return True",
+    ),
+    Mutant(REDUCTION, "if inside and state[base + v.STATUS] == v.WAITING and", "if False and"),
+    Mutant(REDUCTION, " or (inside and found == PUT_OFF):", ":"),
+    Mutant(REDUCTION, "if seen or _others_reach(vm, por, state, context, por[BARRIERS], False) else", "if seen else"),
+    Mutant(REDUCTION, "return por[por[BEHIND] + operation]", "return por[por[NOW] + operation]"),
+    Mutant(REDUCTION, "found = _disturbed(vm, por, state, context, which, 0, v.WRITES)", "found = SAFE"),
+    Mutant(REDUCTION, "writes = por[_touched(por, row, v.ADDS - 1 + OTHERS) + block]", "writes = 0"),
+    Mutant(CONFLICTS, "i.LOCAL_IRQ_RESTORE, *queues)", "i.LOCAL_IRQ_RESTORE)"),
+    Mutant(CONFLICTS, "of(i.CALL_RCU, i.SYNCHRONIZE_RCU)", "of(i.SYNCHRONIZE_RCU)"),
+    Mutant(TRANSITION, "(guarded or not fresh)", "guarded"),
+    Mutant(TRANSITION, "guarded or contexts.is_reader(vm, state, context))", "guarded)"),
+    Mutant(TRANSITION, "(committed or guarded or contexts", "(committed or contexts"),
+    Mutant(FLOW, "if opcode == i.QUEUE_WORK or (opcode", "if (opcode"),
+    Mutant(SEARCH, "bool(self.por[r.CHANGED] or self.model.vm[layout.NEWS] & 1)", "bool(self.por[r.CHANGED])"),
     # --- replay
     Mutant(PLANS, 'return Part.LOAD if step.half == "load" else Part.STORE', "return Part.LOAD"),
     Mutant(PLANS, "queued = step.args[0]", "queued = 0"),
