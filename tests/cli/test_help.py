@@ -35,7 +35,7 @@ def test_the_object_has_the_text() -> None:
     [
         ("chekcs", "percpu-emu: no topic 'chekcs'; did you mean checks?"),
         ("this_cpu_ad", "no topic 'this_cpu_ad'; did you mean this_cpu_and or this_cpu_add or "),
-        ("xyzzy", "no topic 'xyzzy'; there are language, operations, "),
+        ("xyzzy", "no topic 'xyzzy'; there are language, structures, operations, "),
     ],
 )
 def test_an_unknown_topic_is_refused_with_near_ones(topic: str, message: str) -> None:

@@ -31,7 +31,7 @@ SYNTAX: Final[dict[type[ast.AST], str]] = {
     ast.YieldFrom: "`yield from program(...)`: a call of another program; it gives what that returns. No recursion",
     ast.Call: "a call of one of the functions below",
     ast.Name: "a local variable, or a number of the module",
-    ast.Attribute: "`module.NAME`, `Enumeration.NAME`: a number",
+    ast.Attribute: "`module.NAME`, `Enumeration.NAME`: a number. `counter.total`: an address (`help structures`)",
     ast.Constant: "a whole number",
     ast.Compare: "a comparison; `a < b < c`, too",
     ast.UnaryOp: "`-a`, `+a`, `~a`, `not a`",

@@ -15,6 +15,7 @@ from percpu_emu.report.manual.language import language_page
 from percpu_emu.report.manual.markdown import code, page, table
 from percpu_emu.report.manual.operations import all_operations, operation_page, overview
 from percpu_emu.report.manual.scenario import explore_page, scenario_page
+from percpu_emu.report.manual.structures import structures_page
 from percpu_emu.report.manual.verdict import verdict_page
 
 
@@ -27,6 +28,7 @@ class Topic(NamedTuple):
 
 TOPICS: Final = {
     "language": Topic("the Python that a program may use, and every reason for a refusal", language_page),
+    "structures": Topic("fields, scenarios in Python, checks of one's own", structures_page),
     "operations": Topic("every access to shared memory, and every request", overview),
     "scenario": Topic("the keys of a scenario file", scenario_page),
     "explore-table": Topic("the keys of its tables for `explore`", explore_page),

@@ -1,0 +1,82 @@
+"""The page of structures: fields, `counted`, states in checks, histories; texts are the functions' own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+from percpu_emu.lang import ops, state, structures
+from percpu_emu.report.manual.markdown import code, page, table
+from percpu_emu.scenario import decorator, linearizable
+
+_FIELDS: Final = {
+    "Word": structures.Word,
+    "AtomicLong": structures.AtomicLong,
+    "Ptr[T]": structures.Ptr,
+    "PerCpu[T]": structures.PerCpu,
+    "Array[T, Literal[n]]": structures.Array,
+}
+_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
+    "sizeof(T)": structures.sizeof,
+    "T()": structures.Struct.__new__,
+    "T.static_per_cpu()": structures.Struct.static_per_cpu,
+    "with counted(counter, change):": ops.counted,
+}
+_STATES: Final[dict[str, Callable[..., Any]]] = {
+    "state.at(object)": state.State.at,
+    "state.word(address)": state.State.word,
+    "state.slot(pointer, cpu)": state.State.slot,
+    "state.ledger(counter)": state.State.ledger,
+    "state.result(number)": state.State.result,
+    "object.on(cpu)": state.View.on,
+    "linearizable(history, initial, specification)": linearizable.linearizable,
+    "yield from called(history, code, argument)": linearizable.called,
+    "yield from returned(history, call, result)": linearizable.returned,
+}
+_CONTEXTS: Final[dict[str, Callable[..., Any]]] = {
+    "m.task(program, *args)": decorator.Contexts.task,
+    "m.interrupt(program, *args, cpu=...)": decorator.Contexts.interrupt,
+    "m.offline(program, *args, cpu=...)": decorator.Contexts.offline,
+    "m.kill(program, *args, cpu=...)": decorator.Contexts.kill,
+}
+_RULES: Final = (
+    "A structure is a class of `Struct`, whose annotations are its fields. In a program `counter.total` is the address "
+    "of that word, as `&counter.total` in C; `items[i]` is an element. `from percpu_emu.program import *` brings all "
+    "names."
+)
+_POINTS: Final = (
+    "Which structure a local variable points to follows from its annotation, `node: Node = yield ...`, or from what is "
+    "assigned to it: an allocation of `sizeof(T)`, a load from a field `Ptr[T]` or `PerCpu[T]`, another such variable. "
+    "A parameter is annotated: `def flush(slots: Slots)`. Columns and stories call words by their fields."
+)
+
+
+def structures_page() -> str:
+    """The rules of structures."""
+    return page(
+        "Structures, scenarios in Python, and checks of one's own",
+        _RULES,
+        _POINTS,
+        "## Fields",
+        _listed("field", _FIELDS),
+        "## Memory",
+        _listed("Python", _FUNCTIONS),
+        "## A scenario",
+        "A function under `@scenario(...)` declares one, with the keys of `help scenario` and `help explore-table`: "
+        f"{', '.join(map(code, decorator.Keys.__annotations__))}. Its name and documentation are the scenario's name, "
+        "summary and description. `percpu-emu show NAME --as python` and `--as toml` print the one form or the other.",
+        _listed("in its body", _CONTEXTS),
+        "## Checks of one's own",
+        "`final` and `invariant` name Python functions of a state, which give a sentence about what is wrong, or None.",
+        _listed("Python", _STATES),
+    )
+
+
+def _listed(header: str, known: dict[str, Any]) -> str:
+    return table([header, "meaning"], [[code(name), _meaning(thing)] for name, thing in known.items()])
+
+
+def _meaning(thing: Any) -> str:
+    """The first paragraph of its documentation."""
+    return (inspect.getdoc(thing) or "").partition("\n\n")[0]
