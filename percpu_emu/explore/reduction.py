@@ -413,8 +413,9 @@ def class_of(vm: Row, por: Row, state: Row, context: int) -> int:
 @inner
 def enables_others(vm: Row, state: Row, context: int) -> bool:
     """Whether the next step lets another context go on, or makes one: something that could not have come before it."""
-    opcode = rows.code(vm, state[rows.block_of(vm, context) + v.PC], i.OPCODE)
-    if opcode == i.CALL_RCU or opcode == i.QUEUE_WORK:
+    base = rows.block_of(vm, context)
+    opcode = rows.code(vm, state[base + v.PC], i.OPCODE)
+    if opcode == i.CALL_RCU or opcode == i.QUEUE_WORK or state[base + v.MID_TURN] == v.HALFWAY:
         return True
     if opcode not in (i.RCU_READ_UNLOCK, i.PREEMPT_ENABLE, i.LOCAL_IRQ_RESTORE):
         return False

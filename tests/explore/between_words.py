@@ -129,6 +129,16 @@ def count_on_copy_of_cpu_0() -> Program[None]:
     yield ledger_commit()
 
 
+def increment_then_write() -> Program[None]:
+    yield this_cpu_inc(SLOT)
+    yield write_once(X, 1)
+
+
+def store_then_flag() -> Program[None]:
+    yield write_once(per_cpu(SLOT, 0), 7)
+    yield write_once(FLAG, 1)
+
+
 def read_after_steps() -> Program[int]:
     for number in range(1, IN_STEP + 1):
         x = yield read_once(X)

@@ -147,6 +147,7 @@ MUTANTS: Final = (
     Mutant(REDUCTION, "writes = por[_touched(por, row, v.ADDS - 1 + OTHERS) + block]", "writes = 0"),
     Mutant(CONFLICTS, "i.LOCAL_IRQ_RESTORE, *queues)", "i.LOCAL_IRQ_RESTORE)"),
     Mutant(CONFLICTS, "of(i.CALL_RCU, i.SYNCHRONIZE_RCU)", "of(i.SYNCHRONIZE_RCU)"),
+    Mutant(REDUCTION, "i.QUEUE_WORK or state[base + v.MID_TURN] == v.HALFWAY:", "i.QUEUE_WORK:"),
     Mutant(TRANSITION, "(guarded or not fresh)", "guarded"),
     Mutant(TRANSITION, "guarded or contexts.is_reader(vm, state, context))", "guarded)"),
     Mutant(TRANSITION, "(committed or guarded or contexts", "(committed or contexts"),
