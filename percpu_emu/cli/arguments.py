@@ -45,6 +45,9 @@ Seed: TypeAlias = Annotated[int | None, typer.Option(help="Seed of all random ch
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict line only, and no progress.")]
 Log: TypeAlias = Annotated[Path | None, typer.Option(help="Write progress and log lines to this file, not to stderr.")]
 Page: TypeAlias = Annotated[Path | None, typer.Option("--html", help="Write the trace as a page to step through.")]
+RunPage: TypeAlias = Annotated[
+    Path | None, typer.Option("--html", help="Write the run as a page: verdict, checks, figures and plots.")
+]
 TraceFile: TypeAlias = Annotated[
     Path | None, typer.Option("--trace", help="Write the trace for another tool: FILE.json, FILE.log or FILE.mmd.")
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from percpu_emu.cli import talk
 from percpu_emu.cli.errors import SoFar, WrongArgument
+from percpu_emu.cli.files import refuse_unwritable
 from percpu_emu.cli.output import print_object
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ class Face:
 
         Raises WrongArgument for options that do not fit.
         """
-        for option, path in (("--junit", self.junit), ("--sarif", self.sarif), ("--log", self.log)):
-            if path is not None and not path.parent.is_dir():
-                raise WrongArgument(f"{option} {path}: there is no folder {path.parent}")
+        refuse_unwritable({"--junit": self.junit, "--sarif": self.sarif, "--log": self.log})
         self.columns_width()
         talk.add(quiet=self.quiet, log=self.log)
         so_far.hand_out = self._hand_out

@@ -26,6 +26,7 @@ from percpu_emu.cli.arguments import (
     Page,
     Protocols,
     Quiet,
+    RunPage,
     Sarif,
     Scenario,
     Seed,
@@ -137,6 +138,7 @@ def run(
         bool, typer.Option("--guard", help="Freed per-CPU memory is gone: any access to it traps and is reported.")
     ] = False,
     chaos: Annotated[bool, typer.Option("--chaos", help="Starve CPUs at random, for short and for long.")] = False,
+    html: RunPage = None,
     junit: Junit = None,
     sarif: Sarif = None,
     github: Github = False,
@@ -165,7 +167,7 @@ def run(
         from percpu_emu.cli.run import run_and_report
 
         face.begin(so_far)
-        raise typer.Exit(run_and_report(name, overrides, so_far, face, record=record, live=live))
+        raise typer.Exit(run_and_report(name, overrides, so_far, face, record=record, live=live, html=html))
 
 
 @app.command(epilog=WORST)

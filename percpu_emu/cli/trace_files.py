@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from percpu_emu.cli.errors import WrongArgument
+from percpu_emu.cli.files import refuse_unwritable
 from percpu_emu.lang.trace import Trace
 from percpu_emu.report.export.formats import FORMATS, Format
 from percpu_emu.report.stepper import html
@@ -44,11 +45,7 @@ def trace_files(page: Path | None, export: Path | None, name: str | None) -> Tra
         raise WrongArgument(f"--trace-format {name}: it is the format of --trace FILE, which is missing")
     if page is not None and page == export:
         raise WrongArgument(f"--html and --trace name the same file, {page}")
-    for option, path in (("--html", page), ("--trace", export)):
-        if path is not None and not path.parent.is_dir():
-            raise WrongArgument(f"{option} {path}: there is no folder {path.parent}")
-        if path is not None and path.is_dir():
-            raise WrongArgument(f"{option} {path}: it is a folder")
+    refuse_unwritable({"--html": page, "--trace": export})
     return TraceFiles(page, export, None if export is None else _format(export, name))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import html as escaping
 import json
 import re
-from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from percpu_emu.report.glossary import meanings
+from percpu_emu.report.one_file import filled, page_file
 from percpu_emu.report.trace_json import trace_dict
 
 if TYPE_CHECKING:
@@ -25,15 +25,11 @@ def html(trace: Trace) -> str:
     data = json.dumps({**trace_dict(trace), "glossary": meanings()}, ensure_ascii=False, separators=(",", ":"))
     parts = {
         "TITLE": escaping.escape(trace.scenario),
-        "STYLE": "".join(map(_page, _STYLES)),
-        "SCRIPT": "".join(_BETWEEN_MODULES.sub("", _page(name)) for name in _MODULES),
+        "STYLE": "".join(map(page_file, _STYLES)),
+        "SCRIPT": "".join(_BETWEEN_MODULES.sub("", page_file(name)) for name in _MODULES),
         "DATA": script_safe(data),
     }
-    return re.sub("@([A-Z]+)@", lambda found: parts[found[1]], _page("stepper.html"))
-
-
-def _page(name: str) -> str:
-    return (files("percpu_emu.report") / "page" / name).read_text(encoding="utf-8")
+    return filled("stepper.html", parts)
 
 
 def script_safe(data: str) -> str:

@@ -38,9 +38,9 @@ def comparison_table(figures: Mapping[str, Any], letter: Mapping[Any, Letter]) -
         for key in ("nr_dying_descendants", "slab_kb", "percpu_kb", "os_percpu_kb"):
             cells = [f"{reading}: {_LABELS[key]}"]
             for protocol, of_protocol in figures.items():
-                cells.append(_number(of_protocol.get(reading, {}).get(key)))
+                cells.append(number_text(of_protocol.get(reading, {}).get(key)))
                 if protocol in letter:
-                    cells.append(_number(getattr(getattr(letter[protocol], reading), key, None)))
+                    cells.append(number_text(getattr(getattr(letter[protocol], reading), key, None)))
             table.add_row(*cells)
         table.add_section()
     table.add_row(_LABELS["kb_per_dying_cgroup"], *_costs(figures, letter))
@@ -50,9 +50,9 @@ def comparison_table(figures: Mapping[str, Any], letter: Mapping[Any, Letter]) -
 def _costs(figures: Mapping[str, Any], letter: Mapping[Any, Letter]) -> list[str]:
     cells = []
     for protocol, of_protocol in figures.items():
-        cells.append(_number(of_protocol.get("kb_per_dying_cgroup")))
+        cells.append(number_text(of_protocol.get("kb_per_dying_cgroup")))
         if protocol in letter:
-            cells.append(_number(_letters_cost(letter[protocol])))
+            cells.append(number_text(_letters_cost(letter[protocol])))
     return cells
 
 
@@ -72,7 +72,7 @@ def readings_table(figures: Mapping[str, Any]) -> Table | None:
     for name in readings:
         table.add_column(name, justify="right")
     for key in figures[readings[0]]:
-        table.add_row(_LABELS[key], *[_number(figures[name][key]) for name in readings])
+        table.add_row(_LABELS[key], *[number_text(figures[name][key]) for name in readings])
     return table
 
 
@@ -83,7 +83,7 @@ def counts_table(figures: Mapping[str, Any]) -> Table:
     table.add_column("", justify="right")
     for key, value in figures.items():
         if not isinstance(value, dict):
-            table.add_row(key.replace("_", " "), _number(value))
+            table.add_row(key.replace("_", " "), number_text(value))
     return table
 
 
@@ -97,7 +97,13 @@ def outcomes_table(outcomes: list[dict[str, Any]]) -> Table:
     for row in outcomes:
         wrong = row["expect"] == "forbidden" and row["samples"]
         expect = f"[bold red]{row['expect']}[/]" if wrong else row["expect"]
-        cells = escape(row["result"]), _number(row["samples"]), f"{row['share']:.2%}", expect, escape(row["explain"])
+        cells = (
+            escape(row["result"]),
+            number_text(row["samples"]),
+            f"{row['share']:.2%}",
+            expect,
+            escape(row["explain"]),
+        )
         table.add_row(*cells)
     return table
 
@@ -138,11 +144,12 @@ def _is_time(name: str) -> bool:
 
 def _value(value: Any) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _number(value) if isinstance(value, int) else f"{value:g}"
+        return number_text(value) if isinstance(value, int) else f"{value:g}"
     return "-" if value is None else str(value)
 
 
-def _number(value: float | None) -> str:
+def number_text(value: float | None) -> str:
+    """A number with its thousands apart, `-` for none."""
     if value is None:
         return "-"
     return f"{value:,}".replace(",", " ") if isinstance(value, int) else f"{value:,.1f}".replace(",", " ")

@@ -69,6 +69,8 @@ ROUNDS: Final = {
     "recorded_operations": "operations of the recorded round that failed",
     "outcomes": "each result with how often it was seen, and whether it is allowed",
 }
+OF_A_RUN: Final = {**READING, **COST, **WORK, **COUNTED, **INTERRUPTS, **CHAOS, **ROUNDS, **TORTURE, **TORTURE_LISTS}
+"""Every figure of `run`, whatever the scenario has."""
 EXPLORE: Final = {
     "executions": "interleavings that the states stand for, or random schedules that ran; null: not counted",
     "states": "states that the search visited; 0 for random schedules",

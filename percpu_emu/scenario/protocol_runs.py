@@ -17,6 +17,7 @@ from percpu_emu.scenario.figures import Meter
 from percpu_emu.scenario.load import Loaded
 from percpu_emu.scenario.machines import UNTOUCHED, config_of, fault_notes, faults_of, machine_of, refuse_kernel
 from percpu_emu.scenario.pulse import Pulse
+from percpu_emu.scenario.sampling import sample_work
 from percpu_emu.scenario.schema import ProtocolName
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
 
@@ -89,6 +90,7 @@ def _run_protocol(
         meter = Meter(scenario, machine, tree, scenario.letter.get(name))
         pulse = Pulse(machine, tree, meter)
         machine.attend(pulse)
+        sampler = sample_work(machine, tree)
         if watch is not None:
             machine.attend(watching.enter_context(watch(machine, tree)))
         meter.start_workers(machine.cpus.online)
@@ -101,6 +103,7 @@ def _run_protocol(
             tree.table.clear()
             machine.settle()
             meter.read("end")
+            sampler.take()
         except Trapped as trap:
             return _Outcome(meter.figures(), [Check(UNTOUCHED, False, str(trap))], _notes(machine, tree), None)
         checks = [*_checks(machine, tree, meter, refusals), *pulse.checks()]

@@ -163,6 +163,8 @@ def stress(loaded: Loaded, subject: Subject, events: EventStream, *, record_ever
         start = shown = time.monotonic()
         awake = AwakeClock(gap=LONGEST_ACTION)
         record = False
+        events.emit("stress", record_every=record_every)
+        _sample(rounds, events)
         while done.violation is None and not done.stuck and awake() < seconds:
             record = rounds.count % record_every == record_every - 1
             done.rounds_recorded += record
@@ -171,12 +173,18 @@ def stress(loaded: Loaded, subject: Subject, events: EventStream, *, record_ever
                 shown = time.monotonic()
                 what = f"{rounds.count} rounds"
                 events.emit("progress", done=shown - start, of=seconds, what=what)
+                _sample(rounds, events)
         done.seconds = time.monotonic() - start
+        _sample(rounds, events)
         done.rounds = rounds.count
         done.marks = rounds.marks()
         if record and done.violation is not None:
             done.recorded, done.whole = rounds.recorded()
     return done
+
+
+def _sample(rounds: Rounds, events: EventStream) -> None:
+    events.emit("sample", counts={"rounds": rounds.count}, grace_periods=[])
 
 
 def _round(rounds: Rounds, subject: Subject, chance: random.Random, done: Stressed, *, record: bool) -> None:

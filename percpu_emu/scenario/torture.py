@@ -21,6 +21,7 @@ from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.load import Loaded
 from percpu_emu.scenario.machines import UNTOUCHED, config_of, fault_notes, faults_of, machine_of
 from percpu_emu.scenario.protocol_runs import RunResult
+from percpu_emu.scenario.sampling import sample_interrupts
 from percpu_emu.scenario.schema import Scenario, TorturePart
 from percpu_emu.scenario.verdict import Check, verdict_of
 from percpu_emu.shm.awake import LONGEST_ACTION, AwakeClock
@@ -55,10 +56,12 @@ def run_torture(loaded: Loaded, events: EventStream) -> RunResult:
     with machine_of(loaded, _config(loaded, part), events) as machine:
         torture = machine.execute(t.torture_init)
         machine.memory.words[CGROUP_TABLE : CGROUP_TABLE + 2] = [1, torture]
+        sampler = sample_interrupts(machine)
         try:
             cut_short = _torture(machine, scenario, part, torture, counts)
             machine.rest()
             machine.settle()
+            sampler.take()
             figures = _figures(machine, torture, counts)
             checks = [*_checks(figures), *expectation_checks(loaded, figures)]
         except Trapped as trap:

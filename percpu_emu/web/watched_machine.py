@@ -25,7 +25,7 @@ EVENTS_PER_SECOND: Final = 40
 SLOWEST_MS: Final = 2000
 PACE: Final = "all=sleep:20ms"
 """The fault by which every operation takes its time; it does not happen until the learner wants it to."""
-_QUIET: Final = {"progress", "machine_started", "protocol", "reading", "minute", "refused"}
+_QUIET: Final = {"progress", "machine_started", "protocol", "reading", "sample", "minute", "refused"}
 _ORDERS: Final = ("rmdir", "mkdir", "offline", "online")
 """Steps of a scenario that can be asked for."""
 _STEP: Final[TypeAdapter[Step]] = TypeAdapter(Step)

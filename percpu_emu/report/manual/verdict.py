@@ -10,10 +10,14 @@ from percpu_emu.scenario.judging import NO_TOTAL, STOPPED, UNSEEN
 from percpu_emu.scenario.verdict import EXIT_CODES, Verdict
 
 MEANS: Final[dict[Verdict, str]] = {
-    "pass": "every check that a pass needs is ok, and nothing was cut short. Of `explore`: in every interleaving of "
-    "the scope. Of `run`: in what this run did",
-    "fail": "a check failed. Of `explore`, the counterexample shows a schedule; `replay` does it on processes",
+    "pass": "every check that a pass needs is ok, and nothing was cut short",
+    "fail": "a check failed",
     "inconclusive": "nothing failed and nothing is proved. The report gives the reason",
+}
+_OF_COMMANDS: Final[dict[Verdict, str]] = {
+    "pass": ". Of `explore`: in every interleaving of the scope. Of `run`: in what this run did",
+    "fail": ". Of `explore`, the counterexample shows a schedule; `replay` does it on processes",
+    "inconclusive": "",
 }
 _INCONCLUSIVE: Final = (
     "a limit is met: states, seconds, megabytes, preemptions, or what the search has room for",
@@ -43,7 +47,10 @@ _EXPECTED: Final = (
 
 def verdict_page() -> str:
     """What each verdict means and what it is limited to."""
-    verdicts = [[code(verdict), upper_first(text), str(int(EXIT_CODES[verdict]))] for verdict, text in MEANS.items()]
+    verdicts = [
+        [code(verdict), upper_first(text + _OF_COMMANDS[verdict]), str(int(EXIT_CODES[verdict]))]
+        for verdict, text in MEANS.items()
+    ]
     scope = [[code(key), upper_first(text)] for key, text in SCOPE.items()]
     reasons = [f"{upper_first(reason)}." for reason in (STOPPED, UNSEEN, NO_TOTAL)]
     return page(
