@@ -32,6 +32,7 @@ from percpu_emu.scenario.dispatch import run_loaded
 from percpu_emu.scenario.load import Loaded, ScenarioError, load
 from percpu_emu.scenario.stress import StressResult
 from percpu_emu.scenario.verdict import exit_code
+from percpu_emu.scenario.wording import encodable
 
 
 def run_and_report(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 from xml.etree import ElementTree as Tree
 
-from percpu_emu.report.result import encodable
+from percpu_emu.scenario.wording import encodable
 
 Element: TypeAlias = Tree.Element
 
