@@ -70,6 +70,7 @@ class Report(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    format: Literal[1] = Field(default=1, description="of this object: it changes where a key changes its meaning")
     command: str = Field(description="the command, without its arguments")
     subject: Said = Field(description="the scenario, or what else the command was about")
     file: Said = Field(default="", description="path of the scenario; empty where it was not loaded")

@@ -75,6 +75,7 @@ def test_many_figures_are_cut_on_a_terminal_and_whole_in_json(folder: Path) -> N
         (json.dumps({**REPORT, "command": "run"}), "not comparable: a.json is of explore mine, b.json of run mine"),
         (json.dumps({**REPORT, "subject": "its"}), "not comparable: a.json is of explore mine, b.json of explore its"),
         (json.dumps({**REPORT, "new": 1}), "b.json holds no report of --json: new: Extra inputs"),
+        (json.dumps({**REPORT, "format": 2}), "b.json holds no report of --json: format: Input should be 1"),
         ("", "b.json holds no report of --json: Invalid JSON"),
         ("[1]", "b.json holds no report of --json: "),
         ("\0", "b.json holds no report of --json: "),
