@@ -32,6 +32,9 @@ def known(model: Model, enabled: bool) -> Words:
         return bits({at for at in operations if code.rows[at][i.OPCODE] in opcodes})
 
     queues = (i.CALL_RCU,) if _may_interrupt(model) else ()
+    inside = _blocks_inside(model)
+    stalling = {number for number, entry in enumerate(entries) if inside[entry]}
+    calls = {at for at in operations if code.rows[at][i.OPCODE] in queues}
     keys = TOUCHED_ROWS + 2 * (model.limits.words + model.limits.areas + model.limits.objects)
     table = 1 << (keys * 4 - 1).bit_length()
     now = [flow.reachable(code, [at], entries, through_waits=False) for at in operations]
@@ -54,7 +57,8 @@ def known(model: Model, enabled: bool) -> Words:
         r.KEYS: [layout.EMPTY] * table,
         r.KEY_ROWS: [0] * table,
         r.TOUCHED: [0] * keys * r.KINDS * blocks,
-        r.BLOCKS_INSIDE: _blocks_inside(model),
+        r.BLOCKS_INSIDE: inside,
+        r.STALLS: bits({at for at in calls if code.value(code.rows[at][i.A]) in stalling}),
     }
     return flat(header, parts, r.POR_HEADER)
 

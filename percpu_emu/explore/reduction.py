@@ -64,6 +64,7 @@ KEYS: Final = 15  # words that were touched, and the keys above, in an open hash
 KEY_ROWS: Final = 16  # ... and which row of TOUCHED each has
 TOUCHED: Final = 17  # KINDS sets for each row
 BLOCKS_INSIDE: Final = 18  # for each row of code, 1 if its program may wait or poll as a reader
+STALLS: Final = 19  # one set: call_rcu of a callback that may wait or poll on a CPU
 POR_HEADER: Final = 20
 
 
@@ -296,6 +297,23 @@ def kill_pending(vm: Row, state: Row, context: int) -> bool:
 
 
 @inner
+def _may_be_stalled(vm: Row, por: Row, state: Row, context: int) -> bool:
+    """Whether another context can take the CPU of a context and wait there for ever: as if that was killed."""
+    mine = rows.block_of(vm, context)
+    cpu = state[mine + v.CPU]
+    if cpu == 0 or (contexts.at_interrupt_level(vm, state, context) and state[mine + v.STATUS] == v.RUNNING):
+        return False
+    for other in range(rows.contexts_of(vm)):
+        base = rows.block_of(vm, other)
+        if other == context or state[base + v.STATUS] == v.UNUSED or state[base + v.STATUS] == v.OVER:
+            continue
+        meets = state[base + v.CPU] == cpu or state[base + v.MIGRATIONS] > 0 or state[mine + v.MIGRATIONS] > 0
+        if meets and state[base + v.CPU] != 0 and por[por[BLOCKS_INSIDE] + state[base + v.PC]]:
+            return True
+    return _others_reach(vm, por, state, context, por[STALLS], False)
+
+
+@inner
 def has_other_ways(vm: Row, state: Row, context: int) -> bool:
     """Whether something else than its next step may become of a context: it moves, its CPU goes, it never starts."""
     if state[rows.block_of(vm, context) + v.MIGRATIONS] > 0 or not contexts.must_finish(vm, state, context):
@@ -403,7 +421,7 @@ def class_of(vm: Row, por: Row, state: Row, context: int) -> int:
     if contexts.at_interrupt_level(vm, state, context) and _class_of_holding(vm, por, state, context) == VISIBLE:
         return VISIBLE  # it may end with this step, and lets go then
     inside = por[por[BLOCKS_INSIDE] + pc]  # then entering a section late could hide that it never goes on
-    if kill_pending(vm, state, context) or (inside and found == PUT_OFF):
+    if kill_pending(vm, state, context) or (inside and found == PUT_OFF) or _may_be_stalled(vm, por, state, context):
         return VISIBLE
     if inside and state[base + v.STATUS] == v.WAITING and contexts.at_interrupt_level(vm, state, context):
         return VISIBLE

@@ -8,6 +8,7 @@ from percpu_emu.lang.ops import (
     kzalloc,
     preempt_disable,
     preempt_enable,
+    queue_work,
     rcu_barrier,
     rcu_read_lock,
     rcu_read_unlock,
@@ -145,3 +146,18 @@ def enter_then_on_flag_write() -> Program[None]:
     yield smp_cond_load_acquire(FLAG, 1)
     yield preempt_enable()
     yield write_once(X, 1)
+
+
+def call_rcu_then_queue_writer() -> Program[None]:
+    yield call_rcu(p.spin, 0)
+    yield queue_work(p.write_late, 0)
+
+
+def flag_then_queue_writer() -> Program[None]:
+    yield write_once(FLAG, 1)
+    yield queue_work(p.write_late, 0)
+
+
+def on_flag_spin_preempt_off() -> Program[None]:
+    yield smp_cond_load_acquire(FLAG, 1)
+    yield from p.spin_preempt_off()
