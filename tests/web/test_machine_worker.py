@@ -28,7 +28,7 @@ def row(snapshot: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def test_a_run_is_told_from_its_start_to_its_report(worker: Worker) -> None:
-    worker.say(do="start", scenario="playground", overrides={"seconds": 0.6, "seed": 3})
+    worker.say(do="start", scenario="playground", overrides={"seconds": 2.0, "seed": 3})
     assert worker.hear() == {"started": "playground", "cpus": 4, "steps": True}
     seen = [snapshot(worker) for _ in range(4)]
     last = seen[-1]
