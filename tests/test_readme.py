@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from percpu_emu.scenario.collecting import mutants
+from percpu_emu.scenario.finding import shipped
+from percpu_emu.scenario.load import load
 from tests.cli.commands import command
 
 README = Path(__file__).parent.parent / "README.md"
@@ -62,3 +65,12 @@ def test_the_python_example_runs(folder: Path) -> None:
 
 def test_it_is_short() -> None:
     assert len(README.read_text().splitlines()) <= MOST_LINES
+
+
+def test_it_counts_the_mistakes_that_ship() -> None:
+    broken = [name for name in mutants() if (part := load(name).scenario.explore) is not None and part.expect]
+    protocols = [name for name in broken if shipped()[name].place.path.parent.name == "protocols"]
+    said = re.findall(
+        r"\[(\d+) mistakes\]\S+ (\d+) from real kernels and (\d+) of classic algorithms", README.read_text()
+    )
+    assert said == [(str(len(broken)), str(len(protocols)), str(len(broken) - len(protocols)))]
