@@ -53,7 +53,7 @@ def test_the_installed_command_runs_a_scenario_in_any_folder(installed: Path, tm
 def test_the_installed_plugin_explores(installed: Path, tmp_path: Path) -> None:
     """Pytest rewrites the assertions of every module of a package that brings a plugin."""
     shutil.copytree(ROOT / "scenarios" / "litmus", tmp_path / "litmus", ignore=shutil.ignore_patterns("__pycache__"))
-    environment = {**os.environ, "PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1", "PYTEST_ADDOPTS": ""}
     session = [sys.executable, "-m", "pytest", "--percpu-emu", "-p", "no:cacheprovider", "litmus"]
     done = subprocess.run(session, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
