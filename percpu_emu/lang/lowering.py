@@ -31,7 +31,6 @@ from percpu_emu.lang.structures import (
 if TYPE_CHECKING:
     from percpu_emu.lang.source import ProgramSource
 
-_LEAVES: Final = (ast.Return, ast.Break, ast.Continue)
 INSERTED: Final = {f"lang.ops: {name}": OPERATIONS[name].function for name in ("ledger_add", "ledger_commit")}
 """What programs yield without naming it."""
 
@@ -51,7 +50,10 @@ def lowered(source: ProgramSource, tree: ast.FunctionDef) -> ast.FunctionDef:
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     if not any(isinstance(node, kinds) for node in ast.walk(tree)) and "sizeof" not in names:
         return tree
-    rewritten = _Lowering(source, tree).visit(copy.deepcopy(tree))
+    try:
+        rewritten = _Lowering(source, tree).visit(copy.deepcopy(tree))
+    except StructError as error:
+        source.refuse(tree, f"the structure cannot be laid out: {error}")
     assert isinstance(rewritten, ast.FunctionDef)
     return ast.fix_missing_locations(rewritten)
 
@@ -105,8 +107,10 @@ class _Types:
     def of_value(self, node: ast.expr) -> Any:
         """The type that a value points to, None for a plain number."""
         if isinstance(node, ast.IfExp):
-            either = self.of_value(node.body)
-            return self.of_value(node.orelse) if either is None else either
+            one, other = self.of_value(node.body), self.of_value(node.orelse)
+            if one is not None and other is not None and one != other:
+                self._source.refuse(node, f"`{ast.unparse(node)}` points to two types")
+            return other if one is None else one
         if isinstance(node, ast.Yield):
             allocation = self.of_allocation(node)
             return self._of_load(node) if allocation is None else allocation
@@ -164,10 +168,11 @@ class _Types:
         if get_origin(whole.type) is not Array:
             self._source.refuse(node, f"`{ast.unparse(node)}`: `{ast.unparse(node.value)}` is no array")
         element, number = element_of(whole.type)
-        if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, int):
-            if not 0 <= node.slice.value < number:
+        index = _literal(node.slice)
+        if index is not None:
+            if not 0 <= index < number:
                 self._source.refuse(node, f"`{ast.unparse(node)}`: the array has {number} elements")
-            return _Place(whole.base, whole.offset + node.slice.value * words_of(element), element)
+            return _Place(whole.base, whole.offset + index * words_of(element), element)
         distance = _product(node.slice, words_of(element))
         return _Place(_sum(whole.base, distance), whole.offset, element)
 
@@ -194,10 +199,7 @@ class _Lowering(ast.NodeTransformer):
         return self._address(node)
 
     def _address(self, node: ast.Attribute | ast.Subscript) -> ast.AST:
-        try:
-            place = self._types.place(node)
-        except StructError as error:
-            self._source.refuse(node, f"the structure cannot be laid out: {error}")
+        place = self._types.place(node)
         if place is None:
             return node
         base = self.visit(copy.deepcopy(place.base))
@@ -208,10 +210,7 @@ class _Lowering(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and self._source.function.__globals__.get(node.func.id) is sizeof:
             self._source.check_arguments(node, 1)
-            try:
-                return ast.copy_location(ast.Constant(sizeof(_type(self._source, node.args[0]))), node)
-            except StructError as error:
-                self._source.refuse(node, f"the structure cannot be laid out: {error}")
+            return ast.copy_location(ast.Constant(sizeof(_type(self._source, node.args[0]))), node)
         self._check_atomic(node)
         node.args = [self.visit(argument) for argument in node.args]
         return node
@@ -250,10 +249,19 @@ def _type(source: ProgramSource, node: ast.expr) -> Any:
         source.refuse(node, f"`{ast.unparse(node)}` is no type: {error}")
 
 
+def _literal(node: ast.expr) -> int | None:
+    """The number that is written there, also below 0; None for any other expression."""
+    try:
+        value = ast.literal_eval(node)
+    except ValueError:
+        return None
+    return value if isinstance(value, int) else None
+
+
 def _leaving(body: list[ast.stmt], in_loop: bool = False) -> Iterator[ast.stmt]:
     """Statements that go on somewhere else than behind the block."""
     for statement in body:
-        if isinstance(statement, ast.Return) or (isinstance(statement, _LEAVES) and not in_loop):
+        if isinstance(statement, ast.Return) or (isinstance(statement, ast.Break | ast.Continue) and not in_loop):
             yield statement
         for part in ("body", "orelse"):
             yield from _leaving(getattr(statement, part, []), in_loop or isinstance(statement, ast.For | ast.While))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rich.markup import escape
 
 from percpu_emu.report.tables import VERDICT_STYLES
-from percpu_emu.scenario.verdict import Check
+from percpu_emu.scenario.verdict import Check, exit_code
 from percpu_emu.scenario.wording import plural
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _WIDEST_CHECK: Final = len("unbalanced-section")
 
 def is_as_expected(report: Report) -> bool:
     """Whether a scenario passes, or fails exactly as it expects."""
-    return report.error is None and (report.verdict == "pass" if report.as_expected is None else report.as_expected)
+    return report.error is None and exit_code(report.verdict, report.as_expected) == 0
 
 
 def check_of(report: Report) -> Check:

@@ -122,10 +122,10 @@ class DeclaredScenario:
 
     def document(self) -> dict[str, Any]:
         """What a TOML file of the scenario holds."""
-        summary, _, description = (inspect.getdoc(self.function) or "").partition("\n")
+        summary, description = told(inspect.getdoc(self.function))
         contexts = Contexts()
         self.function(contexts)
-        top = {"name": self.name, "summary": summary.removesuffix("."), "description": description.strip()}
+        top = {"name": self.name, "summary": summary, "description": description}
         document: dict[str, Any] = {
             **top,
             "machine": {},
@@ -156,6 +156,12 @@ def scenario(**keys: Unpack[Keys]) -> Callable[[Callable[[Contexts], None]], Dec
 def dashed(name: str) -> str:
     """A function's name as a scenario's."""
     return name.replace("_", "-").strip("-")
+
+
+def told(documentation: str | None) -> tuple[str, str]:
+    """A function's documentation as a scenario's summary and description."""
+    summary, _, description = (documentation or "").partition("\n")
+    return summary.removesuffix("."), description.strip()
 
 
 def _name_of(function: Any) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from percpu_emu.bundled import bundled
+from percpu_emu.scenario.decorator import dashed, told
 from percpu_emu.scenario.paths import is_a_file, is_a_folder
 from percpu_emu.scenario.wording import did_you_mean
 
@@ -73,8 +74,7 @@ def declared_in(path: Path) -> dict[str, str]:
         if isinstance(node, ast.FunctionDef):
             for decorator in node.decorator_list:
                 if isinstance(decorator, ast.Call) and _is_scenario(decorator.func):
-                    summary = (ast.get_docstring(node) or "").partition("\n")[0].removesuffix(".")
-                    found[_name(node, decorator)] = summary
+                    found[_name(node, decorator)] = told(ast.get_docstring(node))[0]
     return found
 
 
@@ -86,7 +86,7 @@ def _name(node: ast.FunctionDef, decorator: ast.Call) -> str:
     given = [word.value for word in decorator.keywords if word.arg == "name"]
     if given and isinstance(given[0], ast.Constant):
         return str(given[0].value)
-    return node.name.replace("_", "-").strip("-")
+    return dashed(node.name)
 
 
 def find(name: str) -> Place:

@@ -62,14 +62,19 @@ def r1() -> Program[int]:
     return (yield read_once(seen_second.word))
 
 
+IN_ORDER = [
+    {"result": "1, 1", "explain": "Both wrote before either read."},
+    {"result": "0, 1", "explain": "The first was through before the second began to write."},
+    {"result": "1, 0", "explain": "The second was through before the first began to write."},
+]
+
+
 @scenario(
     cpus=2,
     observe=[r0, r1],
     seconds=5.0,
     outcomes=[
-        {"result": "1, 1", "explain": "Both wrote before either read."},
-        {"result": "0, 1", "explain": "The first was through before the second began to write."},
-        {"result": "1, 0", "explain": "The second was through before the first began to write."},
+        *IN_ORDER,
         {
             "result": "0, 0",
             "expect": "interesting",
@@ -94,9 +99,7 @@ def store_buffering(m: Contexts) -> None:
     observe=[r0, r1],
     seconds=5.0,
     outcomes=[
-        {"result": "1, 1", "explain": "Both wrote before either read."},
-        {"result": "0, 1", "explain": "The first was through before the second began to write."},
-        {"result": "1, 0", "explain": "The second was through before the first began to write."},
+        *IN_ORDER,
         {
             "result": "0, 0",
             "expect": "forbidden",

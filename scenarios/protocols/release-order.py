@@ -24,7 +24,7 @@ from percpu_emu.lang.ops import (
     write_once,
 )
 from percpu_emu.lang.structures import AtomicLong, PerCpu, Struct, Word, sizeof
-from percpu_emu.scenario.decorator import Contexts, scenario
+from percpu_emu.scenario.decorator import Contexts, Keys, scenario
 
 NR_CPUS = 2
 
@@ -90,7 +90,10 @@ def total(address: int) -> Program[int]:
     return x
 
 
-@scenario(cpus=2, setup=setup, total=total, left=0)
+COUNTER: Keys = {"cpus": 2, "setup": setup, "total": total, "left": 0}
+
+
+@scenario(**COUNTER)
 def release_in_order(m: Contexts) -> None:
     """Updates are turned to the atomic twin, a grace period passes, the slots are flushed, then freed.
 
@@ -116,10 +119,7 @@ def flush_then_swap_release() -> Program[None]:
 
 
 @scenario(
-    cpus=2,
-    setup=setup,
-    total=total,
-    left=0,
+    **COUNTER,
     expect="lost-count",
     missing="the swap to NULL and the wait for a grace period, both before the flush",
 )
@@ -150,10 +150,7 @@ def early_flush_release() -> Program[None]:
 
 
 @scenario(
-    cpus=2,
-    setup=setup,
-    total=total,
-    left=0,
+    **COUNTER,
     expect="lost-count",
     missing="the wait for a grace period between publishing NULL and the flush",
 )
@@ -182,10 +179,7 @@ def forgetful_release() -> Program[None]:
 
 
 @scenario(
-    cpus=2,
-    setup=setup,
-    total=total,
-    left=0,
+    **COUNTER,
     expect="lost-count",
     missing="the flush between the grace period and the free",
 )
@@ -214,10 +208,7 @@ def hasty_release() -> Program[None]:
 
 
 @scenario(
-    cpus=2,
-    setup=setup,
-    total=total,
-    left=0,
+    **COUNTER,
     expect="use-after-free",
     missing="the wait for a grace period before the slots are freed",
 )
@@ -250,10 +241,7 @@ def update_outside() -> Program[None]:
 
 
 @scenario(
-    cpus=2,
-    setup=setup,
-    total=total,
-    left=0,
+    **COUNTER,
     expect="use-after-free",
     missing="the end of the read-side section after the last use of the pointer",
 )
@@ -286,10 +274,7 @@ def release_reading_one_slot() -> Program[None]:
 
 
 @scenario(
-    cpus=2,
-    setup=setup,
-    total=total,
-    left=0,
+    **COUNTER,
     expect="doubled-count",
     missing="the loop's CPU in the access to the slot",
 )
@@ -306,7 +291,7 @@ def flush_current_cpu(m: Contexts) -> None:
     m.task(release_reading_one_slot, cpu=0, name="release")
 
 
-@scenario(cpus=2, setup=setup, total=total, left=0)
+@scenario(**COUNTER)
 def flush_current_cpu_fixed(m: Contexts) -> None:
     """The final flush adds every CPU's slot once.
 

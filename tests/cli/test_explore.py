@@ -77,7 +77,7 @@ def test_a_failure_that_is_expected_is_no_failure(tmp_path: Path, expect: str, c
 def test_an_expected_failure_that_is_not_there_is_one(tmp_path: Path) -> None:
     text = shipped()["release-in-order"].place.path.read_text()
     (tmp_path / "mine.py").write_text(
-        text.replace("left=0)\ndef release_in_order", 'left=0, expect="leak")\ndef release_in_order')
+        text.replace("**COUNTER)\ndef release_in_order", '**COUNTER, expect="leak")\ndef release_in_order')
     )
     done = command("explore", f"{tmp_path / 'mine.py'}::release-in-order")
     assert (done.returncode, done.stdout.splitlines()[-2:-1]) == (1, ["expected leak, found nothing"])

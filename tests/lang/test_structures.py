@@ -167,6 +167,8 @@ def test_each_word_of_a_random_structure_has_an_address_of_its_own(drawn: tuple[
         ("yield read_once(cpu.total)", "to which structure `cpu` points is not known; annotate it"),
         ("yield read_once(counter.total.x)", "`counter.total` is no structure"),
         ("yield read_once(counter.nodes[4].value)", "the array has 4 elements"),
+        ("yield read_once(counter.nodes[-1].value)", "the array has 4 elements"),
+        ("n = counter if cpu else other\n    yield read_once(n.value)", "points to two types"),
         ("yield read_once(counter.total[0])", "`counter.total` is no array"),
         ("yield atomic_long_add(counter.inner.value, 1)", "`counter.inner.value` is no AtomicLong"),
         ("n = yield kzalloc(sizeof(Node))\n    n = yield rcu_dereference(counter.stats)", "`n` points to two types"),
@@ -237,3 +239,10 @@ def _code(program: Any) -> tuple[list[list[int]], list[int]]:
     arguments = [1] * program.__code__.co_argcount
     compiler.task(program, arguments, 1, prelude=False)
     return compiler.code.rows, compiler.code.constants
+
+
+def test_a_parameter_of_a_structure_that_cannot_be_laid_out_is_refused(tmp_path: Path) -> None:
+    text = "\nclass Wrong(Struct):\n    a: int\n\ndef program(n: Wrong) -> Program[None]:\n"
+    text += "    x = n.a\n    yield read_once(x)\n"
+    with pytest.raises(Refused, match=r"the structure cannot be laid out: Wrong.a: found int"):
+        _code(_module(tmp_path, "wrong", text).program)

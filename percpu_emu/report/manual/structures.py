@@ -42,8 +42,8 @@ _CONTEXTS: Final[dict[str, Callable[..., Any]]] = {
 }
 _RULES: Final = (
     "A structure is a class of `Struct`, whose annotations are its fields. In a program `counter.total` is the address "
-    "of that word, as `&counter.total` in C; `items[i]` is an element. `from percpu_emu.program import *` brings all "
-    "names."
+    "of that word, as `&counter.total` in C; `items[i]` is an element, whose index is held against the size only where "
+    "it is a number. `from percpu_emu.program import *` brings all names."
 )
 _POINTS: Final = (
     "Which structure a local variable points to follows from its annotation, `node: Node = yield ...`, or from what is "
