@@ -70,6 +70,29 @@ def parsed(line: str) -> tuple[str, dict[str, object]]:
     return name, of_name.make_context(name, arguments).params
 
 
+def known_to(command: str) -> set[str]:
+    """The names that ship and that a command takes."""
+    if command == "show":
+        return {"glossary", *(name for kind in catalogue().values() for name in kind)}
+    return set(catalogue()["scenarios"])
+
+
+def unknown_names(text: str) -> list[str]:
+    """Names behind `percpu-emu explore` and its like that nothing has; paths are of the reader's files."""
+    found = re.findall(r"percpu-emu (explore|run|show|quiz) ([a-z][a-z0-9-]+)(?![\w./:-])", text)
+    return [name for command, name in found if name not in known_to(command)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_scenario_that_a_page_names_exists(page: Path) -> None:
+    assert not unknown_names(page.read_text())
+
+
+def test_a_scenario_that_does_not_exist_would_be_noticed() -> None:
+    text = "`percpu-emu explore no-such` $ percpu-emu run release-storm\npercpu-emu show mine.py"
+    assert unknown_names(text) == ["no-such"]
+
+
 @pytest.mark.parametrize("line", commands())
 def test_every_command_of_how_to_parses_and_names_what_exists(line: str) -> None:
     command, given = parsed(line)
@@ -77,11 +100,8 @@ def test_every_command_of_how_to_parses_and_names_what_exists(line: str) -> None
         assert given["topic"] in topics.names()
     if "token" in given:
         given["name"] = str(given["token"]).partition(":")[0]
-    if "name" in given:
-        known = (
-            {name for kind in catalogue().values() for name in kind} if command == "show" else catalogue()["scenarios"]
-        )
-        assert given["name"] in {*known, OF_THE_READER, *["glossary"] * (command == "show")}
+    named = typing.cast("list[str]", [*filter(None, [given.get("name")]), *(given.get("names") or ())])  # type: ignore[misc]
+    assert set(named) <= {*known_to(command), OF_THE_READER}
     assert given.get("strategy", "exhaustive") in typing.get_args(Strategy)
     assert set(typing.cast("list[str]", given.get("protocol") or [])) <= set(PROTOCOLS)
     programs = [part for p in PROTOCOLS["patched"].programs for part in called(p, and_queued=True)]
