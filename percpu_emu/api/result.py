@@ -6,16 +6,14 @@ import html as escaping
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from percpu_emu.api.counterexample import Counterexample
-from percpu_emu.scenario.verdict import Verdict, exit_code
+from percpu_emu.scenario.verdict import RESULTS, Verdict, exit_code
 
 if TYPE_CHECKING:
     from percpu_emu.explore import counterexample as explored
     from percpu_emu.report.result import Report
-
-_WORDS: Final = {True: "ok", False: "FAILED", None: "not judged"}
 
 
 class Check(NamedTuple):
@@ -125,7 +123,7 @@ class Result:
         yield self._headline()
         if counterexample is not None:
             yield f"\n{counterexample}\n"
-        yield from (f"{_WORDS[check.ok]}: {check.name}: {check.detail}" for check in self.checks)
+        yield from (f"{RESULTS[check.ok]}: {check.name}: {check.detail}" for check in self.checks)
         yield from (f"note: {note}" for note in self.notes)
 
 

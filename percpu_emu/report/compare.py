@@ -10,12 +10,11 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from percpu_emu.report.result import Report, ReportedCheck, reported
-from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
+from percpu_emu.scenario.verdict import RESULTS, Check, Verdict, verdict_of
 from percpu_emu.scenario.wording import plural
 
 _RANKS: Final[dict[Verdict, int]] = {"fail": 0, "inconclusive": 1, "pass": 2}
-_RESULTS: Final = {True: "ok", False: "FAILED", None: "not judged"}
-_BROKEN: Final = [_RESULTS[True], _RESULTS[False]]
+_BROKEN: Final = [RESULTS[True], RESULTS[False]]
 _ABSENT: Final = "absent"
 _NAMES: Final = ("name", "result")
 """The keys that say which row a row of a list is."""
@@ -84,10 +83,10 @@ def _changed_checks(before: Report, after: Report) -> Iterator[Check]:
     old, new = _by_name(before), _by_name(after)
     for name in {**old, **new}:
         was, now = old.get(name), new.get(name)
-        results = [_RESULTS[check.ok] if check else _ABSENT for check in (was, now)]
+        results = [RESULTS[check.ok] if check else _ABSENT for check in (was, now)]
         if results[0] != results[1]:
             detail = f": {now.detail}" if now and now.detail else ""
-            ok = True if results[1] == _RESULTS[True] else False if results == _BROKEN else None
+            ok = True if results[1] == RESULTS[True] else False if results == _BROKEN else None
             yield Check(name, ok, f"{_step(*results)}{detail}", needed=False)
 
 

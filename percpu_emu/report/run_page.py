@@ -11,6 +11,7 @@ from percpu_emu.report.manual.verdict import MEANS
 from percpu_emu.report.markup import Element, make, rendered
 from percpu_emu.report.one_file import filled, page_file
 from percpu_emu.report.run_figures import figures_table, memory_tables, outcomes_table, plots
+from percpu_emu.scenario.verdict import RESULTS
 from percpu_emu.scenario.wording import plural
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from percpu_emu.report.run_series import RunSeries
 
 _STYLES: Final = ("base.css", "run.css")
-_RESULTS: Final = {True: ("ok", "ok"), False: ("FAILED", "failed"), None: ("not judged", "open")}
+_CLASSES: Final = {True: "ok", False: "failed", None: "open"}
+"""Of the style sheet."""
 """A result in words, and the class of its mark."""
 _SCOPE: Final = {
     "engine": "Engine",
@@ -107,7 +109,7 @@ def _counterexample(example: ReportedCounterexample) -> Element:
 def _checks(checks: list[ReportedCheck]) -> Element:
     rows = []
     for check in checks:
-        word, kind = _RESULTS[check.ok]
+        word, kind = RESULTS[check.ok], _CLASSES[check.ok]
         mark = make("td", word, class_=f"result {kind}")
         rows.append(make("tr", mark, make("th", check.name, scope="row"), make("td", check.detail)))
     return make("table", make("tbody", *rows))

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.markup import escape
 from rich.table import Table
 
+from percpu_emu.scenario.verdict import RESULTS
+
 if TYPE_CHECKING:
     from percpu_emu.report.result import Report, ReportedCheck
     from percpu_emu.scenario.schema import Letter
 
-_RESULTS: Final = {True: "[green]ok[/]", False: "[bold red]FAILED[/]", None: "[yellow]not judged[/]"}
+_STYLES: Final = {True: "green", False: "bold red", None: "yellow"}
 _TIMES: Final = ("seconds", "_per_s", "_us", "_us_max")
 """How the names of figures end that time decides."""
 VERDICT_STYLES: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
@@ -119,7 +121,8 @@ def checks_table(report: Report) -> Table:
         rows.setdefault(check.detail if check.ok is None else number, []).append(check)
     for checks in rows.values():
         names = ", ".join(check.name for check in checks)
-        table.add_row(_RESULTS[checks[0].ok], escape(names), escape(checks[0].detail))
+        ok = checks[0].ok
+        table.add_row(f"[{_STYLES[ok]}]{RESULTS[ok]}[/]", escape(names), escape(checks[0].detail))
     return table
 
 

@@ -12,6 +12,10 @@ Verdict: TypeAlias = Literal["pass", "fail", "inconclusive"]
 EXIT_CODES: Final = {"pass": Exit.PASSED, "fail": Exit.FAILED, "inconclusive": Exit.INCONCLUSIVE}
 
 
+RESULTS: Final = {True: "ok", False: "FAILED", None: "not judged"}
+"""A check's result in words."""
+
+
 @dataclass(frozen=True)
 class Check:
     """One property and its result: True for ok, False for failed, None for not judged, for the reason in `detail`."""
