@@ -1,1 +1,1 @@
-"""The allocator compiled, for accounts of millions of areas: it answers as `percpu.allocator` does, and tests hold that."""
+"""The allocator compiled, for accounts of millions of areas: tests hold that it answers as `percpu.allocator` does."""
