@@ -130,6 +130,9 @@ def _percpu_sizes(image: KernelImage, boot_pages: int | None, assumed: list[str]
     if boot_pages is None:
         total = (image.static_percpu or 0) + PERCPU_MODULE_RESERVE + dynamic
         boot_pages = -(-total // PAGE_SIZE)
+    reserves = -(-(PERCPU_MODULE_RESERVE + dynamic) // PAGE_SIZE)
+    if boot_pages <= reserves:
+        raise BtfError(f"{boot_pages} boot pages: found no room for static variables, as the reserves take {reserves}")
     assumed.append("PERCPU_MODULE_RESERVE and PERCPU_DYNAMIC_RESERVE have the values of Linux 5.0 to 6.18 on x86-64")
     assumed.append(
         f"before the first cgroup the kernel uses {PERCPU_DYNAMIC_EARLY_SIZE} bytes a unit, its own budget; a booted "
