@@ -20,13 +20,20 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final, Generic, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from percpu_emu.lang.setting import OBJECT_WORDS, STATIC, STATIC_WORDS
+from percpu_emu.lang.words import BITS
 from percpu_emu.shm import WORD_SIZE
 
 FIRST_STATIC_PER_CPU: Final = 8
 """Where static per-CPU data begins in the static area, which begins with NULL."""
+
+SHIFT_AT: Final = 48
+"""A bit field is known by one number: the address of its word, from this bit on where in the word it begins ..."""
+WIDTH_AT: Final = 54
+"""... and from this one on how many bits it has."""
 
 Target = TypeVar("Target")
 Size = TypeVar("Size", bound=int)
@@ -56,6 +63,10 @@ class Array(int, Generic[Target, Size]):
         raise TypeError("an element has an address only in a program")
 
 
+class Bits(int, Generic[Size]):
+    """`Bits[Literal[4]]`: a bit field of 4 bits, for `read_bits` and `write_bits`. Those in a row share a word."""
+
+
 class StructError(TypeError):
     """A structure that cannot be laid out."""
 
@@ -78,7 +89,7 @@ class Struct(int):
         member = members(type(self)).get(name)
         if member is None:
             raise AttributeError(f"{type(self).__name__} has no field {name}")
-        return int(self) + member.offset
+        return int(self) + member.place
 
 
 def _next_words(struct: Any, kept: str, first: int, most: int) -> int:
@@ -97,10 +108,16 @@ def _next_words(struct: Any, kept: str, first: int, most: int) -> int:
 
 @dataclass(frozen=True)
 class Member:
-    """A field: its first word in the structure, and its type."""
+    """A field: its first word in the structure, and its type; of a bit field, where in the word it begins."""
 
     offset: int
     type: Any
+    shift: int = 0
+
+    @property
+    def place(self) -> int:
+        """What is added to the structure's address; for a bit field, with its place in the word and its width."""
+        return self.offset + (self.shift << SHIFT_AT) + (width_of(self.type) << WIDTH_AT)
 
 
 def members(struct: Any) -> dict[str, Member]:
@@ -110,11 +127,16 @@ def members(struct: Any) -> dict[str, Member]:
         hints = get_type_hints(struct)
     except (NameError, TypeError, SyntaxError) as error:
         raise StructError(f"{struct.__name__}: {error}") from error
+    shift = 0
     for name, kind in hints.items():
         if hasattr(int, name):
             raise StructError(f"{struct.__name__}.{name}: the name of a method of Python's int")
-        found[name] = Member(offset, kind)
-        offset += words_of(kind, f"{struct.__name__}.{name}")
+        width = width_of(kind, f"{struct.__name__}.{name}")
+        if shift and not 0 < width <= BITS - shift:  # the word of the bit fields before it ends here
+            offset, shift = offset + 1, 0
+        found[name] = Member(offset, kind, shift)
+        shift += width
+        offset += 0 if width else words_of(kind, f"{struct.__name__}.{name}")
     if not found:
         raise StructError(f"{struct.__name__}: a structure has one field at least")
     return found
@@ -125,20 +147,39 @@ def words_of(kind: Any, name: str = "") -> int:
     if is_struct(kind):
         name = kind.__name__
         try:
-            words = sum(words_of(member.type, f"{name}.{field}") for field, member in members(kind).items())
+            fields = members(kind)
+            last, member = list(fields.items())[-1]
+            words = member.offset + (1 if is_bits(member.type) else words_of(member.type, f"{name}.{last}"))
         except RecursionError as error:
             raise StructError(f"{name}: it contains itself; a Ptr[{name}] leads to another") from error
-    elif kind in (Word, AtomicLong) or get_origin(kind) in (Ptr, PerCpu):
+    elif kind in (Word, AtomicLong) or (get_origin(kind) in (Ptr, PerCpu) and not is_bits(target_of(kind))):
         words = 1
     elif get_origin(kind) is Array:
         element, number = element_of(kind, name)
         words = number * words_of(element, name)
     else:
-        allowed = "Word, AtomicLong, Ptr[T], PerCpu[T], Array[T, Literal[n]], or a structure"
+        allowed = "Word, AtomicLong, Ptr[T], PerCpu[T], Array[T, Literal[n]], Bits[Literal[n]], or a structure"
+        if is_bits(kind) or is_bits(target_of(kind)):
+            allowed = "no array of bit fields and no pointer to one: a bit field stands in a structure"
         raise StructError(f"{name}: found {getattr(kind, '__name__', kind)}, allowed: {allowed}")
     if words > OBJECT_WORDS:
         raise StructError(f"{name}: {words} words, allowed: at most {OBJECT_WORDS}")
     return words
+
+
+def width_of(kind: Any, name: str = "") -> int:
+    """How many bits a bit field has, 0 for any other type. Raises StructError."""
+    if not is_bits(kind):
+        return 0
+    values = get_args(get_args(kind)[0]) if get_args(kind) else ()
+    if len(values) != 1 or type(values[0]) is not int or not 0 < values[0] < BITS:
+        raise StructError(f"{name}: the width of a bit field is written Bits[Literal[4]], allowed: 1 to {BITS - 1}")
+    return values[0]
+
+
+def is_bits(kind: Any) -> bool:
+    """Whether it is the type of a bit field."""
+    return get_origin(kind) is Bits or kind is Bits
 
 
 def element_of(array: Any, name: str = "") -> tuple[Any, int]:
@@ -169,11 +210,12 @@ def sizeof(kind: Any) -> int:
 
 
 def leaves(kind: Any) -> Iterator[tuple[str, int]]:
-    """The words of a type: the path of each, "inner.count" or "items[2]", and its offset."""
+    """The words of a type: the path of each, "inner.count", "items[2]" or, of bit fields, "dirty/busy"; its offset."""
     if is_struct(kind):
-        for name, member in members(kind).items():
-            for path, offset in leaves(member.type):
-                yield _joined(name, path), member.offset + offset
+        for offset, fields in groupby(members(kind).items(), key=lambda item: item[1].offset):
+            names, first = zip(*fields, strict=True)
+            for path, inner in [("", 0)] if is_bits(first[0].type) else leaves(first[0].type):
+                yield _joined("/".join(names), path), offset + inner
     elif get_origin(kind) is Array:
         element, number = element_of(kind)
         for index in range(number):
