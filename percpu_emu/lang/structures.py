@@ -17,10 +17,12 @@ compute with addresses: a structure is a way to write them.
 from __future__ import annotations
 
 import inspect
+import linecache
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from types import CodeType, FrameType
 from typing import Any, Final, Generic, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from percpu_emu.lang.setting import OBJECT_WORDS, STATIC, STATIC_WORDS
@@ -76,13 +78,13 @@ class Struct(int):
 
     def __new__(cls) -> Self:
         """Static data of the module at whose top it stands: the next static words of the kernel."""
-        return int.__new__(cls, _next_words(cls, "__static_words__", STATIC, STATIC_WORDS))
+        return int.__new__(cls, _next_words(cls, "__static__", STATIC, STATIC_WORDS))
 
     @classmethod
     def static_per_cpu(cls) -> Self:
         """Static data that every CPU has a copy of (DEFINE_PER_CPU): a per-CPU pointer to the static area."""
         words = OBJECT_WORDS - FIRST_STATIC_PER_CPU
-        return int.__new__(cls, _next_words(cls, "__static_per_cpu_words__", FIRST_STATIC_PER_CPU, words))
+        return int.__new__(cls, _next_words(cls, "__static_per_cpu__", FIRST_STATIC_PER_CPU, words))
 
     def __getattr__(self, name: str) -> int:
         """The address of a field."""
@@ -93,17 +95,41 @@ class Struct(int):
 
 
 def _next_words(struct: Any, kept: str, first: int, most: int) -> int:
-    """The next words of a kind, for the module that makes a static object; its variable `kept` says how many it has."""
+    """The next words of a kind, for the module that makes a static object; its variable `kept` lists what it has."""
     frame = inspect.currentframe()
     while frame is not None and frame.f_code.co_filename == __file__:
         frame = frame.f_back
-    if frame is None or frame.f_code.co_name != "<module>":
+    if frame is None or frame.f_locals is not frame.f_globals:
         raise StructError(f"{struct.__name__}: static data stands at the top of a module")
-    taken = frame.f_globals.get(kept, 0)
-    end = frame.f_globals[kept] = taken + words_of(struct)
+    given: list[_Static] = frame.f_globals.setdefault(kept, [])
+    words, variable = words_of(struct), _variable_at(frame)
+    for one in given:
+        if variable and (one.variable, one.words) == (variable, words) and one.code is not frame.f_code:
+            one.code = frame.f_code
+            return one.pointer
+    end = sum(one.words for one in given) + words
     if end > most:
         raise StructError(f"{struct.__name__}: {end} static words, allowed: at most {most}")
-    return int(first + taken)
+    given.append(_Static(variable, words, first + end - words, frame.f_code))
+    return given[-1].pointer
+
+
+@dataclass
+class _Static:
+    """A static object of a module. A cell that runs again makes the same object of the same variable."""
+
+    variable: str
+    words: int
+    pointer: int
+    code: CodeType
+    """What made it last."""
+
+
+def _variable_at(frame: FrameType) -> str:
+    """The variable to which the line assigns, "" where it does something else or is not known."""
+    line = linecache.getline(frame.f_code.co_filename, frame.f_lineno, frame.f_globals)
+    assignment = re.match(r"\s*(\w+)\s*(:[^=]*)?=(?!=)", line)
+    return assignment[1] if assignment else ""
 
 
 @dataclass(frozen=True)

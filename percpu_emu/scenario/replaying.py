@@ -18,6 +18,7 @@ from percpu_emu.lang.setting import MIGRATE, Setting, context_of, is_migration
 from percpu_emu.lang.trace import Step
 from percpu_emu.lang.virtual import layout
 from percpu_emu.replay import Difference, Part, Plan, PlannedStep, Replayed, replay
+from percpu_emu.scenario.decorator import DeclaredScenario
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.subjects import subject_of
 from percpu_emu.scenario.verdict import Check
@@ -138,7 +139,7 @@ def _told(step: Step) -> str:
     return f"{half}{step.op}({words}){site}{changes}, which gives {step.result}{last}"
 
 
-def subject_of_token(token: Token, path: str | None = None) -> Subject:
+def subject_of_token(token: Token, path: str | DeclaredScenario | None = None) -> Subject:
     """The scenario that a token is about, as small as the token says."""
     loaded = load(path or token.scenario, {"machine.cpus": token.cpus})
     subject = subject_of(loaded)
@@ -166,7 +167,7 @@ def _told_and_planned(token: Token, subject: Subject) -> tuple[Counterexample, P
     return made
 
 
-def replay_token(text: str, path: str | None = None, *, debug: bool = False) -> Replay:
+def replay_token(text: str, path: str | DeclaredScenario | None = None, *, debug: bool = False) -> Replay:
     """Run a token's schedule on real processes. Raises BadToken, ScenarioError, ReplayFailed."""
     token = Token.parse(text)
     subject = subject_of_token(token, path)
