@@ -104,14 +104,26 @@ class Counters(_Section):
 
 
 class KernelProfile(_Section):
-    """One kernel. The lines stand in the order in which the kernel allocates."""
+    """One kernel. The lines stand in the order in which the kernel allocates.
+
+    `verified`: every size was read out of a compiled kernel of that version. `basis` says what the sizes come from, and
+    `assumed` lists what that did not hold.
+    """
 
     name: str
     title: str
+    verified: bool
+    basis: str
+    assumed: Annotated[tuple[str, ...], _FROM_ARRAY] = ()
     percpu: PercpuSizes
     counters: Counters
     percpu_area: Annotated[tuple[PercpuArea, ...], _FROM_ARRAY]
     slab_object: Annotated[tuple[SlabObject, ...], _FROM_ARRAY]
+
+    @property
+    def trust(self) -> str:
+        """In a few words, how far its sizes can be trusted."""
+        return "sizes verified" if self.verified else "sizes NOT verified"
 
     def layout(self, cpus_per_node: Sequence[int]) -> AreaLayout:
         """The per-CPU layout of a machine with these possible CPUs that runs this kernel."""
