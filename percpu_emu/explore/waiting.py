@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.tracing import Stepper
-from percpu_emu.kernel.layout import STATIC, STATIC_WORDS
+from percpu_emu.kernel.layout import STATIC, STATIC_WORDS, WORD_NAMES
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS, UNIT_SHIFT
 from percpu_emu.lang.trace import Step
@@ -47,8 +47,8 @@ def name_of_word(subject: Subject, address: int) -> str:
     cpu, word = (address >> UNIT_SHIFT) - 1, address & ((1 << UNIT_SHIFT) - 1)
     if cpu >= 0:
         return f"{subject.names.get(word, f'per-CPU word {word}')} of CPU {cpu}"
-    if word in subject.names:
-        return subject.names[word]
+    if name := subject.names.get(word, WORD_NAMES.get(word)):
+        return name
     if word >= FIRST_OBJECT:
         return f"word {(word - FIRST_OBJECT) % OBJECT_WORDS} of object {(word - FIRST_OBJECT) // OBJECT_WORDS}"
     if STATIC <= word < STATIC + STATIC_WORDS:
