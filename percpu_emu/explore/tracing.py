@@ -62,6 +62,15 @@ class Stepper:
         """Whether everything that has to run has run."""
         return bool(compiled().is_final(self.model.vm, self.state))
 
+    @property
+    def done(self) -> Site | None:
+        """Where the operation stands that the last step has done; None for a half, and for a wait that only begins."""
+        if not self.steps or self.steps[-1].half == "load":
+            return None
+        step = self.steps[-1]
+        waits = self.state[self.model.block(step.context) + layout.WAIT] & layout.REGISTERED
+        return None if waits and step.op in ("synchronize_rcu", "rcu_barrier") else step.site
+
     def must_run(self, context: int) -> bool:
         """Whether a context has to run before the end; an interrupt need not."""
         status = self.state[self.model.block(context) + layout.STATUS]

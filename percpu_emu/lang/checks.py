@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Literal, TypeAlias
 
-When: TypeAlias = Literal["every step", "the end of a turn", "every state", "the end", "the whole graph of states"]
+When: TypeAlias = Literal[
+    "every step", "the end of a turn", "every state", "a step", "the end", "the whole graph of states"
+]
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ OWNER: Final = Group("owner", "only a CPU itself writes its slots", "every step"
 FINAL: Final = Group("final", "the scenario's own check of the end holds", "the end")
 INVARIANT: Final = Group("invariant", "the scenario's own check of every state holds", "every state")
 
-GROUPS: Final = (MEMORY, PROGRAM, SECTIONS, PROGRESS, COUNTS, LEAKS, BOUND, OWNER, FINAL, INVARIANT)
+AFTER: Final = Group("after", "the scenario's own checks right after the steps that it names hold", "a step")
+
+GROUPS: Final = (MEMORY, PROGRAM, SECTIONS, PROGRESS, COUNTS, LEAKS, BOUND, OWNER, FINAL, INVARIANT, AFTER)
 """In the order of a report."""
 
 
@@ -175,6 +179,13 @@ class Check(IntEnum):
         PROGRESS,
         "contexts go on for ever, and no continuation reaches the end",
         "Let one of the contexts give way: order the locks, or wait instead of trying again.",
+    )
+
+    AFTER = (
+        22,
+        AFTER,
+        "the scenario's own check right after a step fails",
+        "Read the sentence that the function gives for the state in which the named step leaves the machine.",
     )
 
     @property

@@ -6,7 +6,7 @@ import ast
 import builtins
 import inspect
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from types import ModuleType
@@ -226,6 +226,21 @@ def source_of(function: ProgramFunction) -> ProgramSource:
 def sites(function: ProgramFunction) -> list[Site]:
     """The yields of a program that are operations, in the order of the text."""
     return list(source_of(function).sites.values())
+
+
+def steps_by_name(functions: Iterable[ProgramFunction]) -> dict[str, list[Site]]:
+    """The operations of programs, by all that they may be called: PROGRAM:NUMBER, PROGRAM:OPERATION, a mark's name."""
+    found: dict[str, list[Site]] = {}
+    for function in functions:
+        source = source_of(function)
+        for operation, call, node in source.operations:
+            site = source.sites[node.lineno, node.col_offset]
+            names = [f"{site.program}:{site.number}", f"{site.program}:{operation.name}"]
+            if operation.name == "mark":
+                names.append(str(ast.literal_eval(call.args[0])))
+            for name in names:
+                found.setdefault(name, []).append(site)
+    return found
 
 
 def queued(function: ProgramFunction) -> list[ProgramFunction]:

@@ -78,7 +78,11 @@ def structures_page() -> str:
         "summary and description. `percpu-emu show NAME --as python` and `--as toml` print the one form or the other.",
         _listed("in its body", _CONTEXTS),
         "## Checks of one's own",
-        "`final` and `invariant` name Python functions of a state, which give a sentence about what is wrong, or None.",
+        "`final` and `invariant` name Python functions of a state, which give a sentence about what is wrong, or None. "
+        "`after` has one for each step that it names, and shows it the state in which the step leaves the machine: "
+        '`after={"release:3": unpublished}`. A step is an injection point (PROGRAM:NUMBER, as reports print '
+        "it), all operations of one name in a program (PROGRAM:OPERATION), or a mark. A name that fits no step is "
+        "refused; where the step is never taken, the check is not judged.",
         _listed("Python", _STATES),
     )
 
