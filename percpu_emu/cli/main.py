@@ -368,6 +368,28 @@ def cache(
 
 
 @app.command()
+def profile(
+    btf: Annotated[Path, typer.Option(help="BTF, a vmlinux that has it, or a compressed kernel (vmlinuz).")] = Path(
+        "/sys/kernel/btf/vmlinux"
+    ),
+    boot_pages: Annotated[
+        int | None,
+        typer.Option(help="Pages of each CPU's unit before the first cgroup: Percpu of /proc/meminfo / CPUs / 4 kB."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the profile to this file.")] = None,
+    as_json: Json = False,
+    seed: Seed = None,
+) -> None:
+    """The sizes of a kernel, out of its own type information, as a profile for --kernel."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    with errors_for_people("profile", str(btf), as_json=as_json):
+        from percpu_emu.cli.profile import write_profile
+
+        write_profile(btf, boot_pages, output, seed, as_json=as_json)
+
+
+@app.command()
 def schema(
     of: Annotated[str, typer.Argument(help="scenario, or report (what --json prints)")] = "scenario",
 ) -> None:

@@ -153,10 +153,15 @@ def load_profile(name_or_path: str | Path) -> KernelProfile:
     elif path.suffix != ".toml":
         known = ", ".join(profile_names())
         raise ProfileError(f"no kernel profile {str(name_or_path)!r}: known are {known}, or a path to a .toml file")
+    return profile_of(_read(path), str(path))
+
+
+def profile_of(data: dict[str, Any], where: str) -> KernelProfile:
+    """The profile that a table says. Raises ProfileError, whose lines begin with `where` the table stands."""
     try:
-        return KernelProfile.model_validate(_read(path))
+        return KernelProfile.model_validate(data)
     except ValidationError as error:
-        raise ProfileError("\n".join(f"{path}: {_explain(detail)}" for detail in error.errors())) from error
+        raise ProfileError("\n".join(f"{where}: {_explain(detail)}" for detail in error.errors())) from error
 
 
 def _read(path: Path) -> dict[str, Any]:
