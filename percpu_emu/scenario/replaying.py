@@ -158,7 +158,8 @@ def schedule_in(token: Token, subject: Subject) -> Counterexample:
 def _told_and_planned(token: Token, subject: Subject) -> tuple[Counterexample, Plan]:
     def both(model: Model) -> tuple[Counterexample, Plan]:
         if digest(model) != token.digest:
-            raise BadToken(f"it was made for other programs than {subject.name} has now: explore it anew")
+            other = f"other programs than {subject.name} has now, or by another version"
+            raise BadToken(f"it was made for {other}: explore it anew")
         schedule = up_to_failure(subject, model, schedule_of(model, token.departures))
         stepper = Stepper(model).run(schedule)
         return tell_of(subject, stepper, schedule), plan_of(stepper)
