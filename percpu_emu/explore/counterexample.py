@@ -53,6 +53,8 @@ def shrunk(subject: Subject, model: Model, found: Found, budget: Budget) -> Coun
         schedule = with_cycle(model, list(found.schedule))
         return tell_of(subject, Stepper(model).run(schedule), schedule, Found(found.check, tuple(schedule)))
     first = tell(subject, model, list(found.schedule), found)
+    if found.check == "circular-wait":
+        return first
     seconds = min(SHRINK_SECONDS, budget.seconds)
     judges = judges_of(subject, model)
     try:
@@ -113,11 +115,12 @@ def own_failure(subject: Subject, stepper: Stepper) -> tuple[str, str]:
 
 def up_to_failure(subject: Subject, model: Model, schedule: Sequence[int]) -> list[int]:
     """A schedule up to the first state that a check fails which looks at states on the way: a token's goes on."""
-    if subject.reducible:
+    on_the_way = ("error-bound", "circular-wait", "invariant", "after")
+    if subject.reducible and not model.code.locking:
         return list(schedule)
     stepper = Stepper(model)
     for number, choice in enumerate(schedule):
-        if stepper.finish() == "error-bound" or own_failure(subject, stepper)[0] in ("invariant", "after"):
+        if (stepper.finish() or own_failure(subject, stepper)[0]) in on_the_way:
             return list(schedule[:number])
         stepper.take(choice)
     return list(schedule)
@@ -136,7 +139,7 @@ def tell_of(subject: Subject, stepper: Stepper, schedule: list[int], found: Foun
         check, said = own_failure(subject, stepper)
         detail = said or detail
     check = check or (found.check if found else "")
-    violation = blame(subject, stepper, check, detail) if check else None
+    violation = blame(subject, stepper, check, detail, found.circle if found else ()) if check else None
     token = str(Token(subject.name, departures_of(model, schedule), digest(model), subject.turns, subject.cpus))
     trace = Trace(
         scenario=subject.name,

@@ -15,6 +15,8 @@ from percpu_emu.explore import reduction as r
 from percpu_emu.explore import store as s
 from percpu_emu.explore.compiled import compiled
 from percpu_emu.explore.judging import Judging, OwnCheck
+from percpu_emu.explore.lock_order import Order, circle_in, takings_of
+from percpu_emu.explore.lock_schedule import showing
 from percpu_emu.explore.model import Model, OutOfRoom
 from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.virtual import layout, outcomes
@@ -41,6 +43,8 @@ class Found:
     schedule: tuple[int, ...]
     detail: str = ""
     """What a user's check says."""
+    circle: tuple[Order, ...] = ()
+    """Of a circular wait: the orders in which locks are taken."""
 
 
 @dataclass
@@ -119,6 +123,8 @@ class Search:
                 break
         if not self.stopped and not self._violated():  # a violation may cut off the only way to an end
             self._judge_progress()
+        if not self._violated():
+            self._judge_lock_order()
         self.seconds += time.perf_counter() - start
         return self._found()
 
@@ -276,6 +282,12 @@ class Search:
         lost = graph.lost_states(self.states, *states.edges(self.store), self._ended)
         if len(lost):
             self._judgements.append(Found("livelock", self.way_to(int(lost[0]))))
+
+    def _judge_lock_order(self) -> None:
+        """Find a circle in the orders of locks that were seen, each in some schedule: also where the search stopped."""
+        circle = circle_in(takings_of(self.model))
+        if circle:
+            self._judgements.append(Found("circular-wait", showing(self.model, circle), circle=circle))
 
     def cycles(self) -> bool:
         """Whether contexts can go round and round: then a pass needs a scheduler that is fair."""

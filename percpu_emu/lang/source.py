@@ -135,6 +135,16 @@ class ProgramSource:
         """What type each allocation of `sizeof(T)` gives a pointer to."""
         return {self.sites[at]: kind for at, kind in allocated(self, self.definition).items()}
 
+    def call_site(self, node: ast.YieldFrom) -> Site:
+        """The place of a call of a program, as it stands in the file."""
+        return Site(self.name, 0, self.file, node.lineno, source_of(self.function).calls[node.lineno, node.col_offset])
+
+    @cached_property
+    def calls(self) -> dict[tuple[int, int], str]:
+        """The calls of programs as they stand in the file, by line and column."""
+        calls = (node for node in ast.walk(self.definition) if isinstance(node, ast.YieldFrom))
+        return {(node.lineno, node.col_offset): ast.unparse(node.value) for node in calls}
+
     def site_of(self, node: ast.expr) -> Site:
         """The place of an expression that is no operation."""
         return Site(self.name, 0, self.file, node.lineno, ast.unparse(node))

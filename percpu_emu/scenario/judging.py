@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from percpu_emu.explore.subject import Subject
 from percpu_emu.lang import checks as c
+from percpu_emu.lang.locking import locking_of
 from percpu_emu.lang.source import ProgramSource, called, queued
 from percpu_emu.scenario.verdict import Check
 
@@ -58,6 +59,7 @@ def _groups_of(subject: Subject) -> list[c.Group]:
         c.FINAL: subject.final is not None,
         c.INVARIANT: subject.invariant is not None,
         c.AFTER: bool(subject.after),
+        c.LOCKS: _takes_locks(subject),
     }
     return [group for group in c.GROUPS if wanted.get(group, True)]
 
@@ -91,6 +93,12 @@ def ledger_notes(subject: Subject) -> list[str]:
         for program, names in _operations(subject)
         if "ledger_add" in names and "ledger_commit" not in names
     ]
+
+
+def _takes_locks(subject: Subject) -> bool:
+    """Whether a program that a context runs, calls or queues takes a lock that is declared as one."""
+    reached = (part for spec in subject.setting.contexts for part in called(spec.program, and_queued=True))
+    return any(locking_of(program) for program in reached)
 
 
 def _operations(subject: Subject) -> Iterator[tuple[ProgramFunction, set[str]]]:

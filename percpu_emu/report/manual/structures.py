@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
-from percpu_emu.lang import bits, ops, state, structures
+from percpu_emu.lang import bits, locking, ops, state, structures
 from percpu_emu.report.manual.markdown import code, page, table
 from percpu_emu.scenario import decorator, linearizable
 
@@ -36,6 +36,10 @@ _STATES: Final[dict[str, Callable[..., Any]]] = {
     "linearizable(history, initial, specification)": linearizable.linearizable,
     "yield from called(history, code, argument)": linearizable.called,
     "yield from returned(history, call, result)": linearizable.returned,
+}
+_LOCKS: Final[dict[str, Callable[..., Any]]] = {
+    "takes(program, by=operation)": locking.takes,
+    "releases(program, by=operation)": locking.releases,
 }
 _CONTEXTS: Final[dict[str, Callable[..., Any]]] = {
     "m.task(program, *args)": decorator.Contexts.task,
@@ -84,6 +88,10 @@ def structures_page() -> str:
         "it), all operations of one name in a program (PROGRAM:OPERATION), or a mark. A name that fits no step is "
         "refused; where the step is never taken, the check is not judged.",
         _listed("Python", _STATES),
+        "## Locks of one's own",
+        "The check `circular-wait` knows the locks of `percpu_emu.kernel.locks`. One's own are declared behind their "
+        "functions, after `from percpu_emu.lang.locking import releases, takes`; a lock is known by its address.",
+        _listed("Python", _LOCKS),
     )
 
 
