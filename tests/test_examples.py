@@ -16,7 +16,7 @@ from types import ModuleType
 
 import pytest
 
-from percpu_emu.kernel import completion, llist, locks, rcu_poll, refcount, seqlock, srcu, workqueue
+from percpu_emu.kernel import completion, llist, locks, rcu_poll, refcount, seqlock, smp, srcu, workqueue
 from percpu_emu.kernel import list as lists
 from percpu_emu.lang.source import is_program
 from percpu_emu.lang.structures import is_struct
@@ -62,7 +62,7 @@ def test_each_broken_one_says_what_is_missing_and_shows_where(folder: str) -> No
         assert "# wrong: " in in_folder(folder)[name].path.read_text()
 
 
-PARTS = [completion, lists, llist, locks, rcu_poll, refcount, seqlock, srcu, workqueue]
+PARTS = [completion, lists, llist, locks, rcu_poll, refcount, seqlock, smp, srcu, workqueue]
 
 
 @pytest.mark.parametrize("module", PARTS, ids=lambda module: module.__name__)

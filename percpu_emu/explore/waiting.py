@@ -28,6 +28,8 @@ def who_waits(subject: Subject, stepper: Stepper, context: int) -> str:
     if obstacle.reason == "grace period":
         entered = _entered(stepper.steps, obstacle.contexts)
         return f"{who} waits for a grace period{at}: {others} is in a section{entered}"
+    if obstacle.reason == "earlier interrupt":
+        return f"{who} waits for an interrupt that was sent before: {others}"
     if obstacle.reason == "callbacks":
         return f"{who} waits for callbacks{at}: {others}"
     return f"{who} cannot take its next step ({name}{at}): {obstacle.reason}{f', {others}' if others else ''}"
@@ -39,7 +41,7 @@ def name_of_context(subject: Subject, stepper: Stepper, context: int) -> str:
     if context < len(contexts):
         return contexts[context].name
     met = [actor for (number, _), actor in stepper.actors.items() if number == context]
-    return f"the callback {met[-1].program}" if met else "a callback that has not begun"
+    return f"the callback {met[-1].program}" if met else f"{stepper.queued(context)}, which has not begun,"
 
 
 def name_of_word(subject: Subject, address: int) -> str:

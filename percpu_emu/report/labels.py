@@ -167,6 +167,7 @@ class Labels:
             "interrupt": f"the interrupt on CPU {context.cpu}",
             "callback": f"the RCU callback {context.program}",
             "work": f"the work {context.program}",
+            "sent": f"the interrupt {context.program}",
             "offline": f"the hotplug code for CPU {context.cpu}",
             "kill": f"the kill of CPU {context.cpu}",
         }.get(context.kind, context.name)
