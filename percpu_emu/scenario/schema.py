@@ -11,7 +11,7 @@ from percpu_emu.lang.setting import ONLY_OF_TASKS
 from percpu_emu.machine.faults import parse_fault
 
 PinKindName: TypeAlias = Literal["page-cache", "mlock", "vfs-cache", "slab"]
-ProtocolName: TypeAlias = Literal["original", "patched"]
+ProtocolName: TypeAlias = Literal["original", "patched", "patch-2022"]
 Word: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """What fits into a word of memory."""
 
