@@ -13,9 +13,13 @@ from percpu_emu.api.limits import DEPTH, MEGABYTES, SCHEDULES, SECONDS
 from percpu_emu.cli import completing, talk
 from percpu_emu.cli.arguments import (
     WORST,
+    Chaos,
+    Cpus,
     Described,
     Form,
     Github,
+    Guard,
+    Inject,
     Json,
     Junit,
     Kernel,
@@ -23,6 +27,7 @@ from percpu_emu.cli.arguments import (
     MutantNames,
     Name,
     Names,
+    Nodes,
     Page,
     Protocols,
     Quiet,
@@ -33,6 +38,7 @@ from percpu_emu.cli.arguments import (
     TraceFile,
     TraceFormat,
     Width,
+    machine_overrides,
 )
 from percpu_emu.cli.process import settle_in
 
@@ -119,8 +125,8 @@ def help_(
 def run(
     name: Name,
     as_json: Json = False,
-    cpus: Annotated[int | None, typer.Option(help="Possible CPUs, each a process.")] = None,
-    nodes: Annotated[int | None, typer.Option(help="NUMA nodes.")] = None,
+    cpus: Cpus = None,
+    nodes: Nodes = None,
     cgroups: Annotated[int | None, typer.Option(help="How many cgroups the scenario makes.")] = None,
     seconds: Annotated[float | None, typer.Option(help="How long a timed step runs.")] = None,
     minutes: Annotated[float | None, typer.Option(help="The same in minutes.")] = None,
@@ -130,14 +136,9 @@ def run(
     record: Annotated[
         bool, typer.Option("--record", help="Record every operation from the start, in a scenario without steps.")
     ] = False,
-    inject: Annotated[
-        list[str] | None,
-        typer.Option(help="A fault at injection points: mod_memcg_state:4=sleep:1ms@25%; `show` lists the points."),
-    ] = None,
-    guard: Annotated[
-        bool, typer.Option("--guard", help="Freed per-CPU memory is gone: any access to it traps and is reported.")
-    ] = False,
-    chaos: Annotated[bool, typer.Option("--chaos", help="Starve CPUs at random, for short and for long.")] = False,
+    inject: Inject = None,
+    guard: Guard = False,
+    chaos: Chaos = False,
     html: RunPage = None,
     junit: Junit = None,
     sarif: Sarif = None,
@@ -147,17 +148,9 @@ def run(
     seed: Seed = None,
 ) -> None:
     """A scenario on real processes, at native speed."""
-    overrides = {
-        "faults.inject": inject or None,
-        "faults.chaos": chaos or None,
-        "machine.guard": guard or None,
-        "machine.cpus": cpus,
-        "machine.nodes": nodes,
-        "machine.kernel": kernel,
+    overrides = machine_overrides(cpus, nodes, kernel, protocol, inject, seed, guard=guard, chaos=chaos) | {
         "cgroups": cgroups,
         "seconds": seconds if minutes is None else minutes * 60,
-        "protocols": protocol or None,
-        "seed": seed,
     }
     from percpu_emu.cli.errors import errors_for_people
     from percpu_emu.cli.face import Face
@@ -358,6 +351,59 @@ def demo(
         from percpu_emu.cli.demo import demonstrate
 
         demonstrate(port, seed, open_browser=not no_open, as_json=as_json)
+
+
+@app.command()
+def mount(
+    point: Annotated[str, typer.Argument(help="A folder; what it holds is hidden meanwhile.")],
+    as_json: Json = False,
+    cpus: Cpus = None,
+    nodes: Nodes = None,
+    kernel: Kernel = None,
+    protocol: Protocols = None,
+    inject: Inject = None,
+    guard: Guard = False,
+    chaos: Chaos = False,
+    quiet: Quiet = False,
+    log: Log = None,
+    seed: Seed = None,
+) -> None:
+    """A running machine as files: a cgroup2 tree, meminfo, a tmp. Until umount or Ctrl-C; then its verdict."""
+    from percpu_emu.cli.errors import errors_for_people
+    from percpu_emu.cli.face import Face
+
+    overrides = machine_overrides(cpus, nodes, kernel, protocol, inject, seed, guard=guard, chaos=chaos)
+    face = Face(as_json, quiet=quiet, log=log)
+    with errors_for_people("mount", point, as_json=as_json) as so_far:
+        from percpu_emu.cli.mounting import mount_and_report
+
+        face.begin(so_far)
+        raise typer.Exit(mount_and_report(point, overrides, face))
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def shell(
+    words: Annotated[list[str] | None, typer.Argument(metavar="[-- CMD ...]", help="None: a shell to type in.")] = None,
+    as_json: Json = False,
+    cpus: Cpus = None,
+    nodes: Nodes = None,
+    kernel: Kernel = None,
+    protocol: Protocols = None,
+    inject: Inject = None,
+    guard: Guard = False,
+    chaos: Chaos = False,
+    quiet: Quiet = False,
+    seed: Seed = None,
+) -> None:
+    """A command inside the machine: /sys/fs/cgroup, /proc/meminfo and /tmp are the machine's. Its exit status."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    overrides = machine_overrides(cpus, nodes, kernel, protocol, inject, seed, guard=guard, chaos=chaos)
+    with errors_for_people("shell", " ".join(words or []), as_json=as_json):
+        from percpu_emu.cli.mounting import shell_and_report
+
+        talk.add(quiet=quiet, log=None)
+        raise typer.Exit(shell_and_report(words or [], overrides, as_json=as_json))
 
 
 @app.command()

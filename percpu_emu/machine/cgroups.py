@@ -6,7 +6,7 @@ programs; this is the part of the kernel around them, and the memory that a cgro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -59,6 +59,8 @@ class Cgroup:
     percpu: list[int] = field(default_factory=list)
     slab: list[int] = field(default_factory=list)
     charged: bool = False
+    on_released: Callable[[], None] | None = None
+    """Called when the last reference is gone: it is no descendant any more, not even a dying one."""
 
     def __str__(self) -> str:
         return self.path or "/"
@@ -102,6 +104,7 @@ class CgroupTree:
         self._by_memcg: dict[int, Cgroup] = {}
         self._boot_areas()
         self.root = self._make("/", None)
+        self.root.charged = True  # its tasks use the global caches: a charge to it makes none
         machine.coordinator.after[css.css_killed_work_fn] = self._offline
         machine.coordinator.after[css.css_release_work_fn] = self._released_last
         machine.coordinator.before[css.css_free_rwork_fn] = self._before_free
@@ -262,8 +265,11 @@ class CgroupTree:
             self._machine.events.emit("released", cgroup=cgroup.path)
 
     def _released_last(self, memcg: int) -> None:
-        for ancestor in self._by_memcg[memcg].ancestors():
+        cgroup = self._by_memcg[memcg]
+        for ancestor in cgroup.ancestors():
             ancestor.nr_dying_descendants -= 1
+        if cgroup.on_released:
+            cgroup.on_released()
 
     def _before_free(self, memcg: int) -> None:
         self._machine.execute(self._machine.protocol.css_free, memcg)
