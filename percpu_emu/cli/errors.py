@@ -79,6 +79,14 @@ def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[
         raise typer.Exit(failure.code) from error
 
 
+def refuse_together(context: typer.Context, option: str, *others: str) -> None:
+    """Raise WrongArgument where the command line has one of the others beside `option`, which says it already."""
+    for name in others:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise WrongArgument(f"{option} takes that from this host: leave --{name.replace('_', '-')} out")
+
+
 def refuse_usage(message: str) -> int:
     """Say what is wrong with the command line, in an object, too, as it asks for one; the exit code."""
     words = sys.argv[1:]
