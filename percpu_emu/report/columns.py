@@ -29,7 +29,14 @@ _LEAST_ROOM: Final = 24
 _LAST_COLUMN: Final = 46
 """What the last column should have; a column's text may run on over those to its right, where no context acts."""
 _INDENT: Final = " " * 4
-_MARKS: Final = {"interrupt": "irq> ", "callback": "rcu: ", "work": "work: ", "offline": "hotplug: ", "kill": "kill: "}
+_MARKS: Final = {
+    "interrupt": "irq> ",
+    "sent": "irq> ",
+    "callback": "rcu: ",
+    "work": "work: ",
+    "offline": "hotplug: ",
+    "kill": "kill: ",
+}
 
 
 def columns(trace: Trace, width: int = DEFAULT_WIDTH, effect: Effect = effect) -> str:

@@ -44,6 +44,7 @@ class Keys(TypedDict, total=False):
     sometimes: Sequence[str]
     final: Callable[[Any], str | None]
     invariant: Callable[[Any], str | None]
+    after: Mapping[str, Callable[[Any], str | None]]
     expect: str
     missing: str
     seed: int

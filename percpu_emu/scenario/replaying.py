@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from percpu_emu.explore.counterexample import Counterexample, tell_of
+from percpu_emu.explore.counterexample import Counterexample, tell_of, up_to_failure
 from percpu_emu.explore.model import Checks, Model
 from percpu_emu.explore.obstacles import obstacle_of
 from percpu_emu.explore.room import with_room
@@ -160,7 +160,7 @@ def _told_and_planned(token: Token, subject: Subject) -> tuple[Counterexample, P
         if digest(model) != token.digest:
             other = f"other programs than {subject.name} has now, or by another version"
             raise BadToken(f"it was made for {other}: explore it anew")
-        schedule = schedule_of(model, token.departures)
+        schedule = up_to_failure(subject, model, schedule_of(model, token.departures))
         stepper = Stepper(model).run(schedule)
         return tell_of(subject, stepper, schedule), plan_of(stepper)
 
