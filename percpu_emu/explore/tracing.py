@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from percpu_emu.explore.compiled import compiled
+from percpu_emu.explore.lock_order import Taking, circle_in, takings_of
 from percpu_emu.explore.model import Model, OutOfRoom, Words
 from percpu_emu.explore.obstacles import contexts_in, obstacle_of
 from percpu_emu.lang import instructions as i
@@ -39,6 +40,9 @@ class Stepper:
     standings: list[list[Standing]] = field(default_factory=list)
     """How every context stands before the first step, and after each."""
 
+    takings: list[tuple[int, Taking]] = field(default_factory=list)
+    """How locks were taken, with the number of the step; each once."""
+
     def __post_init__(self) -> None:
         self.state: Words = np.zeros(self.model.buffer_words, dtype=np.int64)
         self.state[: self.model.size] = self.model.initial
@@ -64,6 +68,15 @@ class Stepper:
     def is_final(self) -> bool:
         """Whether everything that has to run has run."""
         return bool(compiled().is_final(self.model.vm, self.state))
+
+    @property
+    def done(self) -> Site | None:
+        """Where the operation stands that the last step has done; None for a half, and for a wait that only begins."""
+        if not self.steps or self.steps[-1].half == "load":
+            return None
+        step = self.steps[-1]
+        waits = self.state[self.model.block(step.context) + layout.WAIT] & layout.REGISTERED
+        return None if waits and step.op in ("synchronize_rcu", "rcu_barrier") else step.site
 
     def must_run(self, context: int) -> bool:
         """Whether a context has to run before the end; an interrupt need not."""
@@ -95,9 +108,12 @@ class Stepper:
         args = self._arguments(context, pc)
         begins = bool(compiled().begins_to_spin(vm, self.state, context))
         step = compiled().step_half if choice >= HALF else compiled().step
+        vm[layout.TAKEN] = 0
         violated = int(step(vm, self.state, context))
         if violated < 0:
             raise OutOfRoom(violated)
+        known = {taking for _, taking in self.takings}
+        self.takings += [(len(self.steps), taking) for taking in takings_of(self.model) if taking not in known]
         half = "load" if choice >= HALF or begins else "store" if halfway else ""
         self.steps.append(self._step(context, pc, args, cpu, half))
         if not violated and self.steps[-1].ended and context >= len(self.model.setting.contexts):
@@ -117,8 +133,14 @@ class Stepper:
         if bound := LABELS[int(compiled().check_bound(self.model.vm, self.state))]:
             return bound
         if self.is_final:
-            return LABELS[int(compiled().check_final(self.model.vm, self.state))]
-        return "" if self.choices() else "deadlock"
+            at_the_end = LABELS[int(compiled().check_final(self.model.vm, self.state))]
+        else:
+            at_the_end = "" if self.choices() else "deadlock"
+        return at_the_end or ("circular-wait" if circle_in(taking for _, taking in self.takings) else "")
+
+    def is_mid_turn(self, context: int) -> bool:
+        """Whether a context has begun a turn that is not over."""
+        return bool(self.state[self.model.block(context) + layout.MID_TURN])
 
     def is_unfinished(self, context: int) -> bool:
         """Whether a context has begun, or has to, and is not over."""

@@ -89,6 +89,7 @@ def drop_empty_jumps(code: Code) -> None:
     code.polling = {number[at] for at in code.polling if at not in dropped}
     code.sites = {number[at]: site for at, site in code.sites.items()}
     code.names = {number[at]: name for at, name in code.names.items()}
+    code.locking = {number[at]: locking for at, locking in code.locking.items()}
     for stretch in code.stretches:
         stretch.start, stretch.end = number[stretch.start], number[stretch.end]
 

@@ -320,6 +320,7 @@ def _not_controlled(subject: Subject) -> Iterator[str]:
         yield "interrupts come between two operations, at injection points; in the scenarios interrupts-*, anywhere"
     checks = [
         ("invariant", subject.invariant),
+        ("after", subject.after or None),
         ("bound", subject.checks.bound),
         ("exclusive", subject.checks.exclusive or None),
     ]

@@ -18,6 +18,8 @@ REDUCTION: Final = "explore/reduction.py"
 TRANSITION: Final = "explore/transition.py"
 STORE: Final = "explore/store.py"
 SEARCH: Final = "explore/search.py"
+LOCKS: Final = "lang/virtual/locks.py"
+LOCK_ORDER: Final = "explore/lock_order.py"
 PLANS: Final = "scenario/replaying.py"
 REPLAY: Final = "replay/operations.py"
 COMPILED: Final = "replay/compiled.py"
@@ -154,6 +156,21 @@ MUTANTS: Final = (
     Mutant(TRANSITION, "(committed or guarded or contexts", "(committed or contexts"),
     Mutant(FLOW, "if opcode in (i.QUEUE_WORK, i.IRQ_WORK) or (opcode", "if opcode == i.IRQ_WORK or (opcode"),
     Mutant(SEARCH, "bool(self.por[r.CHANGED] or self.model.vm[layout.NEWS] & 1)", "bool(self.por[r.CHANGED])"),
+    # --- the order of locks
+    Mutant(
+        LOCKS,
+        "    if opcode == i.CMPXCHG and result != operand(vm, state, base, code(vm, pc, i.B)):\n        return DONE\n",
+        "",
+    ),
+    Mutant(LOCKS, "turned_on = opcode == i.LOCAL_IRQ_RESTORE and", "turned_on = False and"),
+    Mutant(LOCKS, "    if _forget(vm, state, context, lock):\n        return\n", "    return\n"),
+    Mutant(LOCKS, "v.IN_INTERRUPT if at_interrupt_level(vm, state, context) else 0", "0"),
+    Mutant(LOCKS, "        flags |= v.INTERRUPTS_OFF\n", "        pass\n"),
+    Mutant(LOCKS, "(v.TRIED if effect == k.TRIES else 0)", "0"),
+    Mutant(LOCK_ORDER, "first.may_be_interrupted and first.context != second.context", "False"),
+    Mutant(LOCK_ORDER, "order.contexts & other.contexts or ", ""),
+    Mutant(LOCK_ORDER, " or order.held & other.held) for", ") for"),
+    Mutant(SEARCH, "            self._judge_lock_order()\n", "            pass\n"),
     # --- interrupts that are sent to a CPU
     Mutant(FLOW, "if opcode in (i.QUEUE_WORK, i.IRQ_WORK) or (opcode", "if opcode == i.QUEUE_WORK or (opcode"),
     Mutant(RCU, "v.AS_INTERRUPT, cpu + 1, _sent_before(vm, state, cpu + 1))", "v.AS_INTERRUPT, cpu + 1, 0)"),

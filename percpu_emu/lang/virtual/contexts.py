@@ -62,6 +62,12 @@ def no_reader_any_more(vm: Row, state: Row, context: int) -> None:
 
 
 @inner
+def first_held(vm: Row, context: int) -> int:
+    """Where the locks stand that a context holds: behind its registers, 0 after the last."""
+    return block_of(vm, context) + v.REGISTERS + vm[vm[v.REGISTER_COUNTS] + context]
+
+
+@inner
 def end_context(vm: Row, state: Row, context: int) -> None:
     """Its program is over. A callback is free then, unless what it noted is in doubt: then it is never used again."""
     base = block_of(vm, context)
@@ -69,6 +75,7 @@ def end_context(vm: Row, state: Row, context: int) -> None:
         no_reader_any_more(vm, state, context)
     state[base + v.STATUS] = v.OVER
     state[base + v.MID_TURN] = state[base + v.LOADED] = 0
+    clear(state, first_held(vm, context), first_held(vm, context) + vm[v.HELD_LOCKS])
     if vm[vm[v.KINDS] + context] == v.CALLBACK:
         clear(state, base + v.REGISTERS, base + v.REGISTERS + vm[vm[v.REGISTER_COUNTS] + context])
         clear(state, base + v.PC, base + v.NOTED)
