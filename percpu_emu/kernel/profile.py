@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
+from percpu_emu.bundled import bundled_kernels
 from percpu_emu.percpu import AreaLayout
 from percpu_emu.percpu.layout import ATOM_SIZE
 from percpu_emu.shm import PAGE_SIZE
@@ -141,8 +142,8 @@ class KernelProfile(_Section):
 
 
 def profile_names() -> list[str]:
-    """The kernels that come with the package."""
-    return sorted(path.stem for path in PROFILES.glob("*.toml"))
+    """The kernels that come with the package, by version."""
+    return list(bundled_kernels())
 
 
 def load_profile(name_or_path: str | Path) -> KernelProfile:

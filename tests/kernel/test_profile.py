@@ -99,9 +99,15 @@ def test_a_wrong_profile_is_refused_with_file_key_and_what_is_allowed(
         load_profile(path)
 
 
+def test_kernels_are_listed_by_version() -> None:
+    names = profile_names()
+    assert names.index("linux-5.4") < names.index("linux-5.10") < names.index("linux-5.18") < names.index("linux-6.1")
+    assert names.index("linux-6.6") < names.index("linux-6.12")
+
+
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
-        ProfileError, match=r"no kernel profile 'linux-9': known are linux-5.0-mmotm, linux-5.10, .*, or a path"
+        ProfileError, match=r"no kernel profile 'linux-9': known are linux-5.0-mmotm, linux-5.4, .*, or a path"
     ):
         load_profile("linux-9")
 
