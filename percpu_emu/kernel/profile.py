@@ -115,9 +115,10 @@ class Counters(_Section):
 class KernelProfile(_Section):
     """One kernel. The lines stand in the order in which the kernel allocates.
 
-    `verified`: every size was read out of a kernel that was built to run, or a booted one's figures come out. `basis` says what the sizes come from, and
-    `assumed` lists what that did not hold. `release_posted` names the patch for this very kernel that releases the
-    `release-percpu` areas at offline; where it is empty, there is none: a release is what such a patch would do.
+    `verified`: every size was read out of a kernel that was built to run, or a booted one's figures come out. `basis`
+    says what the sizes come from, and `assumed` lists what that did not hold. `release_posted` names the patch for this
+    very kernel that releases the `release-percpu` areas at offline; where it is empty, there is none: a release is what
+    such a patch would do.
     """
 
     name: str
