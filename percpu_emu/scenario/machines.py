@@ -13,6 +13,7 @@ from percpu_emu.machine.faults import BadFault, FaultTable, parse_fault
 from percpu_emu.machine.interrupts import Interrupts
 from percpu_emu.scenario.load import Loaded, ScenarioError
 from percpu_emu.scenario.schema import Mkdir, Replace, Scenario, all_steps
+from percpu_emu.scenario.wording import said_of_fault
 
 UNTOUCHED: Final = "no access to freed memory"
 """The check that an access which traps fails."""
@@ -70,7 +71,7 @@ def naming_faults(loaded: Loaded) -> Iterator[None]:
     try:
         yield
     except BadFault as error:
-        raise ScenarioError(loaded.blamed("faults.inject"), [f"faults.inject: {error}"]) from error
+        raise ScenarioError(loaded.blamed("faults.inject"), [f"faults.inject: {said_of_fault(error)}"]) from error
 
 
 def chaos_of(scenario: Scenario) -> int | None:
