@@ -14,6 +14,7 @@ Catalogue: TypeAlias = dict[str, dict[str, str]]
 PROTOCOLS = {
     "original": "kernel/original.py",
     "patched": "kernel/release.py",
+    "patch-2022": "kernel/release_2022.py",
 }
 
 

@@ -149,12 +149,13 @@ def profile_names() -> list[str]:
 
 
 def load_profile(name_or_path: str | Path) -> KernelProfile:
-    """The profile of that name, or of that TOML file. Raises ProfileError."""
-    path = Path(name_or_path)
-    if name_or_path in profile_names():
-        path = PROFILES / f"{name_or_path}.toml"
+    """The profile of that name, with or without `linux-`, or of that TOML file. Raises ProfileError."""
+    path, names = Path(name_or_path), profile_names()
+    found = [name for name in (name_or_path, f"linux-{name_or_path}") if name in names]
+    if found:
+        path = PROFILES / f"{found[0]}.toml"
     elif path.suffix != ".toml":
-        known = ", ".join(profile_names())
+        known = ", ".join(names)
         raise ProfileError(f"no kernel profile {str(name_or_path)!r}: known are {known}, or a path to a .toml file")
     return profile_of(_read(path), str(path))
 

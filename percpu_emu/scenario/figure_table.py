@@ -22,6 +22,7 @@ COUNTED: Final = {
     "stalls": "RCU stall warnings",
     "offlined": "CPUs that steps took down",
     "onlined": "CPUs that steps brought up",
+    "forwarded": "updates of a dying cgroup that went to its parent, of the protocol patch-2022",
 }
 """What steps count; a run without any has no such figure."""
 INTERRUPTS: Final = {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 KB = 1024
 ATOMIC_MARK = "atomic path"
+FORWARDED_MARK = "forwarded"
 
 
 def figure_names(scenario: Scenario) -> list[str]:
@@ -130,6 +131,8 @@ class Meter:
         latencies = sorted(seconds * 1e6 for seconds in self._machine.rcu.latencies)
         seconds = self._worked_seconds or time.monotonic() - self._worked_since
         more: dict[str, float] = self._interrupts(seconds) if self._scenario.interrupts else {}
+        if FORWARDED_MARK in marks:
+            more["forwarded"] = int(blocks[:, c.MARKS + marks.index(FORWARDED_MARK)].sum())
         if self._machine.chaos:
             more["starved"] = self._machine.chaos.intervals
         return more | {

@@ -129,3 +129,11 @@ def test_the_page_about_kernels_has_the_figures_of_every_profile() -> None:
         ]
         figures = [*totals, profile.percpu.boot_pages, "verified" if profile.verified else "not verified"]
         assert f"| {name} | {' | '.join(map(str, figures))} |" in page
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_says_which_statistics_a_release_would_free(name: str) -> None:
+    lines = {line.name: line.until for line in load_profile(name).percpu_area}
+    statistics = [until for area, until in lines.items() if "vmstats" in area or "lruvec" in area]
+    assert len(statistics) >= 2
+    assert set(statistics) == {"release-percpu"}
