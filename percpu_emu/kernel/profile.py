@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
+from percpu_emu.bundled import bundled_kernels
 from percpu_emu.percpu import AreaLayout
 from percpu_emu.percpu.layout import ATOM_SIZE
 from percpu_emu.shm import PAGE_SIZE
@@ -40,7 +41,7 @@ class Line(_Section):
     name: str
     size: PositiveInt
     per: Literal["cgroup", "node"] = "cgroup"
-    count: PositiveInt = 1
+    count: Annotated[int, Field(gt=0, le=1000)] = 1
     stage: Stage
     source: str
 
@@ -68,6 +69,7 @@ class PercpuArea(Line):
 class SlabObject(Line):
     """A line of slab memory, kept until the last reference goes; from kmalloc unless it has a `cache` of its own."""
 
+    size: Annotated[int, Field(gt=0, le=8192)]  # KMALLOC_MAX_CACHE_SIZE; the page allocator serves what is larger
     align: Literal[8, 16, 32, 64] = 8
     cache: str | None = None
 
@@ -113,9 +115,10 @@ class Counters(_Section):
 class KernelProfile(_Section):
     """One kernel. The lines stand in the order in which the kernel allocates.
 
-    `verified`: every size was read out of a compiled kernel of that version. `basis` says what the sizes come from, and
-    `assumed` lists what that did not hold. `release_posted` names the patch for this very kernel that releases the
-    `release-percpu` areas at offline; where it is empty, there is none: a release is what such a patch would do.
+    `verified`: every size was read out of a kernel that was built to run, or a booted one's figures come out. `basis`
+    says what the sizes come from, and `assumed` lists what that did not hold. `release_posted` names the patch for this
+    very kernel that releases the `release-percpu` areas at offline; where it is empty, there is none: a release is what
+    such a patch would do.
     """
 
     name: str
@@ -141,8 +144,8 @@ class KernelProfile(_Section):
 
 
 def profile_names() -> list[str]:
-    """The kernels that come with the package."""
-    return sorted(path.stem for path in PROFILES.glob("*.toml"))
+    """The kernels that come with the package, by version."""
+    return list(bundled_kernels())
 
 
 def load_profile(name_or_path: str | Path) -> KernelProfile:
