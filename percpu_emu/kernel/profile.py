@@ -160,6 +160,14 @@ def load_profile(name_or_path: str | Path) -> KernelProfile:
     return profile_of(_read(path), str(path))
 
 
+def is_profile(path: Path) -> bool:
+    """Whether a TOML file is meant as a kernel profile; of one that cannot be read, what loads it says why."""
+    try:
+        return path.suffix == ".toml" and "percpu_area" in _read(path)
+    except ProfileError:
+        return False
+
+
 def profile_of(data: dict[str, Any], where: str) -> KernelProfile:
     """The profile that a table says. Raises ProfileError, whose lines begin with `where` the table stands."""
     try:
