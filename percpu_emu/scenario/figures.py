@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
-from percpu_emu.scenario.figure_table import CHAOS, COST, COUNTED, INTERRUPTS, OF_THE_OS, READING, TORTURE, WORK
+from percpu_emu.scenario.figure_table import CHAOS, COST, COUNTED, FORWARDED, INTERRUPTS, OF_THE_OS, READING, TORTURE, WORK
 from percpu_emu.scenario.schema import Read, all_steps
 from percpu_emu.shm import PAGE_SIZE
 
@@ -33,7 +34,9 @@ def figure_names(scenario: Scenario) -> list[str]:
     names += [*COST, *WORK, *COUNTED]
     names += INTERRUPTS if scenario.interrupts else ()
     names += CHAOS if scenario.faults.chaos else []
-    return [f"{protocol}.{name}" for protocol in scenario.protocols for name in names]
+    found = [f"{protocol}.{name}" for protocol in scenario.protocols for name in names]
+    forwarding = [protocol for protocol in scenario.protocols if PROTOCOLS[protocol].updates]
+    return found + [f"{protocol}.{name}" for protocol in forwarding for name in FORWARDED]
 
 
 def growing_figures(scenario: Scenario) -> list[str]:

@@ -218,7 +218,7 @@ def test_a_table_of_figures_has_what_the_code_gives(path: str, producer: str, kn
 @pytest.mark.parametrize(
     ("method", "known"),
     [
-        ("_work", figure_table.WORK | figure_table.CHAOS),
+        ("_work", figure_table.WORK | figure_table.FORWARDED | figure_table.CHAOS),
         ("_interrupts", figure_table.INTERRUPTS),
         ("_cost", figure_table.COST),
         ("read", figure_table.READING),
