@@ -80,6 +80,14 @@ def errors_for_people(command: str, subject: str, *, as_json: bool, compiles: bo
         raise typer.Exit(failure.code) from error
 
 
+def refuse_together(context: typer.Context, option: str, *others: str) -> None:
+    """Raise WrongArgument where the command line has one of the others beside `option`, which says it already."""
+    for name in others:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise WrongArgument(f"{option} takes that from this host: leave --{name.replace('_', '-')} out")
+
+
 def _compiling_told() -> AbstractContextManager[None]:
     from percpu_emu.cli.compiling import compiling_told  # which imports numba
 

@@ -280,13 +280,17 @@ def compare(
 
 @app.command()
 def footprint(
+    context: typer.Context,
     kernel: Annotated[
         str,
         typer.Option(help="Kernel profile, by name (6.1, linux-6.1) or path.", autocompletion=completing.kernels),
     ] = "linux-6.1",
     cpus: Annotated[int, typer.Option(help="Possible CPUs: those that hot-plug may add count, too.")] = 32,
     nodes: Annotated[int, typer.Option(help="NUMA nodes.")] = 1,
-    cgroups: Annotated[int, typer.Option(help="Dying cgroups.")] = 1000,
+    cgroups: Annotated[int | None, typer.Option(help="Dying cgroups.", show_default="1000")] = None,
+    here: Annotated[
+        bool, typer.Option("--here", help="The kernel and CPUs of this host, beside what its /proc and cgroups say.")
+    ] = False,
     lag: Annotated[int, typer.Option(help="Removed cgroups that wait for their grace period at a time.")] = 1,
     protocol: Protocols = None,
     sweep: Annotated[
@@ -299,16 +303,20 @@ def footprint(
     seed: Seed = None,  # noqa: ARG001 - every command takes it
 ) -> None:
     """What dying cgroups cost in slab and per-CPU memory, with and without early release."""
-    from percpu_emu.cli.errors import errors_for_people
+    from percpu_emu.cli.errors import errors_for_people, refuse_together
     from percpu_emu.cli.face import Face
 
     with errors_for_people("footprint", kernel, as_json=as_json) as so_far:
         from percpu_emu.cli.footprint import Machine, footprint_and_report
+        from percpu_emu.scenario.here import read_here
 
         face = Face(as_json, quiet=quiet)
         face.begin(so_far)
-        machine = Machine(cpus, nodes, cgroups, lag)
-        raise typer.Exit(footprint_and_report(kernel, machine, protocol or (), face, sweep=sweep, plot=plot, csv=csv))
+        if here:
+            refuse_together(context, "--here", "kernel", "cpus", "nodes")
+        machine, names = Machine(cpus, nodes, cgroups, lag), protocol or ()
+        host = read_here() if here else None
+        raise typer.Exit(footprint_and_report(kernel, machine, names, face, host, sweep=sweep, plot=plot, csv=csv))
 
 
 @app.command()

@@ -30,10 +30,15 @@ def refuse_kernel(loaded: Loaded) -> None:
 def foreign_kernel(loaded: Loaded) -> list[str]:
     """What a run with a kernel shows that never had the patchset: its sizes, and nothing else of it."""
     profile = loaded.profile
-    if any(area.until == "release-percpu" for area in profile.percpu_area):
+    if profile.release_posted:
         return []
     own = "counters, updates and release are those of Linux 5.0 and the patchset"
-    return [f"{profile.name} gives the sizes ({profile.trust}); {own}"]
+    notes = [f"{profile.name} gives the sizes ({profile.trust}); {own}"]
+    if profile.percpu.accounted_apart:
+        notes.append(
+            f"{profile.name} keeps accounted areas in chunks of their own, which `footprint` counts, and not here"
+        )
+    return notes
 
 
 def config_of(loaded: Loaded, protocol: Protocol) -> MachineConfig:

@@ -339,6 +339,11 @@ class ExplorePart(Part):
         max_length=32,
         description="the same right after a step: PROGRAM:NUMBER, PROGRAM:OPERATION or a mark; turns the reduction off",
     )
+    progress: Literal["possible", "fair"] = Field(
+        default="possible",
+        description="possible: the end can be reached from every state; fair: and a fair scheduler starves no context, "
+        "which turns the reduction off",
+    )
     expect: str | None = Field(default=None, description="the check that has to catch a broken protocol")
     missing: str = Field(default="", description="which step of a broken protocol is missing")
 
