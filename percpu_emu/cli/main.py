@@ -40,6 +40,7 @@ from percpu_emu.cli.arguments import (
     Width,
     machine_overrides,
 )
+from percpu_emu.cli.errors import PROGRAMS, SEARCH
 from percpu_emu.cli.process import settle_in
 
 app = typer.Typer(
@@ -156,7 +157,7 @@ def run(
     from percpu_emu.cli.face import Face
 
     face = Face(as_json, junit, sarif, github, quiet=quiet, log=log)
-    with errors_for_people("run", name, as_json=as_json, compiles=True) as so_far:
+    with errors_for_people("run", name, as_json=as_json, compiles=PROGRAMS) as so_far:
         from percpu_emu.cli.run import run_and_report
 
         face.begin(so_far)
@@ -195,7 +196,7 @@ def explore(
     from percpu_emu.cli.face import Face
 
     face = Face(as_json, junit, sarif, github, width, quiet, log)
-    with errors_for_people("explore", " ".join(names), as_json=as_json, compiles=True) as so_far:
+    with errors_for_people("explore", " ".join(names), as_json=as_json, compiles=SEARCH) as so_far:
         from percpu_emu.cli.explore import explore_and_report
         from percpu_emu.cli.options import search_options
         from percpu_emu.cli.searching import Request
@@ -227,7 +228,7 @@ def replay(
     """One schedule, step by step, on real processes."""
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("replay", token, as_json=as_json, compiles=True) as so_far:
+    with errors_for_people("replay", token, as_json=as_json, compiles=PROGRAMS) as so_far:
         from percpu_emu.cli.face import Face
         from percpu_emu.cli.replay import replay_and_report
         from percpu_emu.cli.trace_files import trace_files
@@ -255,7 +256,7 @@ def mutants(
     from percpu_emu.cli.face import Face
 
     face = Face(as_json, junit, sarif, github, quiet=quiet, log=log)
-    with errors_for_people("mutants", " ".join(names or []), as_json=as_json, compiles=True) as so_far:
+    with errors_for_people("mutants", " ".join(names or []), as_json=as_json, compiles=SEARCH) as so_far:
         from percpu_emu.cli.explore import mutants_and_report
 
         face.begin(so_far)
@@ -331,7 +332,7 @@ def quiz(
     """A run with question marks for what is read and written: predict, then look."""
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("quiz", name, as_json=as_json, compiles=True):
+    with errors_for_people("quiz", name, as_json=as_json, compiles=SEARCH):
         from percpu_emu.cli.quiz import quiz as ask
 
         ask(name, seed, answers=answers, as_json=as_json)
