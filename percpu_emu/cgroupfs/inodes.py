@@ -70,8 +70,8 @@ class Inode:
         missing = [at for at in range(start // PAGE_SIZE, -(-end // PAGE_SIZE)) if at not in self.pages]
         if missing:
             memory = system.members.home(caller.pid).charged_to
-            for index in missing:
-                self.pages[index] = system.charges.charge(memory, self, index, caller.pid)
+            for page in system.charges.charge(memory, self, missing, caller.pid):
+                self.pages[page.index] = page
 
     def resize(self, system: System, size: int, caller: Caller) -> None:
         """Cut it off, or have it go on with zeros; pages that are cut off are uncharged. Raises EFBIG."""
@@ -81,8 +81,9 @@ class Inode:
             del self.data[size:]
         else:
             self.data.extend(bytes(size - len(self.data)))
-        for index in [index for index in self.pages if index >= -(-size // PAGE_SIZE)]:
-            system.charges.uncharge(self.pages.pop(index), caller.pid)
+        cut_off = [index for index in self.pages if index >= -(-size // PAGE_SIZE)]
+        if cut_off:
+            system.charges.uncharge([self.pages.pop(index) for index in cut_off], caller.pid)
         self.touched()
 
     def release(self, system: System, caller: Caller) -> None:

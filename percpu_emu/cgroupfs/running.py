@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
+from percpu_emu.kernel import css, original, release
+from percpu_emu.kernel.charge import charge_pages, uncharge_page, uncharge_pages
+from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.machine import Cgroup, CgroupTree, CpuDied, Event, Machine, Pin
+from percpu_emu.machine.cgroups import PAGE_CACHE
 from percpu_emu.machine.plain import PlainCgroups
 from percpu_emu.shm.awake import AwakeClock
 
 CATCH_UP_SECONDS: Final = 1.0
+MOST_BEHIND: Final = 4
+"""Removed cgroups that may wait for their release while another one is made: so few leave no mark on Percpu."""
+COMPILED: Final[tuple[ProgramFunction, ...]] = (
+    *(charge_pages, uncharge_pages, uncharge_page),
+    *(css.mem_cgroup_alloc, css.css_init, css.online_css, css.kill_css, css.css_killed_work_fn, css.css_put_remote),
+    *(css.css_release_work_fn, css.css_free_rwork_fn, original.css_free, release.css_free, release.css_offline),
+)
+"""Programs that a machine of files runs thousands of times."""
 _Answer = TypeVar("_Answer")
 
 
@@ -24,6 +37,8 @@ class RunningMachine:
         self._slab_base = machine.memory.slab.slab_kb
         self._revive = revive
         self._killed: list[int] = []
+        self.behind = 0
+        """Cgroups that were removed since the machine was last seen without anything to do."""
         machine.events.listen(self._hear)
 
     def _hear(self, event: Event) -> None:
@@ -33,13 +48,18 @@ class RunningMachine:
     # --- time
 
     def catch_up(self) -> None:
-        """Let grace periods end that are due, for a second at most.
+        """Before a cgroup is made: let the releases happen that are due, if more than a few are, for a second at most.
 
         Between two commands of a shell a grace period passes. Here it does so on a busy computer, too, so that a
-        script has the same figures each time; a CPU that is held up by a fault is not waited for.
+        script has the same figures each time: a slow grace period would have Percpu grow for good, as in the kernel.
+        A CPU that is held up by a fault is not waited for.
         """
-        awake = AwakeClock()
-        self.machine.wait_for(lambda: self.machine.settled or awake() > CATCH_UP_SECONDS)
+        if self.machine.settled:
+            self.behind = 0
+        elif self.behind > MOST_BEHIND:
+            awake = AwakeClock()
+            self.machine.wait_for(lambda: self.machine.settled or awake() > CATCH_UP_SECONDS)
+            self.behind = 0
 
     def attend(self) -> None:
         """Do what is due, and bring up again the CPUs that a fault has killed."""
@@ -56,13 +76,27 @@ class RunningMachine:
 
     # --- pages
 
-    def charge(self, cgroup: Cgroup, pid: int) -> Pin:
-        """Have the CPU of a process charge a page of page cache. Raises NoMemory."""
-        return self._on_the_cpu_of(pid, lambda cpu: self.tree.charge(cgroup, "page-cache", cpu, "a file in tmp"))
+    def charge(self, cgroup: Cgroup, pages: int, pid: int) -> list[Pin]:
+        """Have the CPU of a process charge pages of page cache. Raises NoMemory."""
+        tree, user = self.tree, "a file in tmp"
+        if not self._in_one_go:
+            return [
+                self._on_the_cpu_of(pid, lambda cpu: tree.charge(cgroup, PAGE_CACHE, cpu, user)) for _ in range(pages)
+            ]
+        return self._on_the_cpu_of(pid, lambda cpu: tree.charge_pages(cgroup, cpu, pages, user))
 
-    def uncharge(self, pin: Pin, pid: int) -> None:
-        """Have it let go of one."""
-        self._on_the_cpu_of(pid, lambda cpu: self.tree.uncharge(pin, cpu))
+    def uncharge(self, pins: Sequence[Pin], pid: int) -> None:
+        """Have it let go of some."""
+        if self._in_one_go:
+            self._on_the_cpu_of(pid, lambda cpu: self.tree.uncharge_pages(pins, cpu))
+            return
+        for pin in pins:
+            self._on_the_cpu_of(pid, partial(self.tree.uncharge, pin))
+
+    @property
+    def _in_one_go(self) -> bool:
+        """Not where a fault may kill a CPU half-way: what it had done would be done again."""
+        return not self.machine.config.may_kill
 
     def _on_the_cpu_of(self, pid: int, do: Callable[[int], _Answer]) -> _Answer:
         """A process runs on one CPU, by its number; where that is down, or dies by a fault, on another."""

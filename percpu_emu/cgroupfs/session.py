@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from percpu_emu.cgroupfs.filesystem import FileSystem
-from percpu_emu.cgroupfs.running import RunningMachine
+from percpu_emu.cgroupfs.running import COMPILED, RunningMachine
 from percpu_emu.cgroupfs.system import System
 from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.machine import CgroupTree, EventStream, Machine, Trapped
@@ -90,7 +90,7 @@ def running(loaded: Loaded, events: EventStream, kernel: Callable[[], set[int]] 
     """Start the machine for the block. `kernel` gives processes that are in no cgroup."""
     scenario, name = loaded.scenario, loaded.scenario.protocols[0]
     refusals: list[str] = []
-    config = config_of(loaded, PROTOCOLS[name])
+    config = replace(config_of(loaded, PROTOCOLS[name]), workers=(), compiled=COMPILED)
     with machine_of(loaded, config, events) as machine, listening(events, "refused", refusals):
         tree = CgroupTree(machine)
         letter = scenario.letter.get(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from percpu_emu.cgroupfs.session import Session
 
-_LONG_SECONDS: Final = 1.0
+_LONG_SECONDS: Final = 2.0
 
 
 def mount_and_report(point: str, overrides: Mapping[str, Any], face: Face) -> int:
@@ -108,13 +109,13 @@ def _need_library(command: str) -> None:
 def _events() -> EventStream:
     """Says on stderr what takes long: compiling programs, the first time."""
     events = EventStream()
-    began = time.monotonic()
-    said: list[str] = []
+    began: dict[str, float] = {}
 
     def hear(event: Event) -> None:
         what = event.fields.get("what", "") if event.kind == "progress" else ""
-        if what and what not in said and time.monotonic() - began > _LONG_SECONDS and not talk.is_quiet():
-            said.append(what)
+        since = time.monotonic() - began.setdefault(what, time.monotonic())
+        if what and since > _LONG_SECONDS and not talk.is_quiet():
+            began[what] = math.inf
             typer.echo(f"percpu-emu: {what}", err=True)
 
     events.listen(hear)

@@ -54,6 +54,8 @@ class MachineConfig:
     stall_seconds: float = 21.0
     programs: Sequence[ProgramFunction] = ()
     """Programs for `run_on`, besides the kernel's own; the reference engine runs them."""
+    compiled: Sequence[ProgramFunction] = ()
+    """Programs of the kernel that are compiled, too, where the reference engine is too slow for what is done."""
     image: Image | None = None
     """An image of the machine's own, instead of one of the kernel's programs, the workers and `programs`."""
     interrupts: Sequence[Interrupts] = ()
@@ -81,6 +83,7 @@ class MachineConfig:
 def image_of(config: MachineConfig) -> Image:
     """The programs of a machine."""
     return config.image or _image(
+        tuple(config.compiled),
         tuple(config.workers),
         (*config.programs, *_missing(config.protocol)),
         tuple(source.program for source in config.interrupts),
@@ -96,7 +99,13 @@ def _missing(protocol: Protocol) -> list[ProgramFunction]:
 
 def texts_of(config: MachineConfig, image: Image) -> list[str]:
     """What is compiled, or loaded, before a CPU's process is forked."""
-    programs = [*_AT_START, *_RELEASES, *config.workers, *(source.program for source in config.interrupts)]
+    programs = [
+        *_AT_START,
+        *_RELEASES,
+        *config.compiled,
+        *config.workers,
+        *(source.program for source in config.interrupts),
+    ]
     if (config.control_cpu or config.may_kill) and config.protocol.cpu_dead in image.entries:
         programs.append(config.protocol.cpu_dead)
     texts = [SIGNALS_TEXT, TRAPS_TEXT, performer_text()]
@@ -107,6 +116,7 @@ def texts_of(config: MachineConfig, image: Image) -> list[str]:
 
 @cache
 def _image(
+    compiled: tuple[ProgramFunction, ...],
     workers: tuple[ProgramFunction, ...],
     programs: tuple[ProgramFunction, ...],
     interrupts: tuple[ProgramFunction, ...],
@@ -115,7 +125,7 @@ def _image(
 ) -> Image:
     """Machines that run the same programs share their image: one protocol after the other does."""
     return Image(
-        [*_AT_START, *_RELEASES, *_WHEN_NEEDED],
+        list(dict.fromkeys([*_AT_START, *_RELEASES, *_WHEN_NEEDED, *compiled])),
         workers,
         numbered=[*_NUMBERED, *_OF_THE_COORDINATOR, *programs],
         interrupts=interrupts,
