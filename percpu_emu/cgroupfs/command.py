@@ -40,6 +40,9 @@ def _become(words: Sequence[str]) -> NoReturn:
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if os.isatty(0):
+            os.setpgid(0, 0)
+            take_terminal()
         _set_up()
         os.execvp(words[0], list(words))
     except FileNotFoundError as error:
@@ -48,6 +51,18 @@ def _become(words: Sequence[str]) -> NoReturn:
     except BaseException as error:
         _say(f"{words[0]}: {error}")
         os._exit(_FAILED)
+
+
+def take_terminal() -> None:
+    """Have the terminal's keys, such as Ctrl-C, go to this process's group.
+
+    A command has a group of its own there: that of the server has no number in the command's namespace, and a shell
+    stumbles over that when it ends.
+    """
+    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    with suppress(OSError):
+        os.tcsetpgrp(0, os.getpgrp())
+    signal.signal(signal.SIGTTOU, before)
 
 
 def _set_up() -> None:

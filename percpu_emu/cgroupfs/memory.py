@@ -99,7 +99,7 @@ class Charges:
     def make(self, group: Group) -> MemoryState:
         """The controller's part of a new cgroup. Raises NoMemory."""
         parent = group.parent.charged_to if group.parent else self.root
-        state = MemoryState(self._machine.tree.mkdir(group.path), parent)
+        state = MemoryState(self._machine.make(group.path), parent)
         parent.children.append(state)
         return state
 

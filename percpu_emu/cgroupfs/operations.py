@@ -164,13 +164,15 @@ class Operations:
         return 0
 
     @_answered
-    def truncate(self, path: str | None, size: int, info: Any = None) -> int:
-        """Also of an open file, ftruncate."""
-        if info is not None:
-            self._handle(info).truncate(size, self._caller())
-            return 0
+    def truncate(self, path: str | None, size: int) -> int:
         branch, names = self._files.route(_named(path))
         branch.truncate(names, size, self._caller())
+        return 0
+
+    @_answered
+    def truncate_open(self, info: Any, size: int) -> int:
+        """The system call ftruncate; mfusepy has no operation for it (`mounted`)."""
+        self._handle(info).truncate(size, self._caller())
         return 0
 
     @_answered

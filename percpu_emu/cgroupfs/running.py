@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeAlias, TypeVar
 
 from percpu_emu.kernel import css, original, release
 from percpu_emu.kernel.charge import charge_pages, uncharge_page, uncharge_pages
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.machine import Cgroup, CgroupTree, CpuDied, Event, Machine, Pin
-from percpu_emu.machine.cgroups import PAGE_CACHE
 from percpu_emu.machine.plain import PlainCgroups
 from percpu_emu.shm.awake import AwakeClock
 
@@ -23,19 +21,21 @@ COMPILED: Final[tuple[ProgramFunction, ...]] = (
     *(css.css_release_work_fn, css.css_free_rwork_fn, original.css_free, release.css_free, release.css_offline),
 )
 """Programs that a machine of files runs thousands of times."""
+Busy: TypeAlias = "Callable[[Iterable[int]], None]"
+"""Sets workers to work on these CPUs, that update the youngest cgroups."""
 _Answer = TypeVar("_Answer")
 
 
 class RunningMachine:
     """A machine and its cgroups, as the file system uses them."""
 
-    def __init__(self, machine: Machine, tree: CgroupTree, boot_slab_kb: int, *, revive: bool = True) -> None:
+    def __init__(self, machine: Machine, tree: CgroupTree, boot_slab_kb: int, busy: Busy | None = None) -> None:
         self.machine = machine
         self.tree = tree
         self.plain = PlainCgroups(machine)
         self._boot_slab_kb = boot_slab_kb
         self._slab_base = machine.memory.slab.slab_kb
-        self._revive = revive
+        self._busy = busy
         self._killed: list[int] = []
         self.behind = 0
         """Cgroups that were removed since the machine was last seen without anything to do."""
@@ -64,53 +64,47 @@ class RunningMachine:
     def attend(self) -> None:
         """Do what is due, and bring up again the CPUs that a fault has killed."""
         self.machine.poll()
-        if self._revive and self._killed:
-            killed, self._killed = self._killed, []
-            for cpu in killed:
-                self.machine.online_cpu(cpu)
+        killed, self._killed = self._killed, []
+        for cpu in killed:
+            self.machine.online_cpu(cpu)
+        if killed and self._busy:
+            self._busy(killed)
 
     @property
     def own_processes(self) -> set[int]:
         """Those of its CPUs."""
         return {self.machine.cpus.pid(cpu) for cpu in self.machine.cpus.online}
 
+    def make(self, path: str) -> Cgroup:
+        """Make a cgroup; where CPUs are busy, they begin to update it. Raises CgroupError, NoMemory."""
+        cgroup = self.tree.mkdir(path)
+        if self._busy:
+            self.tree.table.add(cgroup)
+        return cgroup
+
     # --- pages
 
     def charge(self, cgroup: Cgroup, pages: int, pid: int) -> list[Pin]:
         """Have the CPU of a process charge pages of page cache. Raises NoMemory."""
         tree, user = self.tree, "a file in tmp"
-        if not self._in_one_go:
-            return [
-                self._on_the_cpu_of(pid, lambda cpu: tree.charge(cgroup, PAGE_CACHE, cpu, user)) for _ in range(pages)
-            ]
         return self._on_the_cpu_of(pid, lambda cpu: tree.charge_pages(cgroup, cpu, pages, user))
 
     def uncharge(self, pins: Sequence[Pin], pid: int) -> None:
         """Have it let go of some."""
-        if self._in_one_go:
-            self._on_the_cpu_of(pid, lambda cpu: self.tree.uncharge_pages(pins, cpu))
-            return
-        for pin in pins:
-            self._on_the_cpu_of(pid, partial(self.tree.uncharge, pin))
-
-    @property
-    def _in_one_go(self) -> bool:
-        """Not where a fault may kill a CPU half-way: what it had done would be done again."""
-        return not self.machine.config.may_kill
+        self._on_the_cpu_of(pid, lambda cpu: self.tree.uncharge_pages(pins, cpu))
 
     def _on_the_cpu_of(self, pid: int, do: Callable[[int], _Answer]) -> _Answer:
-        """A process runs on one CPU, by its number; where that is down, or dies by a fault, on another."""
+        """A process runs on one CPU, by its number; on another where that is down, or dies before it begins."""
         while True:
-            online = self.machine.cpus.online
-            if not online:
+            if not self.machine.cpus.online:
                 self.attend()
-                online = self.machine.cpus.online
+            online = self.machine.cpus.online
             if not online:
                 raise CpuDied("no CPU is left online")
             try:
                 return do(online[pid % len(online)])
             except CpuDied:
-                if not self.machine.config.may_kill:
+                if not self.machine.config.may_kill:  # a fault strikes workers only, never what a CPU is told to do
                     raise
 
     # --- what it costs

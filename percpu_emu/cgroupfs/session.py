@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -65,8 +65,11 @@ class Session:
         try:
             if self.trap is not None:
                 raise self.trap
+            self.meter.stop_workers()
             self.machine.settle()
             tree.audit_all()
+            tree.table.clear()
+            self.machine.settle()
             self.meter.read("end")
         except Trapped as trap:
             self.checks = [Check(UNTOUCHED, False, str(trap))]
@@ -86,16 +89,19 @@ def load_machine(overrides: Mapping[str, Any]) -> Loaded:
 
 
 @contextmanager
-def running(loaded: Loaded, events: EventStream, kernel: Callable[[], set[int]] = set) -> Iterator[Session]:
-    """Start the machine for the block. `kernel` gives processes that are in no cgroup."""
+def running(loaded: Loaded, events: EventStream, *, busy: bool = False) -> Iterator[Session]:
+    """Start the machine for the block. `busy`: its CPUs update the youngest cgroups meanwhile, dying ones, too."""
     scenario, name = loaded.scenario, loaded.scenario.protocols[0]
     refusals: list[str] = []
-    config = replace(config_of(loaded, PROTOCOLS[name]), workers=(), compiled=COMPILED)
+    config = replace(config_of(loaded, PROTOCOLS[name]), workers=loaded.workers if busy else (), compiled=COMPILED)
     with machine_of(loaded, config, events) as machine, listening(events, "refused", refusals):
         tree = CgroupTree(machine)
         letter = scenario.letter.get(name)
         meter = Meter(scenario, machine, tree, letter)
         meter.read("start")
-        revive = scenario.faults.revive
-        system = System(RunningMachine(machine, tree, letter.before.slab_kb if letter else 0, revive=revive), kernel())
+        tree.table.resize(scenario.table)
+        if busy:
+            meter.start_workers(machine.cpus.online)
+        slab_kb = letter.before.slab_kb if letter else 0
+        system = System(RunningMachine(machine, tree, slab_kb, meter.start_workers if busy else None))
         yield Session(loaded, machine, system, FileSystem(system), meter, refusals)
