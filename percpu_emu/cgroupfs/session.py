@@ -14,7 +14,14 @@ from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.machine import CgroupTree, EventStream, Machine, Trapped
 from percpu_emu.scenario.figures import Meter
 from percpu_emu.scenario.load import Loaded, ScenarioError, load
-from percpu_emu.scenario.machines import UNTOUCHED, config_of, faults_of, machine_of, refuse_kernel
+from percpu_emu.scenario.machines import (
+    UNTOUCHED,
+    config_of,
+    faults_of,
+    foreign_kernel,
+    machine_of,
+    refuse_kernel,
+)
 from percpu_emu.scenario.protocol_runs import listening, machine_checks, machine_notes
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
 
@@ -76,7 +83,7 @@ class Session:
         else:
             self.checks = machine_checks(self.machine, tree, self.meter, self.refusals)
         self.figures = {self.loaded.scenario.protocols[0]: self.meter.figures()}
-        self.notes = machine_notes(self.machine, tree)
+        self.notes = [*machine_notes(self.machine, tree), *foreign_kernel(self.loaded)]
 
 
 def load_machine(overrides: Mapping[str, Any]) -> Loaded:

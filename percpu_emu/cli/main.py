@@ -10,7 +10,7 @@ import typer
 
 from percpu_emu import __version__
 from percpu_emu.api.limits import DEPTH, MEGABYTES, SCHEDULES, SECONDS
-from percpu_emu.cli import talk
+from percpu_emu.cli import completing, talk
 from percpu_emu.cli.arguments import (
     WORST,
     Busy,
@@ -280,6 +280,39 @@ def compare(
 
 
 @app.command()
+def footprint(
+    kernel: Annotated[
+        str,
+        typer.Option(help="Kernel profile, by name (6.1, linux-6.1) or path.", autocompletion=completing.kernels),
+    ] = "linux-6.1",
+    cpus: Annotated[int, typer.Option(help="Possible CPUs: those that hot-plug may add count, too.")] = 32,
+    nodes: Annotated[int, typer.Option(help="NUMA nodes.")] = 1,
+    cgroups: Annotated[int, typer.Option(help="Dying cgroups.")] = 1000,
+    lag: Annotated[int, typer.Option(help="Removed cgroups that wait for their grace period at a time.")] = 1,
+    protocol: Protocols = None,
+    sweep: Annotated[
+        str | None, typer.Option(help="cpus=8..512 in doublings, cpus=8..512:8 in steps; also nodes, cgroups, lag.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the sweep: FILE.svg or FILE.png.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the rows as CSV to this file.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    seed: Seed = None,  # noqa: ARG001 - every command takes it
+) -> None:
+    """What dying cgroups cost in slab and per-CPU memory, with and without early release."""
+    from percpu_emu.cli.errors import errors_for_people
+    from percpu_emu.cli.face import Face
+
+    with errors_for_people("footprint", kernel, as_json=as_json) as so_far:
+        from percpu_emu.cli.footprint import Machine, footprint_and_report
+
+        face = Face(as_json, quiet=quiet)
+        face.begin(so_far)
+        machine = Machine(cpus, nodes, cgroups, lag)
+        raise typer.Exit(footprint_and_report(kernel, machine, protocol or (), face, sweep=sweep, plot=plot, csv=csv))
+
+
+@app.command()
 def quiz(
     name: Name,
     as_json: Json = False,
@@ -381,6 +414,28 @@ def cache(
         from percpu_emu.cli.kept_code import show_or_clear
 
         show_or_clear(what, seed, as_json=as_json)
+
+
+@app.command()
+def profile(
+    btf: Annotated[Path, typer.Option(help="BTF, a vmlinux that has it, or a compressed kernel (vmlinuz).")] = Path(
+        "/sys/kernel/btf/vmlinux"
+    ),
+    boot_pages: Annotated[
+        int | None,
+        typer.Option(help="Pages of each CPU's unit before the first cgroup: Percpu of /proc/meminfo / CPUs / 4 kB."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the profile to this file.")] = None,
+    as_json: Json = False,
+    seed: Seed = None,
+) -> None:
+    """The sizes of a kernel, out of its own type information, as a profile for --kernel."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    with errors_for_people("profile", str(btf), as_json=as_json):
+        from percpu_emu.cli.profile import write_profile
+
+        write_profile(btf, boot_pages, output, seed, as_json=as_json)
 
 
 @app.command()

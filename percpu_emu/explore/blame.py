@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from percpu_emu.explore.compiled import compiled
+from percpu_emu.explore.lock_order import Order
+from percpu_emu.explore.lock_schedule import circle_of, said_of, steps_of
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.tracing import Stepper
 from percpu_emu.explore.waiting import name_of_word, who_waits
@@ -16,8 +18,8 @@ from percpu_emu.lang.trace import Step, Violation
 Steps = tuple[int, ...]
 
 
-def blame(subject: Subject, stepper: Stepper, check: str, detail: str = "") -> Violation:
-    """The violation that a stepper stands before."""
+def blame(subject: Subject, stepper: Stepper, check: str, detail: str = "", circle: Sequence[Order] = ()) -> Violation:
+    """The violation that a stepper stands before; of a circular wait, `circle` is what a search has found."""
     steps = stepper.steps
     last = (len(steps) - 1,) if steps else ()
     if check_of(check).group is COUNTS:
@@ -27,6 +29,10 @@ def blame(subject: Subject, stepper: Stepper, check: str, detail: str = "") -> V
     if check in ("use-after-free", "early-free"):
         frees = _frees(steps)
         return Violation(check, _of_access(subject, stepper, check), tuple(frees) or last, last if frees else ())
+    if check == "circular-wait":
+        orders = circle or circle_of(stepper)
+        said = f"{check_of(check).sentence}: {said_of(subject, stepper, orders)}"
+        return Violation(check, said, steps_of(stepper, orders))
     if check == "double-free":
         return Violation(check, "what is freed here was freed already", tuple(_frees(steps)[-2:]))
     said = detail or _DETAILS.get(check, _plain)(subject, stepper, check)

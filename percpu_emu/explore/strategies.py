@@ -57,6 +57,8 @@ class Explored:
     reduction: dict[str, Any]
     unreached: tuple[str, ...]
     """Marks that had to be reached and were not."""
+    not_taken: tuple[str, ...] = ()
+    """Steps after which a check looks, and that were never taken."""
 
 
 def explore(subject: Subject, options: Options, progress: Callable[[Search], None] | None = None) -> Explored:
@@ -125,6 +127,7 @@ def _by_search(subject: Subject, options: Options, model: Model, progress: Calla
             "remote_words": [name_of_word(subject, address) for address in model.remote_words()],
         },
         unreached=_unreached(subject, search.marks),
+        not_taken=tuple(after.step for after in subject.after if after.step not in search.happened),
     )
 
 

@@ -7,6 +7,7 @@ out. Each program has the name of the kernel's function.
 
 from __future__ import annotations
 
+from percpu_emu.lang.locking import releases, takes
 from percpu_emu.lang.ops import (
     Program,
     atomic_long_fetch_add,
@@ -108,3 +109,15 @@ def mutex_trylock(lock: Mutex) -> Program[int]:
 def mutex_unlock(lock: Mutex) -> Program[None]:
     """Hand over what was written, and let the mutex go."""
     yield smp_store_release(lock.locked, 0)
+
+
+# --- for the check of the order in which locks are taken
+
+takes(spin_lock, by=cmpxchg)
+takes(spin_trylock, by=cmpxchg, tries=True)
+releases(spin_unlock, by=smp_store_release)
+takes(ticket_lock, by=smp_cond_load_acquire, offset=1)
+releases(ticket_unlock, by=smp_store_release, offset=1)
+takes(mutex_lock, by=cmpxchg)
+takes(mutex_trylock, by=cmpxchg, tries=True)
+releases(mutex_unlock, by=smp_store_release)

@@ -16,6 +16,7 @@ from percpu_emu.kernel.charge import charge_pages, uncharge_pages
 from percpu_emu.kernel.layout import CSS_REFCNT, MEM_CGROUP_WORDS, PERCPU_COUNT_PTR
 from percpu_emu.kernel.pins import PIN_KINDS
 from percpu_emu.kernel.profile import SlabObject
+from percpu_emu.kernel.program_sizes import MADE_BY_PROGRAMS, program_sizes
 from percpu_emu.lang import context as c
 from percpu_emu.machine.counters import slot_areas
 from percpu_emu.machine.ledger import LedgerAudit
@@ -90,8 +91,6 @@ class Pin:
 
 
 PAGE_CACHE: Final = "page-cache"
-_MADE_BY_PROGRAMS: Final = {"mem_cgroup", "mem_cgroup_per_node", "lruvec_stat"}
-"""Lines of a kernel profile that `css.mem_cgroup_alloc` allocates, with memcg_vmstats_percpu."""
 
 
 class CgroupTree:
@@ -231,8 +230,9 @@ class CgroupTree:
 
     def _allocate(self, cgroup: Cgroup, stage: Stage, undo: ExitStack) -> None:
         lines: tuple[SlabObject | PercpuArea, ...] = (*self._profile.slab_object, *self._profile.percpu_area)
+        made_elsewhere = MADE_BY_PROGRAMS - {"memcg_vmstats_percpu"}  # in whose place all of them are made
         for line in lines:
-            if line.stage == stage and line.name not in _MADE_BY_PROGRAMS:
+            if line.stage == stage and line.name not in made_elsewhere:
                 for _ in range(line.times(self._machine.topology.nodes)):
                     self._allocate_one(cgroup, line, undo)
 
@@ -251,9 +251,7 @@ class CgroupTree:
             undo.callback(memory.percpu.free, cgroup.percpu[-1])
 
     def _make_memcg(self, cgroup: Cgroup, undo: ExitStack) -> None:
-        names = ("mem_cgroup", "memcg_vmstats_percpu", "mem_cgroup_per_node", "lruvec_stat")
-        sizes = {line.name: line.size for line in (*self._profile.slab_object, *self._profile.percpu_area)}
-        cgroup.memcg = self._machine.execute(css.mem_cgroup_alloc, *[sizes[name] for name in names])
+        cgroup.memcg = self._machine.execute(css.mem_cgroup_alloc, *program_sizes(self._profile))
         if not cgroup.memcg:
             raise MemoryError(f"for its counters: {self._machine.refusal}")
         undo.callback(self._machine.execute, css.mem_cgroup_free, cgroup.memcg)

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from percpu_emu.explore.strategies import Explored
 from percpu_emu.explore.subject import Subject
-from percpu_emu.scenario.judging import STOPPED, judged, marks
+from percpu_emu.lang.checks import AFTER
+from percpu_emu.scenario.judging import NEVER_TAKEN, STOPPED, judged, marks
 from percpu_emu.scenario.verdict import Check, Foreseen, Verdict, verdict_of
 from percpu_emu.scenario.wording import plural
 
@@ -38,7 +39,8 @@ def checks_of(explored: Explored) -> list[Check]:
     violation = example.trace.violation if example else None
     failures = [(violation.check, violation.detail)] if violation else []
     unreached = explored.unreached if explored.figures["steps"] else subject.sometimes
-    lines = judged(subject, failures, _stopped(explored))
+    unjudged = {AFTER: NEVER_TAKEN.format(", ".join(explored.not_taken))} if explored.not_taken else {}
+    lines = judged(subject, failures, _stopped(explored), unjudged=unjudged)
     return [*lines, *marks(subject.sometimes, unreached)]
 
 
@@ -69,7 +71,9 @@ def cut_short(explored: Explored) -> str | None:
     """Why nothing is proved, None where it is."""
     if not explored.complete:
         return explored.stopped
-    return f"never reached: {', '.join(explored.unreached)}" if explored.unreached else None
+    if explored.unreached:
+        return f"never reached: {', '.join(explored.unreached)}"
+    return NEVER_TAKEN.format(", ".join(explored.not_taken)) if explored.not_taken else None
 
 
 def scope_of(explored: Explored) -> dict[str, Any]:

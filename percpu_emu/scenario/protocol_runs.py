@@ -15,7 +15,15 @@ from percpu_emu.scenario.actions import Orders, Shell
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.figures import Meter
 from percpu_emu.scenario.load import Loaded
-from percpu_emu.scenario.machines import UNTOUCHED, config_of, fault_notes, faults_of, machine_of, refuse_kernel
+from percpu_emu.scenario.machines import (
+    UNTOUCHED,
+    config_of,
+    fault_notes,
+    faults_of,
+    foreign_kernel,
+    machine_of,
+    refuse_kernel,
+)
 from percpu_emu.scenario.pulse import Pulse
 from percpu_emu.scenario.sampling import sample_work
 from percpu_emu.scenario.schema import ProtocolName
@@ -63,6 +71,7 @@ def run_scenario(
         cut_short = cut_short or outcome.cut_short
     checks += expectation_checks(loaded, by_protocol)
     notes += [f"cut short: {cut_short}"] if cut_short else []
+    notes += foreign_kernel(loaded)
     return RunResult(loaded, verdict_of(checks, cut_short), checks, by_protocol, _scope(loaded), notes)
 
 

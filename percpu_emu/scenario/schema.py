@@ -330,6 +330,11 @@ class ExplorePart(Part):
     sometimes: list[str] = Field(default=[], description="marks that have to be reached, else nothing is proved")
     final: str | None = Field(default=None, description="Python function (state) -> what is wrong, or None; at the end")
     invariant: str | None = Field(default=None, description="the same, on every state; turns the reduction off")
+    after: dict[str, str] = Field(
+        default={},
+        max_length=32,
+        description="the same right after a step: PROGRAM:NUMBER, PROGRAM:OPERATION or a mark; turns the reduction off",
+    )
     expect: str | None = Field(default=None, description="the check that has to catch a broken protocol")
     missing: str = Field(default="", description="which step of a broken protocol is missing")
 

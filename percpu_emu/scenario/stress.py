@@ -248,6 +248,12 @@ def refuse_what_cannot_run(loaded: Loaded, subject: Subject) -> None:
     alone = [program for program in (setting.setup, subject.checks.total) if program is not None]
     everything = [*alone, *(spec.program for spec in setting.contexts)]
     programs = dict.fromkeys(part for program in everything for part in called(program, and_queued=True))
+    problems += [
+        f"{program.__name__} uses {operation.name}; explore and replay have it"
+        for program in programs
+        for operation, _, _ in ProgramSource(program).operations
+        if not operation.native
+    ]
     callbacks = dict.fromkeys(callback for program in programs for callback in queued(program))
     for program in dict.fromkeys(part for entry in [*alone, *callbacks] for part in called(entry)):
         if used := next((name for name in _operations(program) if name.startswith(_OF_A_CPU)), None):
@@ -313,6 +319,7 @@ def _not_controlled(subject: Subject) -> Iterator[str]:
         yield "interrupts come between two operations, at injection points; in the scenarios interrupts-*, anywhere"
     checks = [
         ("invariant", subject.invariant),
+        ("after", subject.after or None),
         ("bound", subject.checks.bound),
         ("exclusive", subject.checks.exclusive or None),
     ]

@@ -88,7 +88,9 @@ def test_a_profile_is_loaded_by_path(tmp_path: Path) -> None:
         ("align = 64\n", "align = 48\n", r"percpu_area\[2\].align: found 48; Input should be 4, 8, 16"),
         ('stage = "mkdir"', 'stage = "rmdir"', r"percpu_area\[0\].stage: found 'rmdir'; .* 'mkdir' or 'charge'"),
         ("size = 1064", "size = 40000", r"percpu_area\[4\].size: found 40000; .* less than or equal to 32768"),
-        ("title =", "titel =", "titel: unknown key 'titel'; allowed are name, title, percpu"),
+        ("title =", "titel =", "titel: unknown key 'titel'; allowed are name, title, verified, basis"),
+        ("verified = true", 'verified = "yes"', "verified: found 'yes'; Input should be a valid boolean"),
+        ("basis =", "bases =", "basis: missing"),
         ("[percpu]", "[percpu", "not TOML"),
     ],
 )
@@ -101,7 +103,9 @@ def test_a_wrong_profile_is_refused_with_file_key_and_what_is_allowed(
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ProfileError, match=r"no kernel profile 'linux-9': known are linux-5.0-mmotm, linux-6.1, or a"):
+    with pytest.raises(
+        ProfileError, match=r"no kernel profile 'linux-9': known are linux-5.0-mmotm, linux-5.10, .*, or a path"
+    ):
         load_profile("linux-9")
 
 

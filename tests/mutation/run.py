@@ -20,7 +20,14 @@ from typing import Final
 from .mutants import COMPILED, MUTANTS, PLANS, REPLAY, Mutant
 
 ROOT: Final = Path(__file__).parents[2]
-OF_THE_SEARCH: Final = ("test_between_steps.py", "test_every_check.py", "test_faults.py", "test_against_oracle.py")
+OF_THE_SEARCH: Final = (
+    "test_between_steps.py",
+    "test_every_check.py",
+    "test_faults.py",
+    "test_lock_order.py",
+    "test_lock_takings.py",
+    "test_against_oracle.py",
+)
 OF_REPLAY: Final = ("tests/replay", "tests/scenario/test_replaying.py", "tests/scenario/test_replaying_at_random.py")
 SETTINGS: Final = "200"
 SECONDS: Final = 900
