@@ -10,10 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
+from percpu_emu.cgroupfs.hidden import SHIM
 from percpu_emu.cgroupfs.namespaces import CLONE_NEWNS, bind, unshare
 
 MOUNT_POINT: Final = "/sys/fs/cgroup"
 """Where the whole file system is mounted for the server; the command sees `cgroup/` of it there."""
+SHIM_PATH: Final = f"{MOUNT_POINT}/{SHIM}"
 _PROC_FILES: Final = ("meminfo", "vmstat", "cgroups")
 _FAILED: Final = 126
 _NOT_FOUND: Final = 127
@@ -25,17 +27,20 @@ def kept_folders(cwd: str) -> list[str]:
     return [str(path)] if Path("/tmp") in path.parents else []
 
 
-def start_command(words: Sequence[str]) -> int:
-    """Fork, and run it; the process. Its failure to start is told on stderr, its status is 126 or 127 then."""
+def start_command(words: Sequence[str], *, preload: bool) -> int:
+    """Fork, and run it, with the preload library or without; the process.
+
+    That it cannot be started is told on stderr; its status is 126 or 127 then.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     process = os.fork()
     if process == 0:
-        _become(words)
+        _become(words, preload=preload)
     return process
 
 
-def _become(words: Sequence[str]) -> NoReturn:
+def _become(words: Sequence[str], *, preload: bool) -> NoReturn:
     try:
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
@@ -44,6 +49,8 @@ def _become(words: Sequence[str]) -> NoReturn:
             os.setpgid(0, 0)
             take_terminal()
         _set_up()
+        if preload:
+            os.environ["LD_PRELOAD"] = " ".join(filter(None, (SHIM_PATH, os.environ.get("LD_PRELOAD"))))
         os.execvp(words[0], list(words))
     except FileNotFoundError as error:
         _say(f"{error.filename or words[0]}: {error.strerror}")

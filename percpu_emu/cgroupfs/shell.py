@@ -75,13 +75,14 @@ def _die_with_the_writer_of(pipe: int) -> None:
 
 
 def run_shell(
-    loaded: Loaded, words: Sequence[str], events: EventStream, ready: Callable[[], None], *, busy: bool = False
+    loaded: Loaded, words: Sequence[str], events: EventStream, ready: Callable[[], None], *, busy: bool, shim: bytes
 ) -> tuple[Session, Ended]:
     """Serve while the command runs; then judge the machine. In the process that `isolate` has made."""
     if not mount_proc():
         raise NoNamespaces("shell needs a /proc of its own, which the operating system refuses: a container hides it")
     clear_below(MOUNT_POINT)
     with running(loaded, events, busy=busy) as session:
+        session.system.shim = shim
         operations = Operations(session.files, poll_handle_notifier())
         with mounted(operations, MOUNT_POINT, OPTIONS) as mount:
             ready()
@@ -103,7 +104,7 @@ class _Command:
     def run(self, words: Sequence[str]) -> Ended:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._terminate)
-        self._process = start_command(words)
+        self._process = start_command(words, preload=bool(self._session.system.shim))
         machine = self._session.machine
         try:
             serve(self._mount, self._operations, self._attend, lambda: not machine.settled, machine.poll_or_sleep)

@@ -21,6 +21,8 @@ class System:
 
     def __init__(self, running: RunningMachine) -> None:
         self.running = running
+        self.shim = b""
+        """The preload library, where the command has one."""
         self.charges = Charges(running)
         self.charges.kill = self._kill
         self.hierarchy = Hierarchy(self.charges, running.plain, lambda group: bool(self.members.of(group)))

@@ -52,6 +52,9 @@ Guard: TypeAlias = Annotated[
 Busy: TypeAlias = Annotated[
     bool, typer.Option("--busy", help="Every CPU updates the youngest cgroups meanwhile, dying ones, too.")
 ]
+Shim: TypeAlias = Annotated[
+    bool, typer.Option("--shim", help="A preload library, built by cc, for programs that ask for a mount of cgroup2.")
+]
 Chaos: TypeAlias = Annotated[bool, typer.Option("--chaos", help="Starve CPUs at random, for short and for long.")]
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]

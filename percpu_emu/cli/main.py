@@ -387,6 +387,10 @@ def shell(
     guard: Guard = False,
     chaos: Chaos = False,
     busy: Busy = False,
+    shim: Annotated[
+        bool,
+        typer.Option("--shim", help="A preload library, built by cc, for programs that ask for a mount of cgroup2."),
+    ] = False,
     quiet: Quiet = False,
     seed: Seed = None,
 ) -> None:
@@ -398,7 +402,7 @@ def shell(
         from percpu_emu.cli.mounting import shell_and_report
 
         talk.add(quiet=quiet, log=None)
-        raise typer.Exit(shell_and_report(words or [], overrides, busy=busy, as_json=as_json))
+        raise typer.Exit(shell_and_report(words or [], overrides, busy=busy, shim=shim, as_json=as_json))
 
 
 @app.command()

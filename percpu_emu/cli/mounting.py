@@ -48,14 +48,18 @@ def mount_and_report(point: str, overrides: Mapping[str, Any], face: Face, *, bu
     return exit_code(report.verdict)
 
 
-def shell_and_report(words: Sequence[str], overrides: Mapping[str, Any], *, busy: bool, as_json: bool) -> int:
+def shell_and_report(
+    words: Sequence[str], overrides: Mapping[str, Any], *, busy: bool, shim: bool, as_json: bool
+) -> int:
     """Run a command in the machine; a line, or the object, at the end. The exit code: the command's, if it failed."""
     start = time.monotonic()
     _need_library("shell")
     from percpu_emu.cgroupfs.session import load_machine
     from percpu_emu.cgroupfs.shell import isolate, run_shell
+    from percpu_emu.cgroupfs.shim import build
 
     loaded = load_machine(overrides)
+    library = build() if shim else b""
     status = isolate()
     if status is not None:
         return _of_the_server(status)
@@ -66,7 +70,7 @@ def shell_and_report(words: Sequence[str], overrides: Mapping[str, Any], *, busy
         for line in greeting:
             typer.echo(line, err=True)
 
-    session, ended = run_shell(loaded, words, _events(), ready, busy=busy)
+    session, ended = run_shell(loaded, words, _events(), ready, busy=busy, shim=library)
     report = _report("shell", " ".join(words), session, time.monotonic() - start)
     report.figures["status"] = ended.status
     if as_json:
