@@ -21,6 +21,8 @@ class System:
 
     def __init__(self, running: RunningMachine) -> None:
         self.running = running
+        self.tmp_bytes = 0
+        """What the files of `tmp/` hold together."""
         self.shim = b""
         """The preload library, where the command has one."""
         self.charges = Charges(running)
