@@ -45,6 +45,7 @@ class Keys(TypedDict, total=False):
     final: Callable[[Any], str | None]
     invariant: Callable[[Any], str | None]
     after: Mapping[str, Callable[[Any], str | None]]
+    progress: Literal["possible", "fair"]
     expect: str
     missing: str
     seed: int

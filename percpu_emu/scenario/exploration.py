@@ -11,6 +11,9 @@ from percpu_emu.scenario.judging import NEVER_TAKEN, STOPPED, judged, marks
 from percpu_emu.scenario.verdict import Check, Foreseen, Verdict, verdict_of
 from percpu_emu.scenario.wording import plural
 
+FAIR: Final = (
+    "fair: it lets each context go on that can go on all the time; one that can only now and then, maybe never"
+)
 SCOPE: Final = {
     "engine": "`virtual`: the programs as bytecode, in one process",
     "strategy": "`exhaustive`: every interleaving; `preemptions`: those with so many preemptions at most; `pct` and "
@@ -25,7 +28,8 @@ SCOPE: Final = {
     "stopped": "why it is not complete",
     "remote_words": "words of a CPU that another CPU writes",
     "split": "how other CPUs see a read-modify-write of these words",
-    "scheduler": "`fair`: a context that spins without effect lets the others run",
+    "scheduler": '`fair`: a context that spins without effect lets the others run; with `progress = "fair"`, what '
+    "the scheduler is taken to do",
     "confirmed": "in how many states the search without reduction agrees",
     "seed": "of the random schedules",
     "prefix": "how many steps of a given schedule come first",
@@ -98,6 +102,8 @@ def scope_of(explored: Explored) -> dict[str, Any]:
         scope["split"] = "a read-modify-write without LOCK on these words is a load and a store to other CPUs"
     if reduction.get("fair"):
         scope["scheduler"] = "fair: a context that spins without effect lets the others run"
+    if subject.fair:
+        scope["scheduler"] = FAIR
     if reduction.get("confirmed") is not None:
         scope["confirmed"] = f"the search without reduction agrees, in {plural(reduction['confirmed'], 'state')}"
     if options.strategy in ("pct", "random"):

@@ -321,6 +321,7 @@ def _not_controlled(subject: Subject) -> Iterator[str]:
     checks = [
         ("invariant", subject.invariant),
         ("after", subject.after or None),
+        ("progress", subject.fair or None),
         ("bound", subject.checks.bound),
         ("exclusive", subject.checks.exclusive or None),
     ]

@@ -60,6 +60,7 @@ def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
         final=names.function("final"),
         invariant=names.function("invariant"),
         after=names.after(programs),
+        fair=part.progress == "fair",
         expect=part.expect,
         missing=part.missing,
         turns=None if turns is None else tuple(spec.turns for spec in contexts),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from percpu_emu.kernel.profile import PROFILES, KernelProfile, ProfileError, load_profile, profile_names
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CALIBRATED_BYTES = range(8, 13)  # what kernel-facts 2.3 cannot trace to a structure
 
@@ -112,3 +109,15 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match="No such file"):
         load_profile(tmp_path / "none.toml")
+
+
+def test_the_page_about_kernels_has_the_figures_of_every_profile() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "kernels.md").read_text()
+    for name in profile_names():
+        profile = load_profile(name)
+        totals = [
+            sum(area.size * area.count for area in profile.percpu_area if chosen(area))
+            for chosen in (lambda _: True, lambda area: area.per == "node", lambda area: area.until != "free")
+        ]
+        figures = [*totals, profile.percpu.boot_pages, "verified" if profile.verified else "not verified"]
+        assert f"| {name} | {' | '.join(map(str, figures))} |" in page

@@ -20,6 +20,8 @@ STORE: Final = "explore/store.py"
 SEARCH: Final = "explore/search.py"
 LOCKS: Final = "lang/virtual/locks.py"
 LOCK_ORDER: Final = "explore/lock_order.py"
+FAIRNESS: Final = "explore/fairness.py"
+GRAPH: Final = "explore/graph.py"
 PLANS: Final = "scenario/replaying.py"
 REPLAY: Final = "replay/operations.py"
 COMPILED: Final = "replay/compiled.py"
@@ -185,6 +187,12 @@ MUTANTS: Final = (
     Mutant(REDUCTION, "i.QUEUE_WORK or opcode == i.IRQ_WORK or state", "i.QUEUE_WORK or state"),
     Mutant(CONFLICTS, "if _may_interrupt(model) else (i.IRQ_WORK,)", "if _may_interrupt(model) else ()"),
     Mutant(CONFLICTS, "starts += [entries[number] for number in sent if number is not None]", "pass"),
+    # --- fair progress
+    Mutant(FAIRNESS, "context in moving or not self._can_go_on(context, states).all()", "context in moving"),
+    Mutant(FAIRNESS, "context in moving or not self", "not self"),
+    Mutant(FAIRNESS, " & (vm[vm[layout.KINDS] + context] != layout.INTERRUPT)", ""),
+    Mutant(GRAPH, "len(members) > 1 or members[0] in looping", "len(members) > 1"),
+    Mutant(GRAPH, "lowest[at] = min(lowest[at], lowest.get(after[edge], lowest[at]))", "pass"),
     # --- replay
     Mutant(PLANS, 'return Part.LOAD if step.half == "load" else Part.STORE', "return Part.LOAD"),
     Mutant(PLANS, "queued = step.args[0]", "queued = 0"),
