@@ -31,7 +31,7 @@ def known(model: Model, enabled: bool) -> Words:
     def of(*opcodes: int) -> list[int]:
         return bits({at for at in operations if code.rows[at][i.OPCODE] in opcodes})
 
-    queues = (i.CALL_RCU,) if _may_interrupt(model) else ()
+    queues = (i.CALL_RCU, i.IRQ_WORK) if _may_interrupt(model) else (i.IRQ_WORK,)
     inside = _blocks_inside(model)
     stalling = {number for number, entry in enumerate(entries) if inside[entry]}
     calls = {at for at in operations if code.rows[at][i.OPCODE] in queues}
@@ -54,6 +54,7 @@ def known(model: Model, enabled: bool) -> Words:
         r.WAITS: of(i.CALL_RCU, i.SYNCHRONIZE_RCU),
         r.ENTERS: of(i.RCU_READ_LOCK, i.PREEMPT_DISABLE, i.LOCAL_IRQ_SAVE, i.LOCAL_IRQ_RESTORE, *queues),
         r.BARRIERS: of(i.RCU_BARRIER),
+        r.SENDS: of(i.IRQ_WORK),
         r.KEYS: [layout.EMPTY] * table,
         r.KEY_ROWS: [0] * table,
         r.TOUCHED: [0] * keys * r.KINDS * blocks,
@@ -91,5 +92,8 @@ def _may_interrupt(model: Model) -> bool:
     contexts = zip(model.stretches, model.setting.contexts, strict=True)
     starts = [stretch.start for stretch, spec in contexts if spec.home is not None]
     entries = [stretch.start for stretch in model.queued]
-    rows = flow.reachable(model.code, starts, entries, through_waits=True)
-    return any(model.code.rows[at][i.OPCODE] == i.CALL_RCU for at in rows)
+    rows = model.code.rows
+    sent = [model.code.value(row[i.A]) for row in rows if row[i.OPCODE] == i.IRQ_WORK]
+    starts += [entries[number] for number in sent if number is not None]
+    reached = flow.reachable(model.code, starts, entries, through_waits=True)
+    return any(rows[at][i.OPCODE] == i.CALL_RCU for at in reached)

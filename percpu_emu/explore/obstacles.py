@@ -23,6 +23,7 @@ REASONS: Final[dict[int, Reason]] = {
     blocking.HALF_DONE: "half done",
     blocking.WORD: "word",
     blocking.MID_TURN_THERE: "mid-turn",
+    blocking.EARLIER_INTERRUPT: "earlier interrupt",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from percpu_emu.lang.setting import MIGRATE, context_of, fails, is_half, is_migr
 from percpu_emu.lang.source import Site
 from percpu_emu.lang.trace import Access, Standing, Step, TracedContext
 from percpu_emu.lang.virtual import layout, outcomes
+
+QUEUED_KINDS: Final = {layout.AS_CALLBACK: "callback", layout.AS_WORK: "work", layout.AS_INTERRUPT: "sent"}
 
 
 class NotPossible(ValueError):
@@ -172,6 +175,10 @@ class Stepper:
             name = self.model.setting.contexts[context].kind
         return name, self.model.code.sites.get(pc)
 
+    def queued(self, context: int) -> str:
+        """The program that was queued last under that number."""
+        return self._queued[context]
+
     def meet_everyone(self) -> None:
         """Have those among the actors, too, that have not moved yet."""
         for context in self.contexts():
@@ -204,7 +211,8 @@ class Stepper:
         name = code.names[pc]
         if name == "take_down":
             name, args = self.model.setting.contexts[context].kind, (int(vm[vm[layout.TARGETS] + context]),)
-        if log[layout.LOG_QUEUED] >= 0:
+        operation = OPERATIONS.get(name)
+        if operation is not None and operation.queues:
             self._queued[log[layout.LOG_QUEUED]] = code.queued[args[0]].__name__
             args = (log[layout.LOG_QUEUED], *args[1:])
         accesses: tuple[Access, ...] = ()
@@ -239,7 +247,7 @@ class Stepper:
             spec = specs[context]
             met = TracedContext(context, spec.name, spec.cpu, spec.kind, spec.program.__name__)
         else:
-            work = bool(self.state[self.model.block(context) + layout.WORK])
+            kind = QUEUED_KINDS[int(self.state[self.model.block(context) + layout.WORK])]
             program = self._queued.get(context, "")
-            met = TracedContext(context, program, self._cpu(context), "work" if work else "callback", program)
+            met = TracedContext(context, program, self._cpu(context), kind, program)
         self.actors.setdefault((context, met.program), met)

@@ -172,7 +172,7 @@ def reachable(code: Code, starts: Iterable[int], entries: list[int], *, through_
         if opcode == i.SYNCHRONIZE_RCU and not through_waits:
             continue
         todo += following(code, at)
-        if opcode == i.QUEUE_WORK or (opcode == i.CALL_RCU and through_waits):
+        if opcode in (i.QUEUE_WORK, i.IRQ_WORK) or (opcode == i.CALL_RCU and through_waits):
             number = code.value(code.rows[at][i.A])
             assert number is not None
             todo.append(entries[number])

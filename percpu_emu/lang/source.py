@@ -82,7 +82,8 @@ class ProgramSource:
             return inspect.getsource(self.function)
         except (OSError, TypeError) as error:
             line = self.function.__code__.co_firstlineno
-            raise Refused(self.file, line, f"the source of {self.name} cannot be read: {error}") from error
+            reason = f"the source of {self.name} cannot be read: {error}; a program stands in a file or in a cell"
+            raise Refused(self.file, line, reason) from error
 
     @cached_property
     def tree(self) -> ast.FunctionDef:

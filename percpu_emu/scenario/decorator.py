@@ -16,7 +16,6 @@ schema.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +56,8 @@ class Keys(TypedDict, total=False):
     faults: Mapping[str, Any]
 
 
+SESSION: Final = "this session"
+"""In the place of a file's path: what was typed at a prompt or in a notebook's cell."""
 KEYS_OF_MACHINE: Final = frozenset({"cpus", "nodes"})
 KEYS_OF_TOP: Final = frozenset({"name", "seed", "seconds", "observe", "outcomes", "faults"})
 """Keys of the table machine, and of the file's top; all others are of the table explore."""
@@ -119,9 +120,16 @@ class DeclaredScenario:
         return inspect.getsourcefile(self.function) or "<unknown>"
 
     @property
+    def is_in_a_session(self) -> bool:
+        """Whether it was declared at a prompt or in a notebook's cell, and no file holds it."""
+        return not Path(self.file).is_file()
+
+    @property
     def module(self) -> ModuleType:
-        """The module that declares it, which holds its programs."""
-        return sys.modules[self.function.__module__]
+        """What stands beside it now, its programs among that, as a module."""
+        module = ModuleType(self.function.__module__)
+        vars(module).update(self.function.__globals__)
+        return module
 
     def document(self) -> dict[str, Any]:
         """What a TOML file of the scenario holds."""
@@ -129,10 +137,11 @@ class DeclaredScenario:
         contexts = Contexts()
         self.function(contexts)
         top = {"name": self.name, "summary": summary, "description": description}
+        programs = SESSION if self.is_in_a_session else Path(self.file).name
         document: dict[str, Any] = {
             **top,
             "machine": {},
-            "explore": {"programs": Path(self.file).name, "contexts": contexts.tables},
+            "explore": {"programs": programs, "contexts": contexts.tables},
         }
         for key, value in self.keys.items():
             table = document if key in KEYS_OF_TOP else document["machine" if key in KEYS_OF_MACHINE else "explore"]
@@ -147,7 +156,7 @@ class DeclaredScenario:
             return [self._plain(inner) for inner in value]
         if not callable(value):
             return value
-        names = [name for name, held in vars(self.module).items() if held is value]
+        names = [name for name, held in self.function.__globals__.items() if held is value]
         return names[0] if names else _name_of(value)
 
 

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import PydanticCustomError
 
 from percpu_emu.lang.setting import ONLY_OF_TASKS
-from percpu_emu.machine.faults import parse_fault
+from percpu_emu.machine.faults import BadFault, parse_fault
+from percpu_emu.scenario.wording import said_of_fault
 
 PinKindName: TypeAlias = Literal["page-cache", "mlock", "vfs-cache", "slab"]
 ProtocolName: TypeAlias = Literal["original", "patched"]
@@ -78,7 +79,10 @@ class InterruptsPart(Part):
 
 
 def _a_fault(line: str) -> str:
-    parse_fault(line)
+    try:
+        parse_fault(line)
+    except BadFault as error:
+        raise ValueError(said_of_fault(error)) from error
     return line
 
 

@@ -106,9 +106,10 @@ class Model:
         return not self._blocked(context) and self._has_cpu(context)
 
     def _quiet(self, cpu: int) -> bool:
-        """Whether no task is mid-turn on the CPU and no interrupt active."""
+        """Whether no task is mid-turn on the CPU, no interrupt active, and none that was sent there still to come."""
         there = [context for context in self.all() if context.cpu == cpu]
-        return not any(context.active or (context.kind == "task" and context.mid_turn) for context in there)
+        sent = any(context.kind == "sent" and not context.over for context in there)
+        return not sent and not any(c.active or (c.kind == "task" and c.mid_turn) for c in there)
 
     def _has_cpu(self, context: Context) -> bool:
         if context.cpu is None or context.active:
@@ -121,7 +122,7 @@ class Model:
         return not any(other.in_section for other in others)
 
     def _blocked(self, context: Context) -> bool:
-        if context.grace_period:
+        if context.grace_period or context.behind:
             return True
         if context.waits is not None:
             return len(context.waits) > 0
@@ -228,6 +229,7 @@ class Model:
         readers = self.readers()
         for context in self.all():
             context.grace_period &= readers
+            context.behind -= ended
             if context.waits is not None:
                 context.waits = context.waits - ended if context.op.name == "rcu_barrier" else context.waits & readers
             if not context.reader:
@@ -239,7 +241,7 @@ class Model:
         self.down |= {cpu}
         self.memory.words[CPU_ONLINE_MASK] &= ~(1 << cpu)
         for other in self.all():
-            if other.cpu == cpu and other.queued and not other.began:
+            if other.cpu == cpu and other.kind in ("callback", "work") and not other.began:
                 other.cpu = None
             elif other.cpu == cpu:
                 self.doubts += other.notes

@@ -23,6 +23,7 @@ PREEMPTION_OFF: Final = 6
 HALF_DONE: Final = 7  # another context of the CPU is inside one instruction
 WORD: Final = 8
 MID_TURN_THERE: Final = 9  # of an offline
+EARLIER_INTERRUPT: Final = 10  # sent to the CPU before
 
 
 @inner
@@ -67,12 +68,13 @@ def blocked_on_word(vm: Row, state: Row, base: int, pc: int) -> int:
 
 @inner
 def _blocked_by_turns(vm: Row, state: Row, context: int) -> int:
-    """An offline waits for the turns of its CPU; an interrupt is one turn."""
+    """An offline waits for the turns of its CPU; an interrupt is one turn, and one that was sent has to come."""
     inside = 0
     for other in range(contexts_of(vm)):
         block = block_of(vm, other)
         there = state[block + v.CPU] == vm[vm[v.TARGETS] + context] + 1
-        if there and state[block + v.STATUS] == v.RUNNING and state[block + v.MID_TURN]:
+        sent = state[block + v.STATUS] == v.WAITING and state[block + v.WORK] == v.AS_INTERRUPT
+        if there and (sent or (state[block + v.STATUS] == v.RUNNING and state[block + v.MID_TURN])):
             inside |= 1 << other
     return _blocked_by(vm, MID_TURN_THERE, inside) if inside else NOT_BLOCKED
 
@@ -85,7 +87,8 @@ def blocked(vm: Row, state: Row, context: int) -> int:
     if status == v.UNUSED or status == v.OVER:
         return _blocked_by(vm, IS_OVER, 0)
     if status == v.WAITING and state[base + v.WAIT] != 0:
-        return _blocked_by(vm, GRACE_PERIOD, state[base + v.WAIT])
+        sent = state[base + v.WORK] == v.AS_INTERRUPT
+        return _blocked_by(vm, EARLIER_INTERRUPT if sent else GRACE_PERIOD, state[base + v.WAIT])
     cpu = state[base + v.CPU]
     if cpu > 0:
         reason = _blocked_on_cpu(vm, state, context, cpu)

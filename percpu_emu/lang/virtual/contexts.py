@@ -11,7 +11,7 @@ from percpu_emu.shm.compiling import Row, inner
 
 @inner
 def at_interrupt_level(vm: Row, state: Row, context: int) -> bool:
-    """Whether it is an interrupt, or a callback that runs on a CPU as one."""
+    """Whether it is an interrupt, or what is queued and runs on a CPU as one."""
     kind = vm[vm[v.KINDS] + context]
     return kind == v.INTERRUPT or (kind == v.CALLBACK and state[block_of(vm, context) + v.CPU] != 0)
 
@@ -36,7 +36,7 @@ def irqs_are_off(state: Row, base: int) -> bool:
 def in_interrupt(vm: Row, state: Row, context: int) -> bool:
     """Whether it is an interrupt or an RCU callback, wherever that runs."""
     kind = vm[vm[v.KINDS] + context]
-    return kind == v.INTERRUPT or (kind == v.CALLBACK and state[block_of(vm, context) + v.WORK] == 0)
+    return kind == v.INTERRUPT or (kind == v.CALLBACK and state[block_of(vm, context) + v.WORK] != v.AS_WORK)
 
 
 @inner
@@ -90,7 +90,7 @@ def end_context(vm: Row, state: Row, context: int) -> None:
 
 @inner
 def take_down(vm: Row, state: Row, cpu: int) -> None:
-    """A CPU goes: its tasks and interrupts are over, callbacks that have not begun go to the coordinator."""
+    """A CPU goes: its tasks and interrupts are over, RCU callbacks that have not begun go to the coordinator."""
     log, mask = vm[v.LOG], vm[v.FIRST_WORD] + find_word(vm, vm[v.ONLINE_MASK])
     vm[log + v.LOG_ADDRESS], vm[log + v.LOG_MODE], vm[log + v.LOG_OLD] = vm[v.ONLINE_MASK], v.WRITES, state[mask]
     state[mask] &= ~(1 << cpu)
@@ -101,7 +101,8 @@ def take_down(vm: Row, state: Row, cpu: int) -> None:
         base = block_of(vm, context)
         if state[base + v.CPU] != cpu + 1 or state[base + v.STATUS] == v.UNUSED:
             continue
-        if vm[vm[v.KINDS] + context] == v.CALLBACK and state[base + v.STATUS] == v.WAITING:
+        pending = vm[vm[v.KINDS] + context] == v.CALLBACK and state[base + v.STATUS] == v.WAITING
+        if pending and state[base + v.WORK] != v.AS_INTERRUPT:
             state[base + v.CPU] = 0
             continue
         no_reader_any_more(vm, state, context)

@@ -29,7 +29,7 @@ RESULT: Final = 7
 HELD: Final = 8  # regions that a reader found by rcu_dereference, as bits
 NOTED: Final = 9
 NOTES: Final = 10  # (counter, delta) x MAX_NOTES
-WORK: Final = 16  # 1 for queued work
+WORK: Final = 16  # of what is queued: AS_CALLBACK, AS_WORK or AS_INTERRUPT
 LOADED: Final = 17  # what the load of a read-modify-write has read; 0 where none is halfway
 REGISTERS: Final = 18
 HALFWAY: Final = 2
@@ -52,6 +52,11 @@ INTERRUPT: Final = 1
 OFFLINE: Final = 2
 KILL: Final = 3
 CALLBACK: Final = 4
+
+# --- how what is queued runs
+AS_CALLBACK: Final = 0  # of RCU: on its CPU as an interrupt, behind a grace period
+AS_WORK: Final = 1
+AS_INTERRUPT: Final = 2  # of a CPU that another context has chosen
 
 # --- states of a region: one of these, with the size in words above
 LIVE: Final = 1

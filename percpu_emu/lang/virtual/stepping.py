@@ -80,7 +80,7 @@ def _operate(vm: Row, state: Row, context: int, pc: int) -> int:
         return observe(vm, state, context, pc)
     if opcode <= i.LOCAL_IRQ_RESTORE:
         return change_section(vm, state, context, opcode, a)
-    if opcode == i.CALL_RCU or opcode == i.QUEUE_WORK:
+    if opcode == i.CALL_RCU or opcode == i.QUEUE_WORK or opcode == i.IRQ_WORK:
         return queue(vm, state, context, pc)
     if opcode == i.ALLOC_PERCPU or opcode == i.KZALLOC:
         return allocate(vm, state, v.AREAS if opcode == i.ALLOC_PERCPU else v.OBJECTS, a)

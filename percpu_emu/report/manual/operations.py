@@ -117,6 +117,8 @@ def _facts(operation: Operation) -> str:
         ["waits", _waits(operation)],
         ["queues", "the program, which runs later" if operation.queues else "nothing"],
     ]
+    if not operation.native:
+        rows.append(["in `run`", "refused: `explore` and `replay` have it"])
     return table(["property", "value"], rows)
 
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
-from percpu_emu.lang import locking, ops, state, structures
+from percpu_emu.lang import bits, locking, ops, state, structures
 from percpu_emu.report.manual.markdown import code, page, table
 from percpu_emu.scenario import decorator, linearizable
 
@@ -16,11 +16,14 @@ _FIELDS: Final = {
     "Ptr[T]": structures.Ptr,
     "PerCpu[T]": structures.PerCpu,
     "Array[T, Literal[n]]": structures.Array,
+    "Bits[Literal[n]]": structures.Bits,
 }
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "sizeof(T)": structures.sizeof,
     "T()": structures.Struct.__new__,
     "T.static_per_cpu()": structures.Struct.static_per_cpu,
+    "yield from read_bits(page.dirty)": bits.read_bits,
+    "yield from write_bits(page.dirty, value)": bits.write_bits,
     "with counted(counter, change):": ops.counted,
 }
 _STATES: Final[dict[str, Callable[..., Any]]] = {
@@ -54,6 +57,12 @@ _POINTS: Final = (
     "assigned to it: an allocation of `sizeof(T)`, a load from a field `Ptr[T]` or `PerCpu[T]`, another such variable. "
     "A parameter is annotated: `def flush(slots: Slots)`. Columns and stories call words by their fields."
 )
+_NARROW: Final = (
+    "A field has 64 bits, and one operation reads or writes all of them. What a 32-bit machine does in two steps is "
+    "two fields, as in the scenario `u64-torn`. Bit fields in a row share a word until it is full or another field "
+    "follows: to write one writes the whole word, as in the scenario `bit-fields-two-locks`. A state shows a bit field "
+    "alone."
+)
 
 
 def structures_page() -> str:
@@ -64,6 +73,7 @@ def structures_page() -> str:
         _POINTS,
         "## Fields",
         _listed("field", _FIELDS),
+        _NARROW,
         "## Memory",
         _listed("Python", _FUNCTIONS),
         "## A scenario",
