@@ -102,7 +102,14 @@ class View:
         """Whether it is a call of a helper that touches one word or is the kernel's, and nothing in it is marked."""
         words = {access.address for index in part for access in self.trace.steps[index].accesses}
         is_small = len(words) == 1 or self.is_of_a_history(part.start) or self.is_whole_call(part)
-        return len(part) > 1 and self.is_helper(part.start) and is_small and not any(map(self.is_marked, part))
+        told = any(self.is_marked(index) or self.gets_no_memory(index) for index in part)
+        return len(part) > 1 and self.is_helper(part.start) and is_small and not told
+
+    def gets_no_memory(self, index: int) -> bool:
+        """Whether the step is an allocation that fails."""
+        step = self.trace.steps[index]
+        operation = definition(step)
+        return operation is not None and operation.opcode in (i.ALLOC_PERCPU, i.KZALLOC) and step.result == 0
 
     @cached_property
     def _whole_calls(self) -> frozenset[tuple[int, ...]]:

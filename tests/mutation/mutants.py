@@ -22,6 +22,7 @@ LOCKS: Final = "lang/virtual/locks.py"
 LOCK_ORDER: Final = "explore/lock_order.py"
 FAIRNESS: Final = "explore/fairness.py"
 GRAPH: Final = "explore/graph.py"
+STEPPING: Final = "lang/virtual/stepping.py"
 PLANS: Final = "scenario/replaying.py"
 REPLAY: Final = "replay/operations.py"
 COMPILED: Final = "replay/compiled.py"
@@ -193,6 +194,13 @@ MUTANTS: Final = (
     Mutant(FAIRNESS, " & (vm[vm[layout.KINDS] + context] != layout.INTERRUPT)", ""),
     Mutant(GRAPH, "len(members) > 1 or members[0] in looping", "len(members) > 1"),
     Mutant(GRAPH, "lowest[at] = min(lowest[at], lowest.get(after[edge], lowest[at]))", "pass"),
+    # --- allocations that fail
+    Mutant(STEPPING, "    state[v.FAILURES] -= 1\n", ""),
+    Mutant(TRANSITION, "        if steps > 0 and stepping.may_fail(vm, state, context):\n            break\n", ""),
+    Mutant(
+        REDUCTION, "            return VISIBLE  # it has another outcome", "            pass  # it has another outcome"
+    ),
+    Mutant(STEPPING, "return 1 <= operand(", "return 0 <= operand("),
     # --- replay
     Mutant(PLANS, 'return Part.LOAD if step.half == "load" else Part.STORE', "return Part.LOAD"),
     Mutant(PLANS, "queued = step.args[0]", "queued = 0"),
