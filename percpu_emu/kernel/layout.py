@@ -119,10 +119,15 @@ CPU_POSSIBLE_MASK: Final = BOOT + 8
 CPU_ONLINE_MASK: Final = CPU_POSSIBLE_MASK + MASK_WORDS
 MEMCG_LIST: Final = CPU_ONLINE_MASK + MASK_WORDS  # first memory cgroup, linked by MEMCG_NEXT
 CPUMASK_OF: Final = BOOT + 64  # a mask of one CPU, for each CPU
+CPU_HOTPLUG_LOCK: Final = BOOT + 4544
 STATIC: Final = setting.STATIC  # BOOT + 4608
 STATIC_WORDS: Final = setting.STATIC_WORDS
 CGROUP_TABLE: Final = BOOT + 8192  # size, then pointers: the memory cgroups that workers update
 CGROUP_TABLE_ENTRIES: Final = 57343
+
+# --- the kernel's static per-CPU data: per-CPU pointers below those that scenarios are given
+CPU_HOTPLUG_READERS: Final = 1
+CPUHP_STATE: Final = 2
 
 
 def cpumask_of(cpu: int) -> int:

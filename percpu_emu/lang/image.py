@@ -246,6 +246,9 @@ class _Unit:
         for node in ast.walk(source.tree):
             if isinstance(node, ast.YieldFrom):
                 self.include(source.callee(node.value), (*callers, function))
+        for operation, _, node in source.operations:
+            if not operation.native:
+                source.refuse(node, f"{operation.name} is for explore and replay: a native run has no means for it")
         self.sleeps |= any(operation.wait == "sleeps" for operation, _, _ in source.operations)
         self._names[function] = f"{source.name.strip('_')}_{len(self._names)}"
         rewriter = Rewriter(

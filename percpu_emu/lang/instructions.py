@@ -81,6 +81,9 @@ FREE_PERCPU: Final = 72
 KZALLOC: Final = 73
 KFREE: Final = 74
 TAKE_DOWN: Final = 75  # the CPU of an `offline` or `kill` context goes
+CPU_DOWN: Final = 76
+CPU_UP: Final = 77
+MOVE_TO: Final = 78
 
 READING: Final = frozenset({READ, WAIT_UNTIL, SPIN_UNTIL, CPUMASK_NEXT})
 """Effects that leave the word as it is."""

@@ -42,7 +42,7 @@ class Operation:
     opcode: int
     """Its effect: one of the operations of `lang.instructions`."""
     verb: str
-    """How a story says it; "{word}" is the word, "{arg}" the second argument."""
+    """How a story says it; "{word}" is the word, "{arg}" the second argument, or the only one."""
     own: bool = False
     """Whether its word is this CPU's copy of a per-CPU word."""
     order: Order = "none"
@@ -62,6 +62,8 @@ class Operation:
     """Whether its first argument is a program that runs later."""
     quiet: bool = False
     """Whether it tells a reader nothing by itself, so that reports may fold it."""
+    native: bool = True
+    """Whether native runs have it; else it is for `explore` and `replay` alone."""
     kernel: str | None = None
     """What the kernel calls it, where that is another name; "" where the kernel has no such function."""
 

@@ -115,11 +115,11 @@ def _performer() -> Any:
 
 def performer_text() -> str:
     """What numba compiles for this engine. A code that is none of an operation raises."""
-    arities = {f"ops.{name}": words_of(operation) for name, operation in OPERATIONS.items()}
-    arities |= {"ops.per_cpu": 2}
+    arities = {o.number: (f"ops.{name}", words_of(o)) for name, o in OPERATIONS.items() if o.native}
+    arities[_PER_CPU] = "ops.per_cpu", 2
     lines = ["@entry_point(WORD(BASES, WORD, WORD, WORD, WORD))", "def perform(bases, code, a, b, c):"]
     lines += ["    ctx = context(bases)"]
-    for code, (name, arity) in enumerate(arities.items()):
+    for code, (name, arity) in arities.items():
         arguments = ", ".join(["ctx", "a", "b", "c"][: arity + 1])
         lines += [f"    if code == {code}:", f"        return {name}({arguments})"]
     lines += [f"    if code == {_REACH}:", "        ops.reach(ctx, a, b)", "        return 0"]

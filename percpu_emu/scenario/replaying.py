@@ -13,6 +13,7 @@ from percpu_emu.explore.room import with_room
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.token import BadToken, Token, digest, schedule_of
 from percpu_emu.explore.tracing import NotPossible, Stepper
+from percpu_emu.lang import instructions as i
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.setting import MIGRATE, Setting, context_of, is_migration
 from percpu_emu.lang.trace import Step
@@ -92,7 +93,7 @@ def _part(step: Step, waiting: set[int]) -> Part:
     if step.half:
         return Part.LOAD if step.half == "load" else Part.STORE
     operation = OPERATIONS[step.op]
-    begins = operation.wait == "sleeps" and not operation.is_access and step.context not in waiting
+    begins = operation.opcode in (i.SYNCHRONIZE_RCU, i.RCU_BARRIER) and step.context not in waiting
     return Part.REGISTER if begins else Part.WHOLE
 
 

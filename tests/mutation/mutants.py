@@ -91,7 +91,7 @@ MUTANTS: Final = (
         "    elif opcode == i.LOCAL",
         "found = SAFE\n    elif opcode == i.LOCAL",
     ),
-    Mutant(REDUCTION, "if kill_pending(vm, state, context) or (inside", "if (inside"),
+    Mutant(REDUCTION, "if kill_pending(vm, por, state, context) or (inside", "if (inside"),
     Mutant(
         REDUCTION,
         "            if writes & _reaches(vm, por, state, other, reader, block):\n                return True",
