@@ -16,7 +16,7 @@ from types import ModuleType
 
 import pytest
 
-from percpu_emu.kernel import completion, llist, locks, refcount, seqlock
+from percpu_emu.kernel import completion, llist, locks, percpu_rwsem, refcount, seqlock
 from percpu_emu.lang.source import is_program
 from percpu_emu.lang.structures import is_struct
 from tests.examples import fixed_versions, in_folder, is_broken, scenario
@@ -61,10 +61,14 @@ def test_each_broken_one_says_what_is_missing_and_shows_where(folder: str) -> No
         assert "# wrong: " in in_folder(folder)[name].path.read_text()
 
 
-@pytest.mark.parametrize("module", [completion, llist, locks, refcount, seqlock], ids=lambda module: module.__name__)
+MODULES = [completion, llist, locks, percpu_rwsem, refcount, seqlock]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_every_lock_is_listed_with_its_module(module: ModuleType) -> None:
     own = {name: value for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__}
     public = {name for name, value in own.items() if (is_program(value) or is_struct(value)) and name[0] != "_"}
     assert public
-    rows = EXAMPLES.read_text().partition(f"| `{module.__name__}` |")[2].partition("| `percpu_emu.")[0]
+    behind = EXAMPLES.read_text().partition(f"| `{module.__name__}` |")[2]
+    rows = re.split(r"\| `percpu_emu\.|\n\n", behind)[0]
     assert public == set(re.findall(r"`(\w+)`", rows))

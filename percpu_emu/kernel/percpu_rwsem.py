@@ -9,12 +9,12 @@ counts each time a reader leaves instead.
 
 from __future__ import annotations
 
-from percpu_emu.kernel.cpumask import percpu_take
-from percpu_emu.kernel.layout import CPU_POSSIBLE_MASK
 from percpu_emu.lang.ops import (
     Program,
     atomic_long_add,
     cmpxchg,
+    nr_cpu_ids,
+    per_cpu,
     preempt_disable,
     preempt_enable,
     read_once,
@@ -23,6 +23,7 @@ from percpu_emu.lang.ops import (
     this_cpu_dec,
     this_cpu_inc,
     wait_until,
+    write_once,
 )
 from percpu_emu.lang.structures import AtomicLong, Struct, Word
 
@@ -76,7 +77,13 @@ def percpu_down_write(sem: PercpuRwSemaphore, counts: ReadCount) -> Program[None
 
 def wait_for_readers(sem: PercpuRwSemaphore, counts: ReadCount) -> Program[None]:
     """Sleep until the readers that are counted have left."""
-    inside = yield from percpu_take(counts, 0, CPU_POSSIBLE_MASK)
+    inside = 0
+    nr_cpus = yield nr_cpu_ids()
+    for cpu in range(nr_cpus):
+        count = yield read_once(per_cpu(counts.read_count, cpu))
+        if count:  # the flag keeps all others from writing it
+            yield write_once(per_cpu(counts.read_count, cpu), 0)
+        inside += count
     yield atomic_long_add(sem.readers, inside)
     yield wait_until(sem.readers, 0)
 

@@ -352,7 +352,7 @@ def bringup_cpu(cpu: int) -> Op:
     return Op("bringup_cpu", (cpu,))
 
 
-@defines(_effect.MOVE_TO, "goes on on CPU {arg}", order="full", wait="sleeps", native=False, kernel="work_on_cpu")
+@defines(_effect.MOVE_TO, "goes to CPU {arg}", order="full", wait="sleeps", native=False, kernel="work_on_cpu")
 def migrate_to(cpu: int) -> Op:
     """Go on on that CPU, as what `work_on_cpu` calls does. Gives 0, or -EINVAL where the CPU is off line.
 

@@ -167,7 +167,10 @@ class Process:
                 order = Order(self._number, number, Part.WHOLE, code_of(op.name), site, -1, -1, False)
                 result = self._operations.perform(index, order, op)
                 self._words[at.SETUP_STEPS] += 1
+                if OPERATIONS[op.name].opcode == i.MOVE_TO and not result:
+                    self._operations.stand_for(int(op.args[0]))
                 op = advance(program, Long(result or 0))
+        self._operations.stand_for(self._control.coordinator)
 
 
 def process_main(

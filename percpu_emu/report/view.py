@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from percpu_emu.kernel import percpu_rwsem
 from percpu_emu.lang import instructions as i
-from percpu_emu.report.labels import Labels, allocation_of, definition
+from percpu_emu.report.labels import MOVES, Labels, allocation_of, definition
 from percpu_emu.report.moments import Moment, moments
 from percpu_emu.scenario import linearizable
 
@@ -95,9 +96,11 @@ class View:
         return frozenset(index for part in calls for index in part)
 
     def _is_small_call(self, part: range) -> bool:
-        """Whether it is a call of a helper that touches one word, as a lock does, and nothing in it is marked."""
+        """Whether it is a call of a helper that touches one word, or of a lock, and nothing in it is marked."""
         words = {access.address for index in part for access in self.trace.steps[index].accesses}
-        is_small = len(words) == 1 or self.is_of_a_history(part.start)
+        site = self.trace.steps[part.start].site
+        is_lock = site is not None and site.file == percpu_rwsem.__file__
+        is_small = len(words) == 1 or is_lock or self.is_of_a_history(part.start)
         return len(part) > 1 and self.is_helper(part.start) and is_small and not any(map(self.is_marked, part))
 
     def is_of_a_history(self, index: int) -> bool:
@@ -166,7 +169,7 @@ class View:
     def _moves_after(self, index: int) -> bool:
         """Whether the step's task migrates later: the number of its CPU is then another's."""
         actor, later = self.labels.actors[index], range(index + 1, len(self.trace.steps))
-        return any(self.trace.steps[at].op == "migrate" and self.labels.actors[at] == actor for at in later)
+        return any(self.trace.steps[at].op in MOVES and self.labels.actors[at] == actor for at in later)
 
     def in_freed(self, index: int) -> bool:
         """Whether the step touched memory that had been freed."""

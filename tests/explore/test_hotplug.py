@@ -25,9 +25,7 @@ from percpu_emu.lang.ops import (
     this_cpu_add,
     write_once,
 )
-from percpu_emu.lang.setting import MIGRATE, ContextSpec, Setting, unit_word
-from percpu_emu.replay import replay
-from percpu_emu.scenario.replaying import plan_of
+from percpu_emu.lang.setting import ContextSpec, Setting, unit_word
 from tests.replay.schedules import taken
 
 from .oracle import Model, reachable
@@ -255,27 +253,3 @@ def test_the_standing_says_why_a_cpu_cannot_go_and_why_a_task_cannot_go_on() -> 
     obstacle = taken(of(task(where, 1), task(down, 0, 1)), [1]).standing(0).obstacle
     assert obstacle is not None
     assert (obstacle.reason, obstacle.cpu) == ("off line", 1)
-
-
-@pytest.mark.parametrize(
-    ("contexts", "schedule"),
-    [
-        ((task(where, 1), task(down_and_up, 0, 1)), [0, 1, MIGRATE, 1, 0]),
-        ((task(count_twice, 1), task(down, 0, 1)), [0, 1, MIGRATE, 0]),
-        ((task(go_and_come_back, 0, 1), task(down, None, 1)), [0, 0, 0, 1, MIGRATE, 0, 0]),
-        ((task(go_and_come_back, 0, 1),), [0, 0, 0, 0, 0]),
-        ((task(go_and_come_back, None, 1),), [0, 0, 0, 0, 0]),
-        ((task(go_to, 0, 2),), [0, 0]),
-        ((task(down, 0, 0), task(down, None, 1)), [0, 1]),
-    ],
-    ids=str,
-)
-def test_real_processes_do_the_same(contexts: tuple[ContextSpec, ...], schedule: list[int]) -> None:
-    setting = of(*contexts)
-    stepper = taken(setting, schedule)
-    assert stepper.is_final
-    done = replay(setting, plan_of(stepper))
-    assert (done.difference, done.violation) == (None, None)
-    assert done.steps == stepper.steps
-    assert done.words == stepper.model.words(stepper.state[: stepper.model.size])
-    assert done.results == stepper.model.results(stepper.state)
