@@ -467,13 +467,9 @@ def class_of(vm: Row, por: Row, state: Row, context: int) -> int:
     if contexts.at_interrupt_level(vm, state, context) and _class_of_holding(vm, por, state, context) == VISIBLE:
         return VISIBLE  # it may end with this step, and lets go then
     inside = por[por[BLOCKS_INSIDE] + pc]  # then entering a section late could hide that it never goes on
-    if _may_go_down(vm, por, state, context):
+    if _may_go_down(vm, por, state, context) or kill_pending(vm, por, state, context):
         return VISIBLE
-    if (
-        kill_pending(vm, por, state, context)
-        or (inside and found == PUT_OFF)
-        or _may_be_stalled(vm, por, state, context)
-    ):
+    if (inside and found == PUT_OFF) or _may_be_stalled(vm, por, state, context):
         return VISIBLE
     if inside and state[base + v.STATUS] == v.WAITING and contexts.at_interrupt_level(vm, state, context):
         return VISIBLE

@@ -9,6 +9,7 @@ EFFECTS: Final = "lang/effects.py"
 ACCESSES: Final = "lang/virtual/accesses.py"
 BLOCKING: Final = "lang/virtual/blocking.py"
 CONTEXTS: Final = "lang/virtual/contexts.py"
+HOTPLUG: Final = "lang/virtual/hotplug.py"
 MEMORY: Final = "lang/virtual/memory.py"
 SECTIONS: Final = "lang/virtual/sections.py"
 FLOW: Final = "lang/flow.py"
@@ -19,6 +20,7 @@ STORE: Final = "explore/store.py"
 SEARCH: Final = "explore/search.py"
 PLANS: Final = "scenario/replaying.py"
 REPLAY: Final = "replay/operations.py"
+PROCESS: Final = "replay/process.py"
 COMPILED: Final = "replay/compiled.py"
 
 
@@ -82,7 +84,7 @@ MUTANTS: Final = (
         "if mode == v.READS:\n        return kind % OTHERS == v.READS - 1",
         "if kind % OTHERS == v.READS - 1:\n        return True",
     ),
-    Mutant(REDUCTION, "if state[base + v.MIGRATIONS] > 0:\n            return True\n        if other", "if other"),
+    Mutant(REDUCTION, "if _may_move(vm, por, state, other):\n            return True\n        if other", "if other"),
     Mutant(REDUCTION, "seen = opcode != i.QUEUE_WORK and _others_may_read(vm, por, state, context)", "seen = False"),
     Mutant(REDUCTION, "found = SAFE if state[base + v.WAIT] & v.REGISTERED else VISIBLE", "found = SAFE"),
     Mutant(
@@ -91,7 +93,7 @@ MUTANTS: Final = (
         "    elif opcode == i.LOCAL",
         "found = SAFE\n    elif opcode == i.LOCAL",
     ),
-    Mutant(REDUCTION, "if kill_pending(vm, por, state, context) or (inside", "if (inside"),
+    Mutant(REDUCTION, " or kill_pending(vm, por, state, context):", ":"),
     Mutant(
         REDUCTION,
         "            if writes & _reaches(vm, por, state, other, reader, block):\n                return True",
@@ -126,7 +128,7 @@ MUTANTS: Final = (
     Mutant(REDUCTION, "kind == v.ADDS - 1 + (0 if own else OTHERS)", "kind % OTHERS == v.ADDS - 1"),
     Mutant(REDUCTION, "or state[mine + v.DEPTH] >= v.IRQ", "or state[mine + v.DEPTH] != 0"),
     Mutant(
-        REDUCTION, "state[theirs + v.CPU] == cpu or state[theirs + v.MIGRATIONS] > 0", "state[theirs + v.CPU] == cpu"
+        REDUCTION, "state[theirs + v.CPU] == cpu or _may_move(vm, por, state, other)", "state[theirs + v.CPU] == cpu"
     ),
     Mutant(REDUCTION, "if other != context and cpu > 0 and state[base + v.CPU] == cpu:", "if False:"),
     Mutant(REDUCTION, "return state[rows.block_of(vm, context) + v.MID_TURN] == 0 and", "return False and"),
@@ -136,7 +138,7 @@ MUTANTS: Final = (
         ":\n            return True",
     ),
     Mutant(REDUCTION, "if inside and state[base + v.STATUS] == v.WAITING and", "if False and"),
-    Mutant(REDUCTION, " or (inside and found == PUT_OFF) or", " or"),
+    Mutant(REDUCTION, "(inside and found == PUT_OFF) or ", ""),
     Mutant(REDUCTION, "if seen or _others_reach(vm, por, state, context, por[BARRIERS], False) else", "if seen else"),
     Mutant(REDUCTION, "return por[por[BEHIND] + operation]", "return por[por[NOW] + operation]"),
     Mutant(REDUCTION, "found = _disturbed(vm, por, state, context, which, 0, v.WRITES)", "found = SAFE"),
@@ -151,7 +153,28 @@ MUTANTS: Final = (
     Mutant(TRANSITION, "(committed or guarded or contexts", "(committed or contexts"),
     Mutant(FLOW, "if opcode == i.QUEUE_WORK or (opcode", "if (opcode"),
     Mutant(SEARCH, "bool(self.por[r.CHANGED] or self.model.vm[layout.NEWS] & 1)", "bool(self.por[r.CHANGED])"),
+    # --- CPUs that go off line by an operation
+    Mutant(REDUCTION, "_may_go_down(vm, por, state, context) or kill", "kill"),
+    Mutant(REDUCTION, "return _may_go_down(vm, por, state, context)\n", "return False\n"),
+    Mutant(REDUCTION, "_can_reach(vm, por, state, context, por[MOVES]) or ", ""),
+    Mutant(REDUCTION, "por[MOVES]) or _can_reach(vm, por, state, context, por[DOWNS])", "por[MOVES])"),
+    Mutant(REDUCTION, " or hotplug.is_displaced(state, base):", ":"),
+    Mutant(
+        REDUCTION,
+        "elif opcode == i.MOVE_TO:\n        found = VISIBLE",
+        "elif opcode == i.MOVE_TO:\n        found = SAFE",
+    ),
+    Mutant(CONFLICTS, "if moves or spec.home is not None", "if spec.home is not None"),
+    Mutant(BLOCKING, "inside = state[block + v.DEPTH] != 0 or state", "inside = state"),
+    Mutant(BLOCKING, "if inside or at_interrupt_level(vm, state, other):", "if inside:"),
+    Mutant(BLOCKING, "        return _blocked_by(vm, OFF_LINE, 0)", "        pass"),
+    Mutant(HOTPLUG, " and state[v.ONLINE] != 1 << cpu", ""),
+    Mutant(HOTPLUG, "vm[vm[v.KINDS] + context] != v.CALLBACK and is_there", "is_there"),
+    Mutant(HOTPLUG, "    if leaves:\n        state[base + v.CPU] = 0\n", ""),
+    Mutant(TRANSITION, "    if not hotplug.is_displaced(state, base):\n        state", "    if True:\n        state"),
     # --- replay
+    Mutant(REPLAY, "self._is_online(cpu) and others else", "self._is_online(cpu) else"),
+    Mutant(PROCESS, "        if moves:\n            self._turns.leave(number)\n", ""),
     Mutant(PLANS, 'return Part.LOAD if step.half == "load" else Part.STORE', "return Part.LOAD"),
     Mutant(PLANS, "queued = step.args[0]", "queued = 0"),
     Mutant(REPLAY, "i.NR_NODE_IDS: lambda: setting.nodes,", "i.NR_NODE_IDS: lambda: setting.cpus,"),
