@@ -4,6 +4,7 @@ from typing import Literal
 
 from percpu_emu.kernel.cpumask import percpu_sum
 from percpu_emu.kernel.layout import CPU_ONLINE_MASK, CPU_POSSIBLE_MASK
+from percpu_emu.lang.bits import read_bits, write_bits
 from percpu_emu.lang.ops import (
     Program,
     __this_cpu_read,
@@ -20,6 +21,7 @@ from percpu_emu.lang.ops import (
     cpu_relax,
     cpumask_next,
     free_percpu,
+    irq_work_queue_on,
     kfree,
     kzalloc,
     ledger_add,
@@ -80,7 +82,7 @@ from percpu_emu.lang.raw import (
 )  # fmt: skip
 from percpu_emu.lang.setting import FIRST_OBJECT
 from percpu_emu.lang.state import State
-from percpu_emu.lang.structures import Array, AtomicLong, PerCpu, Ptr, Struct, Word, sizeof
+from percpu_emu.lang.structures import Array, AtomicLong, Bits, PerCpu, Ptr, Struct, Word, sizeof
 from percpu_emu.scenario.decorator import Contexts, Keys, scenario
 from percpu_emu.scenario.linearizable import History, called, linearizable, returned
 
@@ -90,6 +92,7 @@ __all__ = [
     "FIRST_OBJECT",
     "Array",
     "AtomicLong",
+    "Bits",
     "Contexts",
     "History",
     "Keys",
@@ -124,6 +127,7 @@ __all__ = [
     "cpu_relax",
     "cpumask_next",
     "free_percpu",
+    "irq_work_queue_on",
     "kfree",
     "kzalloc",
     "ledger_add",
@@ -146,6 +150,7 @@ __all__ = [
     "rcu_dereference",
     "rcu_read_lock",
     "rcu_read_unlock",
+    "read_bits",
     "read_once",
     "returned",
     "scenario",
@@ -172,6 +177,7 @@ __all__ = [
     "this_cpu_xchg",
     "wait_until",
     "warn_on",
+    "write_bits",
     "write_once",
     "xchg",
     "xchg_relaxed",

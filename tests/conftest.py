@@ -67,10 +67,19 @@ def _found(folder: Path) -> set[str]:
     return {
         *(f"child process {pid}" for pid in _children()),
         *(f"descriptor {number} of {name}" for number, name in _descriptors() if "memfd:" in name),
-        *(f"mount {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if "percpu" in line),
+        *(f"mount {line}" for line in _mounts() if _is_ours(line, folder)),
         *(f"shared memory {path}" for path in Path("/dev/shm").glob("*percpu*") if _may_be_ours(path, folder)),
         *(f"file {path}" for path in folder.rglob("*")),
     }
+
+
+def _mounts() -> list[str]:
+    return [line for line in Path("/proc/self/mounts").read_text().splitlines() if "percpu" in line]
+
+
+def _is_ours(mount: str, folder: Path) -> bool:
+    """Whether it is not that of a test in another process, which mounts below its own temp folder."""
+    return "/pytest-of-" not in mount or f"{folder.parent}/" in mount
 
 
 def _may_be_ours(shared: Path, folder: Path) -> bool:

@@ -1,6 +1,6 @@
 """Broken protocols and classic examples: each has a fixed version beside it, and its line in docs/examples.md.
 
-The locks of the kernel have their lines there, too.
+The parts of the kernel that programs call have their lines there, too.
 
     PERCPU_EMU_REWRITE_GOLDEN=1 python -m pytest tests/test_examples.py
 
@@ -16,7 +16,8 @@ from types import ModuleType
 
 import pytest
 
-from percpu_emu.kernel import completion, llist, locks, percpu_rwsem, refcount, seqlock
+from percpu_emu.kernel import completion, llist, locks, percpu_rwsem, rcu_poll, refcount, seqlock, smp, srcu, workqueue
+from percpu_emu.kernel import list as lists
 from percpu_emu.lang.source import is_program
 from percpu_emu.lang.structures import is_struct
 from tests.examples import fixed_versions, in_folder, is_broken, scenario
@@ -61,11 +62,11 @@ def test_each_broken_one_says_what_is_missing_and_shows_where(folder: str) -> No
         assert "# wrong: " in in_folder(folder)[name].path.read_text()
 
 
-MODULES = [completion, llist, locks, percpu_rwsem, refcount, seqlock]
+PARTS = [completion, lists, llist, locks, percpu_rwsem, rcu_poll, refcount, seqlock, smp, srcu, workqueue]
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
-def test_every_lock_is_listed_with_its_module(module: ModuleType) -> None:
+@pytest.mark.parametrize("module", PARTS, ids=lambda module: module.__name__)
+def test_every_part_is_listed_with_its_module(module: ModuleType) -> None:
     own = {name: value for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__}
     public = {name for name, value in own.items() if (is_program(value) or is_struct(value)) and name[0] != "_"}
     assert public

@@ -12,9 +12,10 @@ import percpu_emu
 PACKAGE = Path(percpu_emu.__file__).parent
 FLOORS = [
     *("shm", "percpu", "lang", "kernel", "explore", "machine", "replay"),
-    *("scenario", "report", "api", "pytest_plugin", "web", "cli"),
+    *("scenario", "report", "api", "pytest_plugin", "cgroupfs", "web", "cli"),
 ]
 SIDE_BY_SIDE = ["explore", "machine", "replay"]
+FACES = ["pytest_plugin", "cgroupfs", "web"]
 BELOW_ALL = {"bundled"}
 """Where the package's files are: not a floor, and it imports none."""
 
@@ -45,6 +46,12 @@ def test_search_machine_and_replay_stand_side_by_side(floor: str) -> None:
     others = {*SIDE_BY_SIDE} - {floor}
     for path in (PACKAGE / floor).rglob("*.py"):
         assert not others & imported_floors(path), path
+
+
+@pytest.mark.parametrize("floor", FACES)
+def test_faces_do_not_import_each_other(floor: str) -> None:
+    for path in (PACKAGE / floor).rglob("*.py"):
+        assert not ({*FACES} - {floor}) & imported_floors(path), path
 
 
 def test_every_folder_of_the_package_is_a_floor() -> None:

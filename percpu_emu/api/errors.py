@@ -9,6 +9,9 @@ from typing import Final, Literal, TypeAlias
 
 from percpu_emu.explore.model import SetupFailed
 from percpu_emu.explore.token import BadToken
+from percpu_emu.kernel.btf import BtfError, MissingUnpacker
+from percpu_emu.kernel.host import HostError
+from percpu_emu.kernel.profile import ProfileError
 from percpu_emu.lang.source import Refused
 from percpu_emu.machine import CgroupError, CpuDied, NoMemory, StartFailed, Trapped
 from percpu_emu.machine.faults import BadFault
@@ -29,8 +32,11 @@ class WrongOption(ValueError):
 
 
 _KINDS: Final[dict[Kind, tuple[type[Exception], ...]]] = {
-    "environment": (StartFailed, OutOfPages, NoMemory, OSError, MemoryError),
-    "input": (ScenarioError, Refused, CgroupError, WrongOption, BadToken, SetupFailed, BadFault, ProgramNotFound),
+    "environment": (StartFailed, OutOfPages, NoMemory, OSError, MemoryError, MissingUnpacker, HostError),
+    "input": (
+        *(ScenarioError, Refused, CgroupError, WrongOption, BadToken, SetupFailed, BadFault, ProgramNotFound),
+        *(BtfError, ProfileError),
+    ),
     "failed": (CpuDied, ReplayFailed, Trapped),
 }
 

@@ -30,7 +30,7 @@ def explore(
     """Explore a scenario as `percpu-emu explore` does; print nothing.
 
     Args:
-        scenario: The name of one that ships, the path of a file, or what `@scenario` declares in a file.
+        scenario: The name of one that ships, the path of a file, or what `@scenario` declares.
         cpus: Possible CPUs, instead of the scenario's.
         turns: Turns of every task that has more than one.
         strategy: "exhaustive", "preemptions", "pct" or "random".

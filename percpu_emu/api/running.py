@@ -30,7 +30,7 @@ def run(
     """Run a scenario as `percpu-emu run` does; print nothing and leave no process behind.
 
     Args:
-        scenario: The name of one that ships, the path of a file, or what `@scenario` declares in a file.
+        scenario: The name of one that ships, the path of a file, or what `@scenario` declares.
         cpus: Possible CPUs, each a process, instead of the scenario's.
         nodes: NUMA nodes.
         seconds: How long a timed step runs.

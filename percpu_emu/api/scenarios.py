@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from percpu_emu.scenario.decorator import DeclaredScenario
-from percpu_emu.scenario.finding import SEPARATOR
 from percpu_emu.scenario.load import Loaded, load
 
 Scenario: TypeAlias = str | Path | DeclaredScenario
-"""The name of one that ships, the path of a file, or what `@scenario` declares in a file."""
+"""The name of one that ships, the path of a file, or what `@scenario` declares, in a file or in this session."""
 
 
 def loaded(scenario: Scenario, overrides: Mapping[str, Any]) -> Loaded:
@@ -19,12 +18,10 @@ def loaded(scenario: Scenario, overrides: Mapping[str, Any]) -> Loaded:
     return load(name_of(scenario), overrides)
 
 
-def name_of(scenario: Scenario) -> str:
-    """A scenario as the command line names it. A Path never means a scenario that ships."""
-    if isinstance(scenario, DeclaredScenario):
-        return f"{scenario.file}{SEPARATOR}{scenario.name}"
+def name_of(scenario: Scenario) -> str | DeclaredScenario:
+    """A scenario as the command line names it, or as declared. A Path never means a scenario that ships."""
     if isinstance(scenario, Path):
         return str(scenario) if "/" in str(scenario) else f"./{scenario}"
-    if isinstance(scenario, str):
+    if isinstance(scenario, str | DeclaredScenario):
         return scenario
     raise TypeError(f"a scenario is a name, a path or what @scenario declares, not {type(scenario).__name__}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
@@ -40,6 +40,17 @@ Protocols: TypeAlias = Annotated[
     typer.Option(help="Run under this protocol only; may be repeated.", autocompletion=completing.protocols),
 ]
 
+Cpus: TypeAlias = Annotated[int | None, typer.Option(help="Possible CPUs, each a process.")]
+Nodes: TypeAlias = Annotated[int | None, typer.Option(help="NUMA nodes.")]
+Inject: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(help="A fault at injection points: mod_memcg_state:4=sleep:1ms@25%; `show` lists the points."),
+]
+Guard: TypeAlias = Annotated[
+    bool, typer.Option("--guard", help="Freed per-CPU memory is gone: any access to it traps and is reported.")
+]
+Chaos: TypeAlias = Annotated[bool, typer.Option("--chaos", help="Starve CPUs at random, for short and for long.")]
+
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Seed: TypeAlias = Annotated[int | None, typer.Option(help="Seed of all random choices.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict line only, and no progress.")]
@@ -66,3 +77,27 @@ Sarif: TypeAlias = Annotated[
 Github: TypeAlias = Annotated[
     bool, typer.Option("--github", help="Annotate lines on GitHub: on stdout, with --json on stderr.")
 ]
+
+
+def machine_overrides(
+    cpus: int | None,
+    nodes: int | None,
+    kernel: str | None,
+    protocol: list[str] | None,
+    inject: list[str] | None,
+    seed: int | None,
+    *,
+    guard: bool,
+    chaos: bool,
+) -> dict[str, Any]:
+    """The options that describe a machine, by the keys of a scenario file; None where one is not given."""
+    return {
+        "faults.inject": inject or None,
+        "faults.chaos": chaos or None,
+        "machine.guard": guard or None,
+        "machine.cpus": cpus,
+        "machine.nodes": nodes,
+        "machine.kernel": kernel,
+        "protocols": protocol or None,
+        "seed": seed,
+    }

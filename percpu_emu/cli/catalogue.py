@@ -25,7 +25,7 @@ def catalogue() -> Catalogue:
         "scenarios": {name: entry.summary for name, entry in shipped().items()},
         "programs": {name: _doc_line(path) for name, path in bundled_files("workers", ".py").items()},
         "protocols": {name: _doc_line(package / file) for name, file in PROTOCOLS.items()},
-        "kernels": {path.stem: _toml_line(path, "title") for path in kernels},
+        "kernels": {path.stem: _kernel_line(path) for path in kernels},
     }
 
 
@@ -39,8 +39,9 @@ def print_catalogue(entries: Catalogue) -> None:
     print("\npercpu-emu show NAME tells more; percpu-emu run SCENARIO runs one.")
 
 
-def _toml_line(path: Path, key: str) -> str:
-    return str(tomllib.loads(path.read_text(encoding="utf-8")).get(key, ""))
+def _kernel_line(path: Path) -> str:
+    profile = tomllib.loads(path.read_text(encoding="utf-8"))
+    return f"{profile['title']}{'' if profile['verified'] else ' (sizes not verified)'}"
 
 
 def _doc_line(path: Path) -> str:

@@ -129,7 +129,9 @@ def _points(programs: list[ProgramFunction]) -> list[str]:
 
 
 def _kernel(profile: KernelProfile) -> str:
-    lines = [f"{profile.name}: {profile.title}", "", "One memory cgroup takes, in the order of allocation:"]
+    lines = [f"{profile.name}: {profile.title}", "", f"{profile.trust.capitalize()}: {profile.basis}."]
+    lines += [f"Assumed: {what}." for what in profile.assumed]
+    lines += ["", "One memory cgroup takes, in the order of allocation:"]
     for line in (*profile.percpu_area, *profile.slab_object):
         where = "bytes on each CPU" if line in profile.percpu_area else "bytes of slab"
         label = ", calibrated: not traced to a structure" if getattr(line, "calibrated", False) else ""

@@ -10,12 +10,16 @@ import typer
 
 from percpu_emu import __version__
 from percpu_emu.api.limits import DEPTH, MEGABYTES, SCHEDULES, SECONDS
-from percpu_emu.cli import talk
+from percpu_emu.cli import completing, talk
 from percpu_emu.cli.arguments import (
     WORST,
+    Chaos,
+    Cpus,
     Described,
     Form,
     Github,
+    Guard,
+    Inject,
     Json,
     Junit,
     Kernel,
@@ -23,6 +27,7 @@ from percpu_emu.cli.arguments import (
     MutantNames,
     Name,
     Names,
+    Nodes,
     Page,
     Protocols,
     Quiet,
@@ -33,6 +38,7 @@ from percpu_emu.cli.arguments import (
     TraceFile,
     TraceFormat,
     Width,
+    machine_overrides,
 )
 from percpu_emu.cli.process import settle_in
 
@@ -119,8 +125,8 @@ def help_(
 def run(
     name: Name,
     as_json: Json = False,
-    cpus: Annotated[int | None, typer.Option(help="Possible CPUs, each a process.")] = None,
-    nodes: Annotated[int | None, typer.Option(help="NUMA nodes.")] = None,
+    cpus: Cpus = None,
+    nodes: Nodes = None,
     cgroups: Annotated[int | None, typer.Option(help="How many cgroups the scenario makes.")] = None,
     seconds: Annotated[float | None, typer.Option(help="How long a timed step runs.")] = None,
     minutes: Annotated[float | None, typer.Option(help="The same in minutes.")] = None,
@@ -130,14 +136,9 @@ def run(
     record: Annotated[
         bool, typer.Option("--record", help="Record every operation from the start, in a scenario without steps.")
     ] = False,
-    inject: Annotated[
-        list[str] | None,
-        typer.Option(help="A fault at injection points: mod_memcg_state:4=sleep:1ms@25%; `show` lists the points."),
-    ] = None,
-    guard: Annotated[
-        bool, typer.Option("--guard", help="Freed per-CPU memory is gone: any access to it traps and is reported.")
-    ] = False,
-    chaos: Annotated[bool, typer.Option("--chaos", help="Starve CPUs at random, for short and for long.")] = False,
+    inject: Inject = None,
+    guard: Guard = False,
+    chaos: Chaos = False,
     html: RunPage = None,
     junit: Junit = None,
     sarif: Sarif = None,
@@ -147,23 +148,15 @@ def run(
     seed: Seed = None,
 ) -> None:
     """A scenario on real processes, at native speed."""
-    overrides = {
-        "faults.inject": inject or None,
-        "faults.chaos": chaos or None,
-        "machine.guard": guard or None,
-        "machine.cpus": cpus,
-        "machine.nodes": nodes,
-        "machine.kernel": kernel,
+    overrides = machine_overrides(cpus, nodes, kernel, protocol, inject, seed, guard=guard, chaos=chaos) | {
         "cgroups": cgroups,
         "seconds": seconds if minutes is None else minutes * 60,
-        "protocols": protocol or None,
-        "seed": seed,
     }
     from percpu_emu.cli.errors import errors_for_people
     from percpu_emu.cli.face import Face
 
     face = Face(as_json, junit, sarif, github, quiet=quiet, log=log)
-    with errors_for_people("run", name, as_json=as_json) as so_far:
+    with errors_for_people("run", name, as_json=as_json, compiles=True) as so_far:
         from percpu_emu.cli.run import run_and_report
 
         face.begin(so_far)
@@ -202,7 +195,7 @@ def explore(
     from percpu_emu.cli.face import Face
 
     face = Face(as_json, junit, sarif, github, width, quiet, log)
-    with errors_for_people("explore", " ".join(names), as_json=as_json) as so_far:
+    with errors_for_people("explore", " ".join(names), as_json=as_json, compiles=True) as so_far:
         from percpu_emu.cli.explore import explore_and_report
         from percpu_emu.cli.options import search_options
         from percpu_emu.cli.searching import Request
@@ -234,7 +227,7 @@ def replay(
     """One schedule, step by step, on real processes."""
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("replay", token, as_json=as_json) as so_far:
+    with errors_for_people("replay", token, as_json=as_json, compiles=True) as so_far:
         from percpu_emu.cli.face import Face
         from percpu_emu.cli.replay import replay_and_report
         from percpu_emu.cli.trace_files import trace_files
@@ -262,7 +255,7 @@ def mutants(
     from percpu_emu.cli.face import Face
 
     face = Face(as_json, junit, sarif, github, quiet=quiet, log=log)
-    with errors_for_people("mutants", " ".join(names or []), as_json=as_json) as so_far:
+    with errors_for_people("mutants", " ".join(names or []), as_json=as_json, compiles=True) as so_far:
         from percpu_emu.cli.explore import mutants_and_report
 
         face.begin(so_far)
@@ -286,6 +279,47 @@ def compare(
 
 
 @app.command()
+def footprint(
+    context: typer.Context,
+    kernel: Annotated[
+        str,
+        typer.Option(help="Kernel profile, by name (6.1, linux-6.1) or path.", autocompletion=completing.kernels),
+    ] = "linux-6.1",
+    cpus: Annotated[int, typer.Option(help="Possible CPUs: those that hot-plug may add count, too.")] = 32,
+    nodes: Annotated[int, typer.Option(help="NUMA nodes.")] = 1,
+    cgroups: Annotated[int | None, typer.Option(help="Dying cgroups.", show_default="1000")] = None,
+    here: Annotated[
+        bool, typer.Option("--here", help="The kernel and CPUs of this host, beside what its /proc and cgroups say.")
+    ] = False,
+    lag: Annotated[int, typer.Option(help="Removed cgroups that wait for their grace period at a time.")] = 1,
+    protocol: Protocols = None,
+    sweep: Annotated[
+        str | None, typer.Option(help="cpus=8..512 in doublings, cpus=8..512:8 in steps; also nodes, cgroups, lag.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the sweep: FILE.svg or FILE.png.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the rows as CSV to this file.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    seed: Seed = None,  # noqa: ARG001 - every command takes it
+) -> None:
+    """What dying cgroups cost in slab and per-CPU memory, with and without early release."""
+    from percpu_emu.cli.errors import errors_for_people, refuse_together
+    from percpu_emu.cli.face import Face
+
+    with errors_for_people("footprint", kernel, as_json=as_json) as so_far:
+        from percpu_emu.cli.footprint import Machine, footprint_and_report
+        from percpu_emu.scenario.here import read_here
+
+        face = Face(as_json, quiet=quiet)
+        face.begin(so_far)
+        if here:
+            refuse_together(context, "--here", "kernel", "cpus", "nodes")
+        machine, names = Machine(cpus, nodes, cgroups, lag), protocol or ()
+        host = read_here() if here else None
+        raise typer.Exit(footprint_and_report(kernel, machine, names, face, host, sweep=sweep, plot=plot, csv=csv))
+
+
+@app.command()
 def quiz(
     name: Name,
     as_json: Json = False,
@@ -297,7 +331,7 @@ def quiz(
     """A run with question marks for what is read and written: predict, then look."""
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("quiz", name, as_json=as_json):
+    with errors_for_people("quiz", name, as_json=as_json, compiles=True):
         from percpu_emu.cli.quiz import quiz as ask
 
         ask(name, seed, answers=answers, as_json=as_json)
@@ -320,6 +354,59 @@ def demo(
 
 
 @app.command()
+def mount(
+    point: Annotated[str, typer.Argument(help="A folder; what it holds is hidden meanwhile.")],
+    as_json: Json = False,
+    cpus: Cpus = None,
+    nodes: Nodes = None,
+    kernel: Kernel = None,
+    protocol: Protocols = None,
+    inject: Inject = None,
+    guard: Guard = False,
+    chaos: Chaos = False,
+    quiet: Quiet = False,
+    log: Log = None,
+    seed: Seed = None,
+) -> None:
+    """A running machine as files: a cgroup2 tree, meminfo, a tmp. Until umount or Ctrl-C; then its verdict."""
+    from percpu_emu.cli.errors import errors_for_people
+    from percpu_emu.cli.face import Face
+
+    overrides = machine_overrides(cpus, nodes, kernel, protocol, inject, seed, guard=guard, chaos=chaos)
+    face = Face(as_json, quiet=quiet, log=log)
+    with errors_for_people("mount", point, as_json=as_json) as so_far:
+        from percpu_emu.cli.mounting import mount_and_report
+
+        face.begin(so_far)
+        raise typer.Exit(mount_and_report(point, overrides, face))
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def shell(
+    words: Annotated[list[str] | None, typer.Argument(metavar="[-- CMD ...]", help="None: a shell to type in.")] = None,
+    as_json: Json = False,
+    cpus: Cpus = None,
+    nodes: Nodes = None,
+    kernel: Kernel = None,
+    protocol: Protocols = None,
+    inject: Inject = None,
+    guard: Guard = False,
+    chaos: Chaos = False,
+    quiet: Quiet = False,
+    seed: Seed = None,
+) -> None:
+    """A command inside the machine: /sys/fs/cgroup, /proc/meminfo and /tmp are the machine's. Its exit status."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    overrides = machine_overrides(cpus, nodes, kernel, protocol, inject, seed, guard=guard, chaos=chaos)
+    with errors_for_people("shell", " ".join(words or []), as_json=as_json):
+        from percpu_emu.cli.mounting import shell_and_report
+
+        talk.add(quiet=quiet, log=None)
+        raise typer.Exit(shell_and_report(words or [], overrides, as_json=as_json))
+
+
+@app.command()
 def cache(
     what: Annotated[str, typer.Argument(help="show or clear")] = "show",
     as_json: Json = False,
@@ -332,6 +419,28 @@ def cache(
         from percpu_emu.cli.kept_code import show_or_clear
 
         show_or_clear(what, seed, as_json=as_json)
+
+
+@app.command()
+def profile(
+    btf: Annotated[Path, typer.Option(help="BTF, a vmlinux that has it, or a compressed kernel (vmlinuz).")] = Path(
+        "/sys/kernel/btf/vmlinux"
+    ),
+    boot_pages: Annotated[
+        int | None,
+        typer.Option(help="Pages of each CPU's unit before the first cgroup: Percpu of /proc/meminfo / CPUs / 4 kB."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the profile to this file.")] = None,
+    as_json: Json = False,
+    seed: Seed = None,
+) -> None:
+    """The sizes of a kernel, out of its own type information, as a profile for --kernel."""
+    from percpu_emu.cli.errors import errors_for_people
+
+    with errors_for_people("profile", str(btf), as_json=as_json):
+        from percpu_emu.cli.profile import write_profile
+
+        write_profile(btf, boot_pages, output, seed, as_json=as_json)
 
 
 @app.command()

@@ -31,7 +31,7 @@ def known(model: Model, enabled: bool) -> Words:
     def of(*opcodes: int) -> list[int]:
         return bits({at for at in operations if code.rows[at][i.OPCODE] in opcodes})
 
-    queues = (i.CALL_RCU,) if _may_interrupt(model) else ()
+    queues = (i.CALL_RCU, i.IRQ_WORK) if _may_interrupt(model) else (i.IRQ_WORK,)
     inside = _blocks_inside(model)
     stalling = {number for number, entry in enumerate(entries) if inside[entry]}
     calls = {at for at in operations if code.rows[at][i.OPCODE] in queues}
@@ -57,6 +57,7 @@ def known(model: Model, enabled: bool) -> Words:
         r.BARRIERS: of(i.RCU_BARRIER),
         r.DOWNS: of(i.CPU_DOWN),
         r.MOVES: of(i.MOVE_TO),
+        r.SENDS: of(i.IRQ_WORK),
         r.KEYS: [layout.EMPTY] * table,
         r.KEY_ROWS: [0] * table,
         r.TOUCHED: [0] * keys * r.KINDS * blocks,
@@ -95,5 +96,8 @@ def _may_interrupt(model: Model) -> bool:
     moves = any(row[i.OPCODE] == i.MOVE_TO for row in model.code.rows)
     starts = [stretch.start for stretch, spec in contexts if moves or spec.home is not None]
     entries = [stretch.start for stretch in model.queued]
-    rows = flow.reachable(model.code, starts, entries, through_waits=True)
-    return any(model.code.rows[at][i.OPCODE] == i.CALL_RCU for at in rows)
+    rows = model.code.rows
+    sent = [model.code.value(row[i.A]) for row in rows if row[i.OPCODE] == i.IRQ_WORK]
+    starts += [entries[number] for number in sent if number is not None]
+    reached = flow.reachable(model.code, starts, entries, through_waits=True)
+    return any(rows[at][i.OPCODE] == i.CALL_RCU for at in reached)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from percpu_emu.explore.blame import blame
-from percpu_emu.explore.judge import said_by
-from percpu_emu.explore.model import Model, OutOfRoom
+from percpu_emu.explore.judge import Judge, said_by
+from percpu_emu.explore.judging import OwnCheck, said_after
+from percpu_emu.explore.model import Model, OutOfRoom, Words
 from percpu_emu.explore.room import with_room
 from percpu_emu.explore.search import Budget, Found, Search
 from percpu_emu.explore.subject import ModelState, Subject
@@ -39,7 +40,8 @@ def smallest(subject: Subject, budget: Budget) -> Counterexample | None:
     """The smallest that there is within the budget; None if there is none."""
 
     def search(model: Model) -> Counterexample | None:
-        first = Search(model, subject.reducible, budget, judges=judges_of(subject, model)).run()
+        judges = judges_of(subject, model)
+        first = Search(model, subject.reducible, budget, judges=judges, fair=subject.fair).run()
         return shrunk(subject, model, first[0], budget) if first else None
 
     example: Counterexample | None = with_room(subject.setting, subject.checks, search)
@@ -52,6 +54,8 @@ def shrunk(subject: Subject, model: Model, found: Found, budget: Budget) -> Coun
         schedule = with_cycle(model, list(found.schedule))
         return tell_of(subject, Stepper(model).run(schedule), schedule, Found(found.check, tuple(schedule)))
     first = tell(subject, model, list(found.schedule), found)
+    if found.check in ("circular-wait", "starvation"):
+        return first
     seconds = min(SHRINK_SECONDS, budget.seconds)
     judges = judges_of(subject, model)
     try:
@@ -84,14 +88,43 @@ def with_cycle(model: Model, schedule: list[int]) -> list[int]:
     return longer
 
 
-def judges_of(subject: Subject, model: Model) -> tuple[tuple[str, bool, Callable[..., str | None]], ...]:
+def judges_of(subject: Subject, model: Model) -> tuple[OwnCheck, ...]:
     """A subject's own checks, for a search."""
-    named = (("final", False, subject.final), ("invariant", True, subject.invariant))
-    return tuple(
-        (name, every, lambda state, name=name, judge=judge: said_by(name, judge, ModelState(subject, model, state)))
-        for name, every, judge in named
-        if judge is not None
-    )
+
+    def saying(name: str, judge: Judge) -> Callable[[Words], str | None]:
+        return lambda state: said_by(name, judge, ModelState(subject, model, state))
+
+    checks = []
+    if subject.invariant is not None:
+        checks.append(OwnCheck("invariant", "every state", saying("invariant", subject.invariant)))
+    if subject.final is not None:
+        checks.append(OwnCheck("final", "the end", saying("final", subject.final)))
+    for after in subject.after:
+        said = saying(f"after.{after.step}", after.judge)
+        checks.append(OwnCheck("after", "a step", said, after.step, after.sites))
+    return tuple(checks)
+
+
+def own_failure(subject: Subject, stepper: Stepper) -> tuple[str, str]:
+    """The check of the scenario's own that fails where a stepper stands, and what it says; "" for none."""
+    site, final = stepper.done, stepper.is_final
+    for own in judges_of(subject, stepper.model):
+        if own.looks(final=final, site=site) and (said := own.wrong(stepper.state[: stepper.model.size])):
+            return own.check, said_after(site, said) if site and own.when == "a step" else said
+    return "", ""
+
+
+def up_to_failure(subject: Subject, model: Model, schedule: Sequence[int]) -> list[int]:
+    """A schedule up to the first state that a check fails which looks at states on the way: a token's goes on."""
+    on_the_way = ("error-bound", "circular-wait", "invariant", "after")
+    if subject.reducible and not model.code.locking:
+        return list(schedule)
+    stepper = Stepper(model)
+    for number, choice in enumerate(schedule):
+        if (stepper.finish() or own_failure(subject, stepper)[0]) in on_the_way:
+            return list(schedule[:number])
+        stepper.take(choice)
+    return list(schedule)
 
 
 def tell(subject: Subject, model: Model, schedule: list[int], found: Found | None = None) -> Counterexample:
@@ -104,11 +137,10 @@ def tell_of(subject: Subject, stepper: Stepper, schedule: list[int], found: Foun
     model = stepper.model
     check, detail = stepper.finish(), found.detail if found else ""
     if not check:
-        for name, every, wrong in judges_of(subject, model):
-            if (every or stepper.is_final) and (said := wrong(stepper.state[: model.size])):
-                check, detail = name, said
+        check, said = own_failure(subject, stepper)
+        detail = said or detail
     check = check or (found.check if found else "")
-    violation = blame(subject, stepper, check, detail) if check else None
+    violation = blame(subject, stepper, check, detail, found) if check else None
     token = str(Token(subject.name, departures_of(model, schedule), digest(model), subject.turns, subject.cpus))
     trace = Trace(
         scenario=subject.name,

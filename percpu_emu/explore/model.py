@@ -22,7 +22,13 @@ from percpu_emu.lang.virtual import layout, outcomes
 Words = npt.NDArray[np.int64]
 KINDS: Final = {"task": layout.TASK, "interrupt": layout.INTERRUPT, "offline": layout.OFFLINE, "kill": layout.KILL}
 MAX_LOCAL: Final = 1 << 12
-GROWS: Final = {outcomes.NO_CALLBACK: "callbacks", outcomes.NO_WORD: "words", outcomes.NO_REGION: "areas"}
+GROWS: Final = {
+    outcomes.NO_CALLBACK: "callbacks",
+    outcomes.NO_WORD: "words",
+    outcomes.NO_REGION: "areas",
+    outcomes.NO_TAKING: "takings",
+    outcomes.NO_LOCK: "locks",
+}
 """What a model needs more of, by the reason for which a step ran out of room."""
 
 
@@ -34,11 +40,15 @@ class Limits:
     words: int = 48
     areas: int = 8
     objects: int = 8
+    locks: int = 4
+    """That a context may hold at a time."""
+    takings: int = 64
+    """Ways in which locks are taken."""
 
     def grown(self, reason: int) -> Limits:
         """More of what a step ran out of."""
         grow = GROWS[reason]
-        values = {name: getattr(self, name) for name in ("callbacks", "words", "areas", "objects")}
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         values[grow] *= 2
         if grow == "areas":
             values["objects"] *= 2
@@ -122,6 +132,7 @@ class Model:
 
     def _vm(self) -> Words:
         code, limits, contexts = self.code, self.limits, len(self.setting.contexts)
+        held = limits.locks if code.locking else 0
         callback_registers = max((stretch.registers for stretch in self.queued), default=0)
         checker = self.total.registers if self.total else 0
         registers = (
@@ -130,7 +141,7 @@ class Model:
         blocks, at = [], layout.HEADER_WORDS
         for count in registers[:-1]:
             blocks.append(at)
-            at += layout.REGISTERS + count
+            at += layout.REGISTERS + count + held
         state_words = at + limits.words + limits.areas + limits.objects
         blocks.append(state_words)  # the checker's block lies behind what is compared
         kinds = [KINDS[spec.kind] for spec in self.setting.contexts]
@@ -155,6 +166,8 @@ class Model:
             layout.CHECKER: contexts + limits.callbacks,
             layout.HASH_MASK: table - 1,
             layout.NODES: self.setting.nodes,
+            layout.HELD_LOCKS: held,
+            layout.MAX_TAKINGS: limits.takings,
             layout.KERNEL_FIRST: BOOT,
             layout.KERNEL_END: STATIC + STATIC_WORDS,
         }
@@ -173,6 +186,8 @@ class Model:
             layout.LOG: [0] * layout.LOG_WORDS,
             layout.REMOTE: [0] * limits.words,
             layout.MARKS: [0] * max(1, len(code.marks)),
+            layout.LOCKING: [_locking(code, row) for row in range(len(code.rows))],
+            layout.TAKINGS: [0] * ((limits.takings + 1) * (layout.TAKING_HELD + held)),
             layout.SCRATCH: [0] * (layout.REGISTERS + max(registers)),
         }
         return flat(header, parts, layout.VM_HEADER)
@@ -180,7 +195,11 @@ class Model:
     @property
     def buffer_words(self) -> int:
         """Words of a buffer in which a state is worked on: the checker's block comes behind it."""
-        return self.size + layout.REGISTERS + int(self.vm[self.vm[layout.REGISTER_COUNTS] + self.vm[layout.CHECKER]])
+        return (
+            self.size
+            + layout.REGISTERS
+            + int(self.vm[self.vm[layout.REGISTER_COUNTS] + self.vm[layout.CHECKER]] + self.vm[layout.HELD_LOCKS])
+        )
 
     # --- the first state
 
@@ -300,6 +319,14 @@ class Model:
         where = self.vm[addresses : addresses + count].tolist()
         pairs = zip(where, state[first : first + count].tolist(), strict=True)
         return [(address, value) for address, value in pairs if value]
+
+
+def _locking(code: Code, row: int) -> int:
+    """What a row does to a lock, as LOCKING has it."""
+    if row not in code.locking:
+        return 0
+    locking, _ = code.locking[row]
+    return locking.offset << layout.EFFECT_BITS | locking.effect
 
 
 class OutOfRoom(Exception):

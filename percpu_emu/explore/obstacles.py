@@ -25,6 +25,7 @@ REASONS: Final[dict[int, Reason]] = {
     blocking.MID_TURN_THERE: "mid-turn",
     blocking.BUSY_THERE: "busy",
     blocking.OFF_LINE: "off line",
+    blocking.EARLIER_INTERRUPT: "earlier interrupt",
 }
 
 

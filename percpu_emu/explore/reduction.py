@@ -39,6 +39,8 @@ EARLY: Final = 3  # it can be done as soon as its context comes to it
 PERCPU_KEY: Final = 1 << 61
 REGION_KEY: Final = 1 << 59
 ALLOCATOR_KEY: Final = 1 << 58
+SENT_KEY: Final = ALLOCATOR_KEY + 2
+"""With a CPU's number: the interrupts that are sent there have an order."""
 
 # --- columns of `Reduction.touched`: mode (READS, ADDS, WRITES less 1) + OTHERS where it is not the CPU's own copy
 OTHERS: Final = 3
@@ -66,9 +68,10 @@ KEY_ROWS: Final = 16  # ... and which row of TOUCHED each has
 TOUCHED: Final = 17  # KINDS sets for each row
 BLOCKS_INSIDE: Final = 18  # for each row of code, 1 if its program may wait or poll as a reader
 STALLS: Final = 19  # one set: call_rcu of a callback that may wait or poll on a CPU
-DOWNS: Final = 20  # one set: takedown_cpu
-MOVES: Final = 21  # one set: migrate_to
-POR_HEADER: Final = 22
+SENDS: Final = 20  # one set: interrupts that are sent to a CPU
+DOWNS: Final = 21  # one set: takedown_cpu
+MOVES: Final = 22  # one set: migrate_to
+POR_HEADER: Final = 23
 
 
 @inner
@@ -132,17 +135,8 @@ def _may_go_down(vm: Row, por: Row, state: Row, context: int) -> bool:
     for other in range(rows.contexts_of(vm)):
         status = state[rows.block_of(vm, other) + v.STATUS]
         if other != context and status != v.UNUSED and status != v.OVER:
-            if _can_reach(vm, por, state, other, por[DOWNS]):
+            if _reaches_any(vm, por, state, other, por[DOWNS], False):
                 return True
-    return False
-
-
-@inner
-def _can_reach(vm: Row, por: Row, state: Row, context: int, operations: int) -> bool:
-    """Whether a context, or what it queues, can still do one of these."""
-    for block in range(por[BITS]):
-        if _reaches(vm, por, state, context, False, block) & por[operations + block]:
-            return True
     return False
 
 
@@ -162,7 +156,8 @@ def _may_move(vm: Row, por: Row, state: Row, context: int) -> bool:
         return True
     if not por[HOTPLUG] or not contexts.must_finish(vm, state, context):
         return False
-    return _can_reach(vm, por, state, context, por[MOVES]) or _can_reach(vm, por, state, context, por[DOWNS])
+    moves = _reaches_any(vm, por, state, context, por[MOVES], False)
+    return moves or _reaches_any(vm, por, state, context, por[DOWNS], False)
 
 
 @inner
@@ -175,6 +170,15 @@ def _reaches(vm: Row, por: Row, state: Row, other: int, reader: bool, block: int
     if rows.code(vm, pc, i.OPCODE) == i.SYNCHRONIZE_RCU and state[rows.block_of(vm, other) + v.WAIT] & v.REGISTERED:
         return por[por[BEHIND] + operation]
     return por[por[NOW] + operation]
+
+
+@inner
+def _reaches_any(vm: Row, por: Row, state: Row, other: int, operations: int, reader: bool) -> bool:
+    """Whether `other` can still do one of a set of operations; with `reader`, while a context stays one."""
+    for block in range(por[BITS]):
+        if por[operations + block] and _reaches(vm, por, state, other, reader, block) & por[operations + block]:
+            return True
+    return False
 
 
 @inner
@@ -193,6 +197,7 @@ def _meets(vm: Row, por: Row, state: Row, other: int, reader: bool, row: int, cp
     """Whether `other` can still touch the word in a way that does not commute with `mode`."""
     theirs = rows.block_of(vm, other)
     may_own = cpu == 0 or state[theirs + v.CPU] == cpu or _may_move(vm, por, state, other)
+    may_own = may_own or _reaches_any(vm, por, state, other, por[SENDS], reader)
     for block in range(por[BITS]):
         reached = _reaches(vm, por, state, other, reader, block)
         if reached == 0:
@@ -300,9 +305,8 @@ def _others_reach(vm: Row, por: Row, state: Row, context: int, operations: int, 
     for other in range(rows.contexts_of(vm)):
         if other == context or _held_up(vm, por, state, context, other):
             continue
-        for block in range(por[BITS]):
-            if _reaches(vm, por, state, other, reader, block) & por[operations + block]:
-                return True
+        if _reaches_any(vm, por, state, other, operations, reader):
+            return True
     return False
 
 
@@ -331,6 +335,8 @@ def _entering_matters(vm: Row, por: Row, state: Row, context: int) -> bool:
             return True
         if other != context and cpu > 0 and state[base + v.CPU] == cpu:
             return True
+    if _others_reach(vm, por, state, context, por[SENDS], False):
+        return True
     return _others_reach(vm, por, state, context, por[WAITS], False)
 
 
@@ -426,6 +432,18 @@ def _class_of_entering(vm: Row, por: Row, state: Row, context: int) -> int:
 
 
 @inner
+def _class_of_sending(vm: Row, por: Row, state: Row, context: int) -> int:
+    """Of sending an interrupt: it looks whether the CPU is online, and stands behind those that were sent before."""
+    base = rows.block_of(vm, context)
+    cpu = rows.operand(vm, state, base, rows.code(vm, state[base + v.PC], i.C))
+    if cpu < 0 or cpu >= vm[v.CPUS]:
+        return SAFE  # caught, too
+    looks = _disturbed(vm, por, state, context, vm[v.ONLINE_MASK], 0, v.READS)
+    found = _both(looks, _disturbed(vm, por, state, context, SENT_KEY + cpu, 0, v.WRITES))
+    return VISIBLE if _others_reach(vm, por, state, context, por[BARRIERS], False) else found
+
+
+@inner
 def class_of(vm: Row, por: Row, state: Row, context: int) -> int:
     """How a context's next step, which is enabled, relates to the steps of others."""
     base = rows.block_of(vm, context)
@@ -449,6 +467,8 @@ def class_of(vm: Row, por: Row, state: Row, context: int) -> int:
         if opcode != i.SYNCHRONIZE_RCU or not state[base + v.WAIT] & v.REGISTERED:
             seen = opcode != i.QUEUE_WORK and _others_may_read(vm, por, state, context)
             found = VISIBLE if seen or _others_reach(vm, por, state, context, por[BARRIERS], False) else SAFE
+    elif opcode == i.IRQ_WORK:
+        found = _class_of_sending(vm, por, state, context)
     elif opcode == i.RCU_BARRIER:
         found = SAFE if state[base + v.WAIT] & v.REGISTERED else VISIBLE
     elif opcode == i.ALLOC_PERCPU or opcode == i.KZALLOC:
@@ -481,7 +501,7 @@ def enables_others(vm: Row, state: Row, context: int) -> bool:
     """Whether the next step lets another context go on, or makes one: something that could not have come before it."""
     base = rows.block_of(vm, context)
     opcode = rows.code(vm, state[base + v.PC], i.OPCODE)
-    if opcode == i.CALL_RCU or opcode == i.QUEUE_WORK or state[base + v.MID_TURN] == v.HALFWAY:
+    if opcode == i.CALL_RCU or opcode == i.QUEUE_WORK or opcode == i.IRQ_WORK or state[base + v.MID_TURN] == v.HALFWAY:
         return True
     if opcode not in (i.RCU_READ_UNLOCK, i.PREEMPT_ENABLE, i.LOCAL_IRQ_RESTORE):
         return False

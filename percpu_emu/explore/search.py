@@ -14,7 +14,11 @@ from percpu_emu.explore import conflicts, graph, states
 from percpu_emu.explore import reduction as r
 from percpu_emu.explore import store as s
 from percpu_emu.explore.compiled import compiled
-from percpu_emu.explore.model import Model, OutOfRoom, Words
+from percpu_emu.explore.fairness import Steps
+from percpu_emu.explore.judging import Judging, OwnCheck
+from percpu_emu.explore.lock_order import Order, circle_in, takings_of
+from percpu_emu.explore.lock_schedule import showing
+from percpu_emu.explore.model import Model, OutOfRoom
 from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.virtual import layout, outcomes
 
@@ -40,6 +44,12 @@ class Found:
     schedule: tuple[int, ...]
     detail: str = ""
     """What a user's check says."""
+    circle: tuple[Order, ...] = ()
+    """Of a circular wait: the orders in which locks are taken."""
+    starved: tuple[int, ...] = ()
+    """Of starvation: the contexts that never end, ..."""
+    repeated: int = 0
+    """... while so many steps at the end can come again and again."""
 
 
 @dataclass
@@ -50,8 +60,10 @@ class Search:
     reduce: bool = True
     budget: Budget = field(default_factory=Budget)
     progress: Progress | None = None
-    judges: tuple[tuple[str, bool, Callable[[Words], str | None]], ...] = ()
-    """Users' checks: "final" or "invariant", whether it is for every state, and what is wrong with one."""
+    judges: tuple[OwnCheck, ...] = ()
+    """The scenario's own checks."""
+    fair: bool = False
+    """Whether no context may be starved by a fair scheduler: only without reduction."""
     preemptions: int | None = None
     """Where the deepening search stops."""
     reached: int = 0
@@ -68,7 +80,7 @@ class Search:
         self.store = states.new_store(self.model.size)
         self._buffers = np.zeros((3, max(self.model.buffer_words, s.MAX_CHOICES)), dtype=np.int64)
         self._deadline = 0.0
-        self._judged = 0
+        self._judging = Judging(self.model, self.judges)
         self._judgements: list[Found] = []
 
     @property
@@ -85,6 +97,11 @@ class Search:
     def marks(self) -> frozenset[str]:
         """The marks that were reached."""
         return self.model.marks()
+
+    @property
+    def happened(self) -> frozenset[str]:
+        """The steps that were taken, of those after which a check looks."""
+        return frozenset(self._judging.happened)
 
     @property
     def conflicting_words(self) -> int:
@@ -113,6 +130,8 @@ class Search:
                 break
         if not self.stopped and not self._violated():  # a violation may cut off the only way to an end
             self._judge_progress()
+        if not self._violated():
+            self._judge_lock_order()
         self.seconds += time.perf_counter() - start
         return self._found()
 
@@ -127,8 +146,12 @@ class Search:
             best = self._deepen()
             if self.stopped or not self._news():
                 break
+        if best is None and not self.stopped:
+            self._judge_progress()
+        if best is None and not self._violated():
+            self._judge_lock_order()
         self.seconds += time.perf_counter() - start
-        return best
+        return best or next(iter(self._judgements), None)
 
     def fewest_steps(self, preemptions: int) -> Found | None:
         """A violation with the fewest preemptions, at most so many, and of those one with the fewest steps.
@@ -172,7 +195,8 @@ class Search:
 
     def _begin(self) -> None:
         self.store = states.new_store(self.model.size)
-        self._judged, self._judgements = 0, []
+        self._judging.begin()
+        self._judgements = []
         if not self._deadline:  # the clock does not run while the search is compiled, once on every machine
             self._call_expand(0, 0, s.ALL, turns=False, stop_at=1)
             self._deadline = time.monotonic() + self.budget.seconds
@@ -255,18 +279,10 @@ class Search:
         return found + self._judgements
 
     def _judge(self) -> None:
-        """Have users' checks look at the states that are new."""
-        if not self.judges:
-            return
-        for number in range(self._judged, self.states):
-            if time.monotonic() > self._deadline:
-                return
-            for check, every, wrong in self.judges:
-                if every or self.store.finals[number]:
-                    detail = wrong(self.store.states[number])
-                    if detail:
-                        self._judgements.append(Found(check, self.way_to(number), str(detail)))
-        self._judged = self.states
+        """Have the scenario's own checks look at what is new."""
+        for said in self._judging.look(self.store, self.states, self._deadline):
+            before = () if said.choice < 0 else (*self.way_to(said.source), said.choice)
+            self._judgements.append(Found(said.check, before or self.way_to(said.state), said.detail))
 
     def executions(self) -> int | None:
         """How many interleavings the states stand for: ways from the start to an end; None with a way in circles."""
@@ -277,6 +293,28 @@ class Search:
         lost = graph.lost_states(self.states, *states.edges(self.store), self._ended)
         if len(lost):
             self._judgements.append(Found("livelock", self.way_to(int(lost[0]))))
+        elif self.fair:
+            self._judge_fairness()
+
+    def _judge_fairness(self) -> None:
+        """Find a circle that is fair, and in which a context never ends."""
+        choices = states.choices(self.store).astype(np.int64)
+        steps = Steps(self.model, self.store.states[: self.states], *states.edges(self.store), choices, self._deadline)
+        try:
+            found = steps.starvation()
+        except TimeoutError:
+            self.stopped = f"limit of {self.budget.seconds:g} s"
+            return
+        if found is not None:
+            schedule = (*self.way_to(found.state), *found.choices)
+            around = len(found.choices)
+            self._judgements.append(Found("starvation", schedule, starved=found.starved, repeated=around))
+
+    def _judge_lock_order(self) -> None:
+        """Find a circle in the orders of locks that were seen, each in some schedule: also where the search stopped."""
+        circle = circle_in(takings_of(self.model))
+        if circle:
+            self._judgements.append(Found("circular-wait", showing(self.model, circle), circle=circle))
 
     def cycles(self) -> bool:
         """Whether contexts can go round and round: then a pass needs a scheduler that is fair."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from percpu_emu.explore import store as s
 from percpu_emu.explore.compiled import compiled
@@ -25,6 +26,7 @@ def new_store(words: int, room: int = FIRST_ROOM) -> Store:
         table=np.zeros(room * 2, dtype=np.int64),
         sources=np.zeros(room * 4, dtype=np.int64),
         targets=np.zeros(room * 4, dtype=np.int64),
+        choices=np.zeros(room * 4, dtype=np.int16),
         violations=np.zeros((s.MAX_VIOLATIONS, 4), dtype=np.int64),
         numbers=np.zeros(s.STORE_NUMBERS, dtype=np.int64),
     )
@@ -47,10 +49,15 @@ def edges(store: Store) -> tuple[Words, Words]:
     return store.sources[:count], store.targets[:count]
 
 
+def choices(store: Store) -> npt.NDArray[np.int16]:
+    """For each edge, by which choice the move was made."""
+    return np.asarray(store.choices[: len(edges(store)[0])])
+
+
 def used_bytes(store: Store) -> float:
     """What the states, the table and the edges that there are take; not the room that is kept for more."""
     per_state = store.states[0].nbytes + 3 * 8 + 1 + 2 * 8
-    return float(store.numbers[s.FOUND] * per_state + len(edges(store)[0]) * 2 * 8)
+    return float(store.numbers[s.FOUND] * per_state + len(edges(store)[0]) * (2 * 8 + 2))
 
 
 def way_to(store: Store, state: int, choice: int = -1, depth: int | None = None) -> tuple[int, ...]:

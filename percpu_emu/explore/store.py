@@ -56,6 +56,7 @@ class Store(NamedTuple):
     table: Any  # int64[2**n]: state numbers plus 1, by hash
     sources: Any  # int64[edges]
     targets: Any  # int64[edges]
+    choices: Any  # int16[edges]: by which choice
     violations: Any  # int64[MAX_VIOLATIONS, 4]: check, state, choice (-1: the state itself), depth
     numbers: Any  # int64[STORE_NUMBERS]
 
@@ -129,7 +130,7 @@ def _settle(vm: Row, store: Store, state: Row, source: int, choice: int, steps: 
     if source >= 0:
         edge = store.numbers[EDGES]
         if edge < len(store.sources):
-            store.sources[edge], store.targets[edge] = source, number
+            store.sources[edge], store.targets[edge], store.choices[edge] = source, number, choice
         store.numbers[EDGES] = edge + 1
     if not new:
         return False

@@ -57,6 +57,8 @@ class Explored:
     reduction: dict[str, Any]
     unreached: tuple[str, ...]
     """Marks that had to be reached and were not."""
+    not_taken: tuple[str, ...] = ()
+    """Steps after which a check looks, and that were never taken."""
 
 
 def explore(subject: Subject, options: Options, progress: Callable[[Search], None] | None = None) -> Explored:
@@ -92,7 +94,8 @@ def _gave_up(subject: Subject, options: Options, error: OutOfRoom) -> Explored:
 
 def _by_search(subject: Subject, options: Options, model: Model, progress: Callable[[Search], None] | None) -> Explored:
     reduce = options.reduce and subject.reducible
-    search = Search(model, reduce, options.budget, progress, judges_of(subject, model), options.preemptions)
+    judges = judges_of(subject, model)
+    search = Search(model, reduce, options.budget, progress, judges, subject.fair, options.preemptions)
     deepening = options.strategy == "preemptions"
     found = search.least_preempted() if deepening else next(iter(search.run()), None)
     figures = {
@@ -125,6 +128,7 @@ def _by_search(subject: Subject, options: Options, model: Model, progress: Calla
             "remote_words": [name_of_word(subject, address) for address in model.remote_words()],
         },
         unreached=_unreached(subject, search.marks),
+        not_taken=tuple(after.step for after in subject.after if after.step not in search.happened),
     )
 
 

@@ -9,7 +9,18 @@ from percpu_emu.explore.judge import Judge
 from percpu_emu.explore.model import Checks, Model, Words
 from percpu_emu.lang.naming import Naming
 from percpu_emu.lang.setting import Setting, unit_word
+from percpu_emu.lang.source import Site
 from percpu_emu.lang.state import State
+
+
+@dataclass(frozen=True)
+class After:
+    """A check of the scenario's own that looks at the state right after a step."""
+
+    step: str
+    """As the scenario names it: `release:3`, or a mark."""
+    sites: frozenset[Site]
+    judge: Judge
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,9 @@ class Subject:
     """Marks that have to be reached at least once."""
     final: Judge | None = None
     invariant: Judge | None = None
+    after: tuple[After, ...] = ()
+    fair: bool = False
+    """Whether no context may be starved by a fair scheduler."""
     expect: str | None = None
     missing: str = ""
     turns: tuple[int, ...] | None = None
@@ -39,8 +53,9 @@ class Subject:
 
     @property
     def reducible(self) -> bool:
-        """Whether the reduction keeps what is checked: a check on every state needs every state, and a bound is one."""
-        return self.invariant is None and self.checks.bound is None
+        """Whether the reduction keeps what is checked: what looks at states on the way, or at cycles, needs all."""
+        on_the_way = self.invariant is not None or self.after or self.checks.bound is not None
+        return not (on_the_way or self.fair)
 
     def with_turns(self, turns: tuple[int, ...]) -> Subject:
         """The same with fewer contexts, or fewer turns of them; counted as in the scenario."""

@@ -6,7 +6,7 @@ A schedule is given by where it departs from the plain one, in which a context g
 the lowest-numbered one that can: "after 10 steps context 1, after 28 more context 0". `-` stands before a move to
 another CPU, `=` before the load of a read-modify-write that other CPUs see in two halves. Before the colon stands the
 scenario, with what was changed (`+2110`: turns of each context, `~4`: CPUs); after the dot, a digest of all that is
-replayed.
+replayed. A token of a later format than the first ends in its number: `@2`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,13 @@ _MORE: Final = "_"
 _MOVES: Final = "-"
 _HALVES: Final = "="
 _FORM: Final = re.compile(
-    r"(?P<scenario>[a-z0-9-]+)(\+(?P<turns>[0-9a-zA-Z]+))?(~(?P<cpus>\d+))?:(?P<departures>[-=_0-9a-zA-Z]*)\.(?P<digest>\w{4})"
+    r"(?P<scenario>[a-z0-9-]+)(\+(?P<turns>[0-9a-zA-Z]+))?(~(?P<cpus>\d+))?:(?P<departures>[-=_0-9a-zA-Z]*)\.(?P<digest>\w{4})(@\d{1,4})?"
 )
+FORMAT: Final = 1
+"""Of the tokens that are written: how a schedule is spelled, how contexts are numbered, what the digest is taken of.
+
+A change of one of these is a new format. `tests/explore/test_old_tokens.py` has tokens of each.
+"""
 MAX_STEPS: Final = 100_000
 
 
@@ -56,6 +61,9 @@ class Token:
     @classmethod
     def parse(cls, text: str) -> Token:
         """The parts of a token. Raises BadToken."""
+        number = re.search(r"@(\d{1,4})$", text.strip())
+        if number and int(number[1]) != FORMAT:
+            raise BadToken(f"{text!r} is a token of format {number[1]}; this version reads format {FORMAT}")
         form = _FORM.fullmatch(text.strip())
         if form is None:
             raise BadToken(f"{text!r} is not a token; one looks like flush-then-swap:a1s0.k3Xq")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
 from percpu_emu.explore.compiled import compiled
+from percpu_emu.explore.lock_order import Taking, circle_in, takings_of
 from percpu_emu.explore.model import Model, OutOfRoom, Words
 from percpu_emu.explore.obstacles import contexts_in, obstacle_of
 from percpu_emu.lang import instructions as i
@@ -17,6 +19,8 @@ from percpu_emu.lang.setting import HALF, MIGRATE, context_of, is_migration
 from percpu_emu.lang.source import Site
 from percpu_emu.lang.trace import Access, Standing, Step, TracedContext
 from percpu_emu.lang.virtual import layout, outcomes
+
+QUEUED_KINDS: Final = {layout.AS_CALLBACK: "callback", layout.AS_WORK: "work", layout.AS_INTERRUPT: "sent"}
 
 
 class NotPossible(ValueError):
@@ -35,6 +39,9 @@ class Stepper:
     """Where a program did what has no result: the operation, or the arithmetic behind it."""
     standings: list[list[Standing]] = field(default_factory=list)
     """How every context stands before the first step, and after each."""
+
+    takings: list[tuple[int, Taking]] = field(default_factory=list)
+    """How locks were taken, with the number of the step; each once."""
 
     def __post_init__(self) -> None:
         self.state: Words = np.zeros(self.model.buffer_words, dtype=np.int64)
@@ -61,6 +68,15 @@ class Stepper:
     def is_final(self) -> bool:
         """Whether everything that has to run has run."""
         return bool(compiled().is_final(self.model.vm, self.state))
+
+    @property
+    def done(self) -> Site | None:
+        """Where the operation stands that the last step has done; None for a half, and for a wait that only begins."""
+        if not self.steps or self.steps[-1].half == "load":
+            return None
+        step = self.steps[-1]
+        waits = self.state[self.model.block(step.context) + layout.WAIT] & layout.REGISTERED
+        return None if waits and step.op in ("synchronize_rcu", "rcu_barrier") else step.site
 
     def must_run(self, context: int) -> bool:
         """Whether a context has to run before the end; an interrupt need not."""
@@ -92,9 +108,12 @@ class Stepper:
         args = self._arguments(context, pc)
         begins = bool(compiled().begins_to_spin(vm, self.state, context))
         step = compiled().step_half if choice >= HALF else compiled().step
+        vm[layout.TAKEN] = 0
         violated = int(step(vm, self.state, context))
         if violated < 0:
             raise OutOfRoom(violated)
+        known = {taking for _, taking in self.takings}
+        self.takings += [(len(self.steps), taking) for taking in takings_of(self.model) if taking not in known]
         half = "load" if choice >= HALF or begins else "store" if halfway else ""
         self.steps.append(self._step(context, pc, args, cpu, half))
         if not violated and self.steps[-1].ended and context >= len(self.model.setting.contexts):
@@ -114,8 +133,14 @@ class Stepper:
         if bound := LABELS[int(compiled().check_bound(self.model.vm, self.state))]:
             return bound
         if self.is_final:
-            return LABELS[int(compiled().check_final(self.model.vm, self.state))]
-        return "" if self.choices() else "deadlock"
+            at_the_end = LABELS[int(compiled().check_final(self.model.vm, self.state))]
+        else:
+            at_the_end = "" if self.choices() else "deadlock"
+        return at_the_end or ("circular-wait" if circle_in(taking for _, taking in self.takings) else "")
+
+    def is_mid_turn(self, context: int) -> bool:
+        """Whether a context has begun a turn that is not over."""
+        return bool(self.state[self.model.block(context) + layout.MID_TURN])
 
     def is_unfinished(self, context: int) -> bool:
         """Whether a context has begun, or has to, and is not over."""
@@ -150,6 +175,10 @@ class Stepper:
             name = self.model.setting.contexts[context].kind
         return name, self.model.code.sites.get(pc)
 
+    def queued(self, context: int) -> str:
+        """The program that was queued last under that number."""
+        return self._queued[context]
+
     def meet_everyone(self) -> None:
         """Have those among the actors, too, that have not moved yet."""
         for context in self.contexts():
@@ -182,7 +211,8 @@ class Stepper:
         name = code.names[pc]
         if name == "take_down":
             name, args = self.model.setting.contexts[context].kind, (int(vm[vm[layout.TARGETS] + context]),)
-        if log[layout.LOG_QUEUED] >= 0:
+        operation = OPERATIONS.get(name)
+        if operation is not None and operation.queues:
             self._queued[log[layout.LOG_QUEUED]] = code.queued[args[0]].__name__
             args = (log[layout.LOG_QUEUED], *args[1:])
         accesses: tuple[Access, ...] = ()
@@ -217,7 +247,7 @@ class Stepper:
             spec = specs[context]
             met = TracedContext(context, spec.name, spec.cpu, spec.kind, spec.program.__name__)
         else:
-            work = bool(self.state[self.model.block(context) + layout.WORK])
+            kind = QUEUED_KINDS[int(self.state[self.model.block(context) + layout.WORK])]
             program = self._queued.get(context, "")
-            met = TracedContext(context, program, self._cpu(context), "work" if work else "callback", program)
+            met = TracedContext(context, program, self._cpu(context), kind, program)
         self.actors.setdefault((context, met.program), met)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.tracing import Stepper
-from percpu_emu.kernel.layout import STATIC, STATIC_WORDS
+from percpu_emu.kernel.layout import STATIC, STATIC_WORDS, WORD_NAMES
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS, UNIT_SHIFT
 from percpu_emu.lang.trace import Step
@@ -28,6 +28,8 @@ def who_waits(subject: Subject, stepper: Stepper, context: int) -> str:
     if obstacle.reason == "grace period":
         entered = _entered(stepper.steps, obstacle.contexts)
         return f"{who} waits for a grace period{at}: {others} is in a section{entered}"
+    if obstacle.reason == "earlier interrupt":
+        return f"{who} waits for an interrupt that was sent before: {others}"
     if obstacle.reason == "callbacks":
         return f"{who} waits for callbacks{at}: {others}"
     return f"{who} cannot take its next step ({name}{at}): {obstacle.reason}{f', {others}' if others else ''}"
@@ -39,7 +41,7 @@ def name_of_context(subject: Subject, stepper: Stepper, context: int) -> str:
     if context < len(contexts):
         return contexts[context].name
     met = [actor for (number, _), actor in stepper.actors.items() if number == context]
-    return f"the callback {met[-1].program}" if met else "a callback that has not begun"
+    return f"the callback {met[-1].program}" if met else f"{stepper.queued(context)}, which has not begun,"
 
 
 def name_of_word(subject: Subject, address: int) -> str:
@@ -47,8 +49,8 @@ def name_of_word(subject: Subject, address: int) -> str:
     cpu, word = (address >> UNIT_SHIFT) - 1, address & ((1 << UNIT_SHIFT) - 1)
     if cpu >= 0:
         return f"{subject.names.get(word, f'per-CPU word {word}')} of CPU {cpu}"
-    if word in subject.names:
-        return subject.names[word]
+    if name := subject.names.get(word, WORD_NAMES.get(word)):
+        return name
     if word >= FIRST_OBJECT:
         return f"word {(word - FIRST_OBJECT) % OBJECT_WORDS} of object {(word - FIRST_OBJECT) // OBJECT_WORDS}"
     if STATIC <= word < STATIC + STATIC_WORDS:

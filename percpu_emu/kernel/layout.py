@@ -118,6 +118,8 @@ MASK_WORDS: Final = MAX_CPUS // 64
 CPU_POSSIBLE_MASK: Final = BOOT + 8
 CPU_ONLINE_MASK: Final = CPU_POSSIBLE_MASK + MASK_WORDS
 MEMCG_LIST: Final = CPU_ONLINE_MASK + MASK_WORDS  # first memory cgroup, linked by MEMCG_NEXT
+RCU_COOKIES: Final = MEMCG_LIST + 1  # how many cookies of polled grace periods were taken ...
+RCU_COOKIES_OVER: Final = RCU_COOKIES + 1  # ... and the last one whose grace period is over
 CPUMASK_OF: Final = BOOT + 64  # a mask of one CPU, for each CPU
 CPU_HOTPLUG_LOCK: Final = BOOT + 4544
 STATIC: Final = setting.STATIC  # BOOT + 4608
@@ -128,6 +130,14 @@ CGROUP_TABLE_ENTRIES: Final = 57343
 # --- the kernel's static per-CPU data: per-CPU pointers below those that scenarios are given
 CPU_HOTPLUG_READERS: Final = 1
 CPUHP_STATE: Final = 2
+WORD_NAMES: Final = {
+    CPU_POSSIBLE_MASK: "cpu_possible_mask",
+    CPU_ONLINE_MASK: "cpu_online_mask",
+    MEMCG_LIST: "the list of memory cgroups",
+    RCU_COOKIES: "the number of cookies",
+    RCU_COOKIES_OVER: "the last cookie that is over",
+}
+"""What words of boot data are called, for people."""
 
 
 def cpumask_of(cpu: int) -> int:

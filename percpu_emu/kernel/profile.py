@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from percpu_emu.percpu import AreaLayout
+from percpu_emu.percpu.layout import ATOM_SIZE
 from percpu_emu.shm import PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class PercpuArea(Line):
     align: Literal[4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
     until: Literal["release-percpu", "free"]
     calibrated: bool = False
+    accounted: bool = False
+    """Whether the area is charged to the parent cgroup (GFP_KERNEL_ACCOUNT); see `PercpuSizes.accounted_apart`."""
 
 
 class SlabObject(Line):
@@ -72,13 +75,17 @@ class SlabObject(Line):
 class PercpuSizes(_Section):
     """The first chunk: `boot_pages` of each unit hold the static, the `reserved` and the `dynamic` area (bytes).
 
-    `early` bytes of the dynamic area are in use by the kernel itself before the first cgroup is made.
+    `early` bytes of the dynamic area are in use by the kernel itself before the first cgroup is made. `depopulates`:
+    the kernel gives empty pages of chunks in use back (since 5.14). `accounted_apart`: it keeps accounted areas in
+    chunks of their own (5.9 to 5.13).
     """
 
     boot_pages: PositiveInt
     reserved: NonNegativeInt
     dynamic: PositiveInt
     early: NonNegativeInt
+    depopulates: bool = False
+    accounted_apart: bool = False
 
     @property
     def static(self) -> int:
@@ -104,18 +111,33 @@ class Counters(_Section):
 
 
 class KernelProfile(_Section):
-    """One kernel. The lines stand in the order in which the kernel allocates."""
+    """One kernel. The lines stand in the order in which the kernel allocates.
+
+    `verified`: every size was read out of a compiled kernel of that version. `basis` says what the sizes come from, and
+    `assumed` lists what that did not hold. `release_posted` names the patch for this very kernel that releases the
+    `release-percpu` areas at offline; where it is empty, there is none: a release is what such a patch would do.
+    """
 
     name: str
     title: str
+    verified: bool
+    basis: str
+    release_posted: str = ""
+    assumed: Annotated[tuple[str, ...], _FROM_ARRAY] = ()
     percpu: PercpuSizes
     counters: Counters
     percpu_area: Annotated[tuple[PercpuArea, ...], _FROM_ARRAY]
     slab_object: Annotated[tuple[SlabObject, ...], _FROM_ARRAY]
 
-    def layout(self, cpus_per_node: Sequence[int]) -> AreaLayout:
+    @property
+    def trust(self) -> str:
+        """In a few words, how far its sizes can be trusted."""
+        return "sizes verified" if self.verified else "sizes NOT verified"
+
+    def layout(self, cpus_per_node: Sequence[int], atom_size: int = ATOM_SIZE) -> AreaLayout:
         """The per-CPU layout of a machine with these possible CPUs that runs this kernel."""
-        return AreaLayout(cpus_per_node, self.percpu.static, self.percpu.reserved, self.percpu.dynamic)
+        sizes = self.percpu
+        return AreaLayout(cpus_per_node, sizes.static, sizes.reserved, sizes.dynamic, atom_size)
 
 
 def profile_names() -> list[str]:
@@ -131,10 +153,15 @@ def load_profile(name_or_path: str | Path) -> KernelProfile:
     elif path.suffix != ".toml":
         known = ", ".join(profile_names())
         raise ProfileError(f"no kernel profile {str(name_or_path)!r}: known are {known}, or a path to a .toml file")
+    return profile_of(_read(path), str(path))
+
+
+def profile_of(data: dict[str, Any], where: str) -> KernelProfile:
+    """The profile that a table says. Raises ProfileError, whose lines begin with `where` the table stands."""
     try:
-        return KernelProfile.model_validate(_read(path))
+        return KernelProfile.model_validate(data)
     except ValidationError as error:
-        raise ProfileError("\n".join(f"{path}: {_explain(detail)}" for detail in error.errors())) from error
+        raise ProfileError("\n".join(f"{where}: {_explain(detail)}" for detail in error.errors())) from error
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from percpu_emu.percpu.bitmap import align_up, lowest
 from percpu_emu.shm import PAGE_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from percpu_emu.kernel.arena import PageSource
 
 KMALLOC_SIZES: Final = (8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192)
@@ -75,6 +77,11 @@ class Slab:
         return self.free.bit_count() == self.cache.objects_per_slab
 
 
+def slab_pages(objects: Iterable[tuple[SlabCache, int]]) -> int:
+    """Pages of all slabs that hold so many objects of each cache, where none was ever freed."""
+    return sum(-(-count // cache.objects_per_slab) << cache.order for cache, count in objects)
+
+
 class SlabAllocator:
     """`kmalloc`, `kfree` and caches of their own over pages of `source`; an object is its byte offset there.
 
@@ -95,13 +102,18 @@ class SlabAllocator:
 
     def kmalloc(self, size: int) -> int:
         """A zeroed object of at least `size` bytes. Raises ValueError above 8 kB, OutOfPages."""
-        size = kmalloc_size(size)
-        label = f"{size // 1024}k" if size >= 1024 else str(size)
-        return self.kmem_cache_alloc(self.kmem_cache(f"kmalloc-{label}", size))
+        return self.alloc(size)
 
-    def alloc(self, size: int, align: int, cache: str | None) -> int:
+    def alloc(self, size: int, align: int = 8, cache: str | None = None) -> int:
         """An object of a cache of its own, or from kmalloc where that is None."""
-        return self.kmem_cache_alloc(self.kmem_cache(cache, size, align)) if cache else self.kmalloc(size)
+        return self.kmem_cache_alloc(self.cache_of(size, align, cache))
+
+    def cache_of(self, size: int, align: int, cache: str | None) -> SlabCache:
+        """The cache of that name, or the one that kmalloc takes where it is None."""
+        if cache is not None:
+            return self.kmem_cache(cache, size, align)
+        size = kmalloc_size(size)
+        return self.kmem_cache(f"kmalloc-{size // 1024}k" if size >= 1024 else f"kmalloc-{size}", size)
 
     def kmem_cache_alloc(self, cache: SlabCache) -> int:
         """A zeroed object of `cache`. Raises OutOfPages."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang.code import Code, Stretch
+from percpu_emu.lang.locking import Locking
 from percpu_emu.lang.native import Rewriter
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import ProgramSource, Site
@@ -68,6 +69,7 @@ class Body:
         self._registers = 0
         self._labels: list[int | None] = []
         self._callers: tuple[ProgramFunction, ...] = ()
+        self._calls: tuple[Site, ...] = ()
 
     def register(self) -> int:
         self._registers += 1
@@ -92,6 +94,11 @@ class Body:
             self._code.sites[len(self._code.rows)] = site
         a, b, c = (*operands, -1, -1, -1)[:3]
         self.emit(opcode, dst, a, b, c, own)
+
+    def locks(self, source: ProgramSource, locking: Locking, site: Site) -> None:
+        """The next operation does that to a lock; its place is the call that leads out of the file of the lock."""
+        outside = [call for call in self._calls if call.file != source.file]
+        self._code.locking[self.row] = locking, [site, *self._calls[-1:], *outside[-1:]][-1]
 
     @property
     def row(self) -> int:
@@ -120,14 +127,15 @@ class Body:
     def jump(self, opcode: int, label: int, a: int = -1, b: int = -1) -> None:
         self.emit(opcode, label, a, b)
 
-    def call(self, function: ProgramFunction, arguments: Sequence[int]) -> int:
-        """Write a program out; the operand that holds its result."""
+    def call(self, function: ProgramFunction, arguments: Sequence[int], at: Site | None = None) -> int:
+        """Write a program out, which is called there; the operand that holds its result."""
         source = ProgramSource(function, self.compiler.constants)
         source.check_recursion(self._callers)
         _check(source)
-        outer, self._callers = self._callers, (*self._callers, function)
+        outer = self._callers, self._calls
+        self._callers, self._calls = (*self._callers, function), (*self._calls, *([at] if at else []))
         result = Inline(self, source).write(arguments)
-        self._callers = outer
+        self._callers, self._calls = outer
         return result
 
     def finish(self, function: ProgramFunction, parameters: int) -> Stretch:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Literal, TypeAlias
 
-When: TypeAlias = Literal["every step", "the end of a turn", "every state", "the end", "the whole graph of states"]
+When: TypeAlias = Literal[
+    "every step", "the end of a turn", "every state", "a step", "the end", "the whole graph of states"
+]
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ MEMORY: Final = Group("memory", "every access and every free goes to memory that
 PROGRAM: Final = Group("program", "no WARN_ON fires and no program fails", "every step")
 SECTIONS: Final = Group("sections", "every section is closed, and no context sleeps in one", "every step")
 PROGRESS: Final = Group("progress", "no context waits for ever", "the whole graph of states")
+FAIRNESS: Final = Group("fair progress", "a fair scheduler starves no context", "the whole graph of states")
+LOCKS: Final = Group("lock order", "no locks are taken in a circle, by contexts or their interrupts", "every step")
 COUNTS: Final = Group("counts", "every counter is what its ledger says", "the end")
 LEAKS: Final = Group("leak", "at the end exactly {left} areas and objects are allocated", "the end")
 BOUND: Final = Group("error bound", "a reader is never more than {bound} off", "every state")
@@ -30,7 +34,23 @@ OWNER: Final = Group("owner", "only a CPU itself writes its slots", "every step"
 FINAL: Final = Group("final", "the scenario's own check of the end holds", "the end")
 INVARIANT: Final = Group("invariant", "the scenario's own check of every state holds", "every state")
 
-GROUPS: Final = (MEMORY, PROGRAM, SECTIONS, PROGRESS, COUNTS, LEAKS, BOUND, OWNER, FINAL, INVARIANT)
+AFTER: Final = Group("after", "the scenario's own checks right after the steps that it names hold", "a step")
+
+GROUPS: Final = (
+    MEMORY,
+    PROGRAM,
+    SECTIONS,
+    PROGRESS,
+    FAIRNESS,
+    LOCKS,
+    COUNTS,
+    LEAKS,
+    BOUND,
+    OWNER,
+    FINAL,
+    INVARIANT,
+    AFTER,
+)
 """In the order of a report."""
 
 
@@ -175,6 +195,27 @@ class Check(IntEnum):
         PROGRESS,
         "contexts go on for ever, and no continuation reaches the end",
         "Let one of the contexts give way: order the locks, or wait instead of trying again.",
+    )
+
+    AFTER = (
+        22,
+        AFTER,
+        "the scenario's own check right after a step fails",
+        "Read the sentence that the function gives for the state in which the named step leaves the machine.",
+    )
+
+    CIRCULAR_WAIT = (
+        23,
+        LOCKS,
+        "locks are taken in a circle: each order happens, and with bad timing all wait for each other",
+        "Take the locks in one order everywhere; hold a lock that an interrupt takes with interrupts off.",
+    )
+
+    STARVATION = (
+        24,
+        FAIRNESS,
+        "a context never ends, though the scheduler lets all go on that always can",
+        "Serve contexts in the order in which they come: a ticket lock for one that is tested and set, a queue.",
     )
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from percpu_emu.lang.locking import Locking
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import Site
 
@@ -20,6 +21,8 @@ class Code:
     """Operations inside a `while` that may have no end."""
     names: dict[int, str] = field(default_factory=dict)
     """Of each operation: its name in `lang.ops`."""
+    locking: dict[int, tuple[Locking, Site]] = field(default_factory=dict)
+    """Of each operation that takes or releases a lock: what it does, and where a program calls the lock's function."""
     marks: list[str] = field(default_factory=list)
     queued: list[ProgramFunction] = field(default_factory=list)
     """Programs that are queued as callbacks or work, in the order of their numbers."""

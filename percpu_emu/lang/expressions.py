@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang import ops
+from percpu_emu.lang.locking import locking_of
 from percpu_emu.lang.operation import Kind, Operation
 from percpu_emu.lang.source import ProgramSource
 from percpu_emu.lang.words import Long
@@ -159,7 +160,8 @@ class Expressions:
     def _of_YieldFrom(self, node: ast.YieldFrom) -> int:
         callee = self._source.callee(node.value)
         assert isinstance(node.value, ast.Call)
-        return self._body.call(callee, [self.value(argument) for argument in node.value.args])
+        arguments = [self.value(argument) for argument in node.value.args]
+        return self._body.call(callee, arguments, self._source.call_site(node))
 
     def _into(self, opcode: int, *operands: int) -> int:
         result = self._body.register()
@@ -173,6 +175,9 @@ class Expressions:
         site = self._source.sites[node.lineno, node.col_offset]
         own = int(operation.own) | i.DEREFERENCE * operation.dereference
         own |= i.PER_CPU * (bool(call.args) and self._is_per_cpu(call.args[operation.address_at]))
+        locking = locking_of(self._source.function).get(operation.name)
+        if locking is not None:
+            self._body.locks(self._source, locking, site)
         self._body.operation(operation.name, operation.opcode, result, *operands, own=own, site=site)
         return result
 

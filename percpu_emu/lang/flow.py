@@ -89,6 +89,7 @@ def drop_empty_jumps(code: Code) -> None:
     code.polling = {number[at] for at in code.polling if at not in dropped}
     code.sites = {number[at]: site for at, site in code.sites.items()}
     code.names = {number[at]: name for at, name in code.names.items()}
+    code.locking = {number[at]: locking for at, locking in code.locking.items()}
     for stretch in code.stretches:
         stretch.start, stretch.end = number[stretch.start], number[stretch.end]
 
@@ -171,7 +172,7 @@ def reachable(code: Code, starts: Iterable[int], entries: list[int], *, through_
         if opcode == i.SYNCHRONIZE_RCU and not through_waits:
             continue
         todo += following(code, at)
-        if opcode == i.QUEUE_WORK or (opcode == i.CALL_RCU and through_waits):
+        if opcode in (i.QUEUE_WORK, i.IRQ_WORK) or (opcode == i.CALL_RCU and through_waits):
             number = code.value(code.rows[at][i.A])
             assert number is not None
             todo.append(entries[number])

@@ -217,6 +217,13 @@ def _refuse_to_sleep(function: ProgramFunction) -> None:
                 )
 
 
+def _refuse_what_no_process_can(source: ProgramSource) -> None:
+    """Refuse an operation that the CPU processes of a machine do not have."""
+    for operation, _, node in source.operations:
+        if not operation.native:
+            source.refuse(node, f"{operation.name} is not for run: `explore` and `replay` have it")
+
+
 def _run_text(source: ProgramSource, name: str) -> str:
     parameters = [f"word{number}" for number, _ in enumerate(source.parameters)]
     return _RUN.format(
@@ -246,9 +253,7 @@ class _Unit:
         for node in ast.walk(source.tree):
             if isinstance(node, ast.YieldFrom):
                 self.include(source.callee(node.value), (*callers, function))
-        for operation, _, node in source.operations:
-            if not operation.native:
-                source.refuse(node, f"{operation.name} is for explore and replay: a native run has no means for it")
+        _refuse_what_no_process_can(source)
         self.sleeps |= any(operation.wait == "sleeps" for operation, _, _ in source.operations)
         self._names[function] = f"{source.name.strip('_')}_{len(self._names)}"
         rewriter = Rewriter(

@@ -81,9 +81,10 @@ FREE_PERCPU: Final = 72
 KZALLOC: Final = 73
 KFREE: Final = 74
 TAKE_DOWN: Final = 75  # the CPU of an `offline` or `kill` context goes
-CPU_DOWN: Final = 76
-CPU_UP: Final = 77
-MOVE_TO: Final = 78
+IRQ_WORK: Final = 76  # queues a program as an interrupt of a CPU
+CPU_DOWN: Final = 77
+CPU_UP: Final = 78
+MOVE_TO: Final = 79
 
 READING: Final = frozenset({READ, WAIT_UNTIL, SPIN_UNTIL, CPUMASK_NEXT})
 """Effects that leave the word as it is."""

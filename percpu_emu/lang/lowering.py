@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_origin
 
+from percpu_emu.lang.bits import read_bits, write_bits
 from percpu_emu.lang.operation import OPERATIONS, operation_of
 from percpu_emu.lang.ops import counted
 from percpu_emu.lang.structures import (
@@ -21,6 +22,7 @@ from percpu_emu.lang.structures import (
     Struct,
     StructError,
     element_of,
+    is_bits,
     is_struct,
     members,
     sizeof,
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 INSERTED: Final = {f"lang.ops: {name}": OPERATIONS[name].function for name in ("ledger_add", "ledger_commit")}
 """What programs yield without naming it."""
+
+_OF_BIT_FIELDS: Final = (read_bits, write_bits)
+"""Programs that a bit field is given to, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,9 @@ class _Place:
 def lowered(source: ProgramSource, tree: ast.FunctionDef) -> ast.FunctionDef:
     """The definition without structures; the same where it has none. Raises Refused."""
     kinds = (ast.Attribute, ast.Subscript, ast.With)
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    if not any(isinstance(node, kinds) for node in ast.walk(tree)) and "sizeof" not in names:
+    named = [source.function.__globals__.get(node.id) for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    is_about_fields = any(value is known for value in named for known in (sizeof, *_OF_BIT_FIELDS))
+    if not is_about_fields and not any(isinstance(node, kinds) for node in ast.walk(tree)):
         return tree
     try:
         rewritten = _Lowering(source, tree).visit(copy.deepcopy(tree))
@@ -159,7 +165,7 @@ class _Types:
         if member is None:
             known = ", ".join(members(whole.type))
             self._source.refuse(node, f"`{ast.unparse(node)}`: {whole.type.__name__} has the fields {known}")
-        return _Place(whole.base, whole.offset + member.offset, member.type)
+        return _Place(whole.base, whole.offset + member.place, member.type)
 
     def _element(self, node: ast.Subscript) -> _Place | None:
         whole = self.place(node.value)
@@ -202,18 +208,34 @@ class _Lowering(ast.NodeTransformer):
         place = self._types.place(node)
         if place is None:
             return node
+        if is_bits(place.type):
+            self._source.refuse(
+                node, f"`{ast.unparse(node)}` is a bit field, which only `read_bits` and `write_bits` take"
+            )
+        return self._written(place, node)
+
+    def _written(self, place: _Place, node: ast.expr) -> ast.expr:
+        """The address as an expression that stands where `node` did."""
         base = self.visit(copy.deepcopy(place.base))
         if isinstance(base, ast.Constant) and isinstance(base.value, int):
             return ast.copy_location(ast.Constant(base.value + place.offset), node)
         return ast.copy_location(_sum(base, ast.Constant(place.offset)) if place.offset else base, node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        if isinstance(node.func, ast.Name) and self._source.function.__globals__.get(node.func.id) is sizeof:
+        function = self._source.resolve(node.func)
+        if function is sizeof:
             self._source.check_arguments(node, 1)
             return ast.copy_location(ast.Constant(sizeof(_type(self._source, node.args[0]))), node)
         self._check_atomic(node)
-        node.args = [self.visit(argument) for argument in node.args]
+        first = [self._bit_field(node)] if any(function is known for known in _OF_BIT_FIELDS) else []
+        node.args = first + [self.visit(argument) for argument in node.args[len(first) :]]
         return node
+
+    def _bit_field(self, node: ast.Call) -> ast.expr:
+        place = self._types.place(node.args[0]) if node.args else None
+        if place is None or not is_bits(place.type):
+            self._source.refuse(node, f"`{ast.unparse(node)}`: its first argument is a bit field of a structure")
+        return self._written(place, node.args[0])
 
     def _check_atomic(self, node: ast.Call) -> None:
         """Refuse `atomic_long_*` on a word that is no `AtomicLong`, as C's types do."""

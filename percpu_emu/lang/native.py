@@ -272,7 +272,7 @@ class Rewriter(ast.NodeTransformer):
             function = self.source.resolve(call.args[0])
             if not is_program(function) or len(ProgramSource(function).parameters) != 1:
                 self.source.refuse(node, f"`{ast.unparse(call)}`: a callback is a program with one parameter")
-            return [ast.Constant(self._number_of(function)), self.visit(call.args[1])]
+            return [ast.Constant(self._number_of(function)), *(self.visit(argument) for argument in call.args[1:])]
         if operation.opcode == i.MARK:
             text = call.args[0]
             if not isinstance(text, ast.Constant) or not isinstance(text.value, str):

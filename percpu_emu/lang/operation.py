@@ -60,10 +60,10 @@ class Operation:
     """Whether a CPU asks the coordinator for it and waits for the answer."""
     queues: bool = False
     """Whether its first argument is a program that runs later."""
+    native: bool = True
+    """Whether the CPU processes of a run can do it; the search and replay can do all."""
     quiet: bool = False
     """Whether it tells a reader nothing by itself, so that reports may fold it."""
-    native: bool = True
-    """Whether native runs have it; else it is for `explore` and `replay` alone."""
     kernel: str | None = None
     """What the kernel calls it, where that is another name; "" where the kernel has no such function."""
 

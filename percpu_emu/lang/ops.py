@@ -255,6 +255,16 @@ def queue_work(function: ProgramFunction, argument: int) -> Op:
     return Op("queue_work", (function, argument))
 
 
+@defines(_effect.IRQ_WORK, "interrupts a CPU", queues=True, native=False)
+def irq_work_queue_on(function: ProgramFunction, argument: int, cpu: int) -> Op:
+    """Interrupt a CPU, this one or another, to run the program `function(argument)` as soon as interrupts are on there.
+
+    Several run in the order in which they were sent, and all of them before the CPU goes off line. Gives 1, or 0 where
+    the CPU is off line: then nothing runs. With `kernel.smp` it is smp_call_function_single().
+    """
+    return Op("irq_work_queue_on", (function, argument, cpu))
+
+
 @defines(_effect.NOTHING, "reports a quiescent state", quiet=True, kernel="rcu_qs")
 def quiescent_state() -> Op:
     """Say that this CPU is in no read-side section now: what a context switch is to the kernel's RCU."""

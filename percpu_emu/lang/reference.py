@@ -115,13 +115,14 @@ def _performer() -> Any:
 
 def performer_text() -> str:
     """What numba compiles for this engine. A code that is none of an operation raises."""
-    arities = {o.number: (f"ops.{name}", words_of(o)) for name, o in OPERATIONS.items() if o.native}
-    arities[_PER_CPU] = "ops.per_cpu", 2
+    native = [operation for operation in OPERATIONS.values() if operation.native]
+    codes = {operation.number: (operation.name, words_of(operation)) for operation in native}
+    codes[_PER_CPU] = "per_cpu", 2
     lines = ["@entry_point(WORD(BASES, WORD, WORD, WORD, WORD))", "def perform(bases, code, a, b, c):"]
     lines += ["    ctx = context(bases)"]
-    for code, (name, arity) in arities.items():
+    for code, (name, arity) in codes.items():
         arguments = ", ".join(["ctx", "a", "b", "c"][: arity + 1])
-        lines += [f"    if code == {code}:", f"        return {name}({arguments})"]
+        lines += [f"    if code == {code}:", f"        return ops.{name}({arguments})"]
     lines += [f"    if code == {_REACH}:", "        ops.reach(ctx, a, b)", "        return 0"]
     return "\n".join([*lines, '    raise ValueError("no operation has that code")'])
 

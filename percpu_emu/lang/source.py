@@ -6,7 +6,7 @@ import ast
 import builtins
 import inspect
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from types import ModuleType
@@ -82,7 +82,8 @@ class ProgramSource:
             return inspect.getsource(self.function)
         except (OSError, TypeError) as error:
             line = self.function.__code__.co_firstlineno
-            raise Refused(self.file, line, f"the source of {self.name} cannot be read: {error}") from error
+            reason = f"the source of {self.name} cannot be read: {error}; a program stands in a file or in a cell"
+            raise Refused(self.file, line, reason) from error
 
     @cached_property
     def tree(self) -> ast.FunctionDef:
@@ -133,6 +134,16 @@ class ProgramSource:
     def allocated(self) -> dict[Site, Any]:
         """What type each allocation of `sizeof(T)` gives a pointer to."""
         return {self.sites[at]: kind for at, kind in allocated(self, self.definition).items()}
+
+    def call_site(self, node: ast.YieldFrom) -> Site:
+        """The place of a call of a program, as it stands in the file."""
+        return Site(self.name, 0, self.file, node.lineno, source_of(self.function).calls[node.lineno, node.col_offset])
+
+    @cached_property
+    def calls(self) -> dict[tuple[int, int], str]:
+        """The calls of programs as they stand in the file, by line and column."""
+        calls = (node for node in ast.walk(self.definition) if isinstance(node, ast.YieldFrom))
+        return {(node.lineno, node.col_offset): ast.unparse(node.value) for node in calls}
 
     def site_of(self, node: ast.expr) -> Site:
         """The place of an expression that is no operation."""
@@ -225,6 +236,21 @@ def source_of(function: ProgramFunction) -> ProgramSource:
 def sites(function: ProgramFunction) -> list[Site]:
     """The yields of a program that are operations, in the order of the text."""
     return list(source_of(function).sites.values())
+
+
+def steps_by_name(functions: Iterable[ProgramFunction]) -> dict[str, list[Site]]:
+    """The operations of programs, by all that they may be called: PROGRAM:NUMBER, PROGRAM:OPERATION, a mark's name."""
+    found: dict[str, list[Site]] = {}
+    for function in functions:
+        source = source_of(function)
+        for operation, call, node in source.operations:
+            site = source.sites[node.lineno, node.col_offset]
+            names = [f"{site.program}:{site.number}", f"{site.program}:{operation.name}"]
+            if operation.name == "mark":
+                names.append(str(ast.literal_eval(call.args[0])))
+            for name in names:
+                found.setdefault(name, []).append(site)
+    return found
 
 
 def queued(function: ProgramFunction) -> list[ProgramFunction]:

@@ -16,7 +16,17 @@ from dataclasses import dataclass
 from typing import Any, get_origin
 
 from percpu_emu.lang.setting import OBJECT_WORDS
-from percpu_emu.lang.structures import Array, PerCpu, Struct, element_of, is_struct, members, target_of, words_of
+from percpu_emu.lang.structures import (
+    Array,
+    PerCpu,
+    Struct,
+    element_of,
+    is_struct,
+    members,
+    target_of,
+    width_of,
+    words_of,
+)
 
 
 class State(ABC):
@@ -72,7 +82,9 @@ class View:
         member = members(self._kind).get(name) if is_struct(self._kind) else None
         if member is None:
             raise AttributeError(f"{getattr(self._kind, '__name__', self._kind)} has no field {name}")
-        return self._value(name, member.type, member.offset)
+        value = self._value(name, member.type, member.offset)
+        width = width_of(member.type)
+        return value >> member.shift & (1 << width) - 1 if width else value
 
     def __getitem__(self, index: int) -> Any:
         """An element of an array. Raises IndexError."""

@@ -17,16 +17,25 @@ compute with addresses: a structure is a way to write them.
 from __future__ import annotations
 
 import inspect
+import linecache
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from types import CodeType, FrameType
 from typing import Any, Final, Generic, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from percpu_emu.lang.setting import OBJECT_WORDS, STATIC, STATIC_WORDS
+from percpu_emu.lang.words import BITS
 from percpu_emu.shm import WORD_SIZE
 
 FIRST_STATIC_PER_CPU: Final = 8
 """Where static per-CPU data begins in the static area, which begins with NULL."""
+
+SHIFT_AT: Final = 48
+"""A bit field is known by one number: the address of its word, from this bit on where in the word it begins ..."""
+WIDTH_AT: Final = 54
+"""... and from this one on how many bits it has."""
 
 Target = TypeVar("Target")
 Size = TypeVar("Size", bound=int)
@@ -56,6 +65,10 @@ class Array(int, Generic[Target, Size]):
         raise TypeError("an element has an address only in a program")
 
 
+class Bits(int, Generic[Size]):
+    """`Bits[Literal[4]]`: a bit field of 4 bits, for `read_bits` and `write_bits`. Those in a row share a word."""
+
+
 class StructError(TypeError):
     """A structure that cannot be laid out."""
 
@@ -65,13 +78,13 @@ class Struct(int):
 
     def __new__(cls) -> Self:
         """Static data of the module at whose top it stands: the next static words of the kernel."""
-        return int.__new__(cls, _next_words(cls, "__static_words__", STATIC, STATIC_WORDS))
+        return int.__new__(cls, _next_words(cls, "__static__", STATIC, STATIC_WORDS))
 
     @classmethod
     def static_per_cpu(cls) -> Self:
         """Static data that every CPU has a copy of (DEFINE_PER_CPU): a per-CPU pointer to the static area."""
         words = OBJECT_WORDS - FIRST_STATIC_PER_CPU
-        return int.__new__(cls, _next_words(cls, "__static_per_cpu_words__", FIRST_STATIC_PER_CPU, words))
+        return int.__new__(cls, _next_words(cls, "__static_per_cpu__", FIRST_STATIC_PER_CPU, words))
 
     @classmethod
     def at(cls, address: int) -> Self:
@@ -83,29 +96,59 @@ class Struct(int):
         member = members(type(self)).get(name)
         if member is None:
             raise AttributeError(f"{type(self).__name__} has no field {name}")
-        return int(self) + member.offset
+        return int(self) + member.place
 
 
 def _next_words(struct: Any, kept: str, first: int, most: int) -> int:
-    """The next words of a kind, for the module that makes a static object; its variable `kept` says how many it has."""
+    """The next words of a kind, for the module that makes a static object; its variable `kept` lists what it has."""
     frame = inspect.currentframe()
     while frame is not None and frame.f_code.co_filename == __file__:
         frame = frame.f_back
-    if frame is None or frame.f_code.co_name != "<module>":
+    if frame is None or frame.f_locals is not frame.f_globals:
         raise StructError(f"{struct.__name__}: static data stands at the top of a module")
-    taken = frame.f_globals.get(kept, 0)
-    end = frame.f_globals[kept] = taken + words_of(struct)
+    given: list[_Static] = frame.f_globals.setdefault(kept, [])
+    words, variable = words_of(struct), _variable_at(frame)
+    for one in given:
+        if variable and (one.variable, one.words) == (variable, words) and one.code is not frame.f_code:
+            one.code = frame.f_code
+            return one.pointer
+    end = sum(one.words for one in given) + words
     if end > most:
         raise StructError(f"{struct.__name__}: {end} static words, allowed: at most {most}")
-    return int(first + taken)
+    given.append(_Static(variable, words, first + end - words, frame.f_code))
+    return given[-1].pointer
+
+
+@dataclass
+class _Static:
+    """A static object of a module. A cell that runs again makes the same object of the same variable."""
+
+    variable: str
+    words: int
+    pointer: int
+    code: CodeType
+    """What made it last."""
+
+
+def _variable_at(frame: FrameType) -> str:
+    """The variable to which the line assigns, "" where it does something else or is not known."""
+    line = linecache.getline(frame.f_code.co_filename, frame.f_lineno, frame.f_globals)
+    assignment = re.match(r"\s*(\w+)\s*(:[^=]*)?=(?!=)", line)
+    return assignment[1] if assignment else ""
 
 
 @dataclass(frozen=True)
 class Member:
-    """A field: its first word in the structure, and its type."""
+    """A field: its first word in the structure, and its type; of a bit field, where in the word it begins."""
 
     offset: int
     type: Any
+    shift: int = 0
+
+    @property
+    def place(self) -> int:
+        """What is added to the structure's address; for a bit field, with its place in the word and its width."""
+        return self.offset + (self.shift << SHIFT_AT) + (width_of(self.type) << WIDTH_AT)
 
 
 def members(struct: Any) -> dict[str, Member]:
@@ -115,11 +158,16 @@ def members(struct: Any) -> dict[str, Member]:
         hints = get_type_hints(struct)
     except (NameError, TypeError, SyntaxError) as error:
         raise StructError(f"{struct.__name__}: {error}") from error
+    shift = 0
     for name, kind in hints.items():
         if hasattr(int, name):
             raise StructError(f"{struct.__name__}.{name}: the name of a method of Python's int")
-        found[name] = Member(offset, kind)
-        offset += words_of(kind, f"{struct.__name__}.{name}")
+        width = width_of(kind, f"{struct.__name__}.{name}")
+        if shift and not 0 < width <= BITS - shift:  # the word of the bit fields before it ends here
+            offset, shift = offset + 1, 0
+        found[name] = Member(offset, kind, shift)
+        shift += width
+        offset += 0 if width else words_of(kind, f"{struct.__name__}.{name}")
     if not found:
         raise StructError(f"{struct.__name__}: a structure has one field at least")
     return found
@@ -130,20 +178,39 @@ def words_of(kind: Any, name: str = "") -> int:
     if is_struct(kind):
         name = kind.__name__
         try:
-            words = sum(words_of(member.type, f"{name}.{field}") for field, member in members(kind).items())
+            fields = members(kind)
+            last, member = list(fields.items())[-1]
+            words = member.offset + (1 if is_bits(member.type) else words_of(member.type, f"{name}.{last}"))
         except RecursionError as error:
             raise StructError(f"{name}: it contains itself; a Ptr[{name}] leads to another") from error
-    elif kind in (Word, AtomicLong) or get_origin(kind) in (Ptr, PerCpu):
+    elif kind in (Word, AtomicLong) or (get_origin(kind) in (Ptr, PerCpu) and not is_bits(target_of(kind))):
         words = 1
     elif get_origin(kind) is Array:
         element, number = element_of(kind, name)
         words = number * words_of(element, name)
     else:
-        allowed = "Word, AtomicLong, Ptr[T], PerCpu[T], Array[T, Literal[n]], or a structure"
+        allowed = "Word, AtomicLong, Ptr[T], PerCpu[T], Array[T, Literal[n]], Bits[Literal[n]], or a structure"
+        if is_bits(kind) or is_bits(target_of(kind)):
+            allowed = "no array of bit fields and no pointer to one: a bit field stands in a structure"
         raise StructError(f"{name}: found {getattr(kind, '__name__', kind)}, allowed: {allowed}")
     if words > OBJECT_WORDS:
         raise StructError(f"{name}: {words} words, allowed: at most {OBJECT_WORDS}")
     return words
+
+
+def width_of(kind: Any, name: str = "") -> int:
+    """How many bits a bit field has, 0 for any other type. Raises StructError."""
+    if not is_bits(kind):
+        return 0
+    values = get_args(get_args(kind)[0]) if get_args(kind) else ()
+    if len(values) != 1 or type(values[0]) is not int or not 0 < values[0] < BITS:
+        raise StructError(f"{name}: the width of a bit field is written Bits[Literal[4]], allowed: 1 to {BITS - 1}")
+    return values[0]
+
+
+def is_bits(kind: Any) -> bool:
+    """Whether it is the type of a bit field."""
+    return get_origin(kind) is Bits or kind is Bits
 
 
 def element_of(array: Any, name: str = "") -> tuple[Any, int]:
@@ -174,11 +241,12 @@ def sizeof(kind: Any) -> int:
 
 
 def leaves(kind: Any) -> Iterator[tuple[str, int]]:
-    """The words of a type: the path of each, "inner.count" or "items[2]", and its offset."""
+    """The words of a type: the path of each, "inner.count", "items[2]" or, of bit fields, "dirty/busy"; its offset."""
     if is_struct(kind):
-        for name, member in members(kind).items():
-            for path, offset in leaves(member.type):
-                yield _joined(name, path), member.offset + offset
+        for offset, fields in groupby(members(kind).items(), key=lambda item: item[1].offset):
+            names, first = zip(*fields, strict=True)
+            for path, inner in [("", 0)] if is_bits(first[0].type) else leaves(first[0].type):
+                yield _joined("/".join(names), path), offset + inner
     elif get_origin(kind) is Array:
         element, number = element_of(kind)
         for index in range(number):

@@ -20,6 +20,7 @@ Reason: TypeAlias = Literal[
     "mid-turn",
     "busy",
     "off line",
+    "earlier interrupt",
 ]
 
 
@@ -68,7 +69,7 @@ class Step:
     op: str
     """Name of the operation; "offline", "kill", "migrate" for what has no operation."""
     args: tuple[int, ...] = ()
-    """Arguments as words; a `per_cpu` pointer as an address, a callback as the slot that it was queued in."""
+    """Arguments as words; a `per_cpu` pointer as an address, a queued program as its slot, -1 for none."""
     result: int = 0
     accesses: tuple[Access, ...] = ()
     site: Site | None = None
@@ -91,7 +92,7 @@ class TracedContext:
     name: str
     cpu: int | None
     kind: str
-    """task, interrupt, offline, kill, callback (RCU) or work."""
+    """task, interrupt, offline, kill; of what is queued: callback (RCU), work or sent (an interrupt)."""
     program: str
 
 

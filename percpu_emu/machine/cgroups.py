@@ -6,15 +6,16 @@ programs; this is the part of the kernel around them, and the memory that a cgro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from percpu_emu.kernel import css
 from percpu_emu.kernel.layout import CSS_REFCNT, MEM_CGROUP_WORDS, PERCPU_COUNT_PTR
 from percpu_emu.kernel.pins import PIN_KINDS
 from percpu_emu.kernel.profile import SlabObject
+from percpu_emu.kernel.program_sizes import MADE_BY_PROGRAMS, program_sizes
 from percpu_emu.lang import context as c
 from percpu_emu.machine.counters import slot_areas
 from percpu_emu.machine.ledger import LedgerAudit
@@ -58,6 +59,8 @@ class Cgroup:
     percpu: list[int] = field(default_factory=list)
     slab: list[int] = field(default_factory=list)
     charged: bool = False
+    on_released: Callable[[], None] | None = None
+    """Called when the last reference is gone: it is no descendant any more, not even a dying one."""
 
     def __str__(self) -> str:
         return self.path or "/"
@@ -86,10 +89,6 @@ class Pin:
     """Who still uses it, for people."""
 
 
-_MADE_BY_PROGRAMS: Final = {"mem_cgroup", "mem_cgroup_per_node", "lruvec_stat"}
-"""Lines of a kernel profile that `css.mem_cgroup_alloc` allocates, with memcg_vmstats_percpu."""
-
-
 class CgroupTree:
     """All cgroups of a machine."""
 
@@ -105,6 +104,7 @@ class CgroupTree:
         self._by_memcg: dict[int, Cgroup] = {}
         self._boot_areas()
         self.root = self._make("/", None)
+        self.root.charged = True  # its tasks use the global caches: a charge to it makes none
         machine.coordinator.after[css.css_killed_work_fn] = self._offline
         machine.coordinator.after[css.css_release_work_fn] = self._released_last
         machine.coordinator.before[css.css_free_rwork_fn] = self._before_free
@@ -202,8 +202,9 @@ class CgroupTree:
 
     def _allocate(self, cgroup: Cgroup, stage: Stage, undo: ExitStack) -> None:
         lines: tuple[SlabObject | PercpuArea, ...] = (*self._profile.slab_object, *self._profile.percpu_area)
+        made_elsewhere = MADE_BY_PROGRAMS - {"memcg_vmstats_percpu"}  # in whose place all of them are made
         for line in lines:
-            if line.stage == stage and line.name not in _MADE_BY_PROGRAMS:
+            if line.stage == stage and line.name not in made_elsewhere:
                 for _ in range(line.times(self._machine.topology.nodes)):
                     self._allocate_one(cgroup, line, undo)
 
@@ -222,9 +223,7 @@ class CgroupTree:
             undo.callback(memory.percpu.free, cgroup.percpu[-1])
 
     def _make_memcg(self, cgroup: Cgroup, undo: ExitStack) -> None:
-        names = ("mem_cgroup", "memcg_vmstats_percpu", "mem_cgroup_per_node", "lruvec_stat")
-        sizes = {line.name: line.size for line in (*self._profile.slab_object, *self._profile.percpu_area)}
-        cgroup.memcg = self._machine.execute(css.mem_cgroup_alloc, *[sizes[name] for name in names])
+        cgroup.memcg = self._machine.execute(css.mem_cgroup_alloc, *program_sizes(self._profile))
         if not cgroup.memcg:
             raise MemoryError(f"for its counters: {self._machine.refusal}")
         undo.callback(self._machine.execute, css.mem_cgroup_free, cgroup.memcg)
@@ -266,8 +265,11 @@ class CgroupTree:
             self._machine.events.emit("released", cgroup=cgroup.path)
 
     def _released_last(self, memcg: int) -> None:
-        for ancestor in self._by_memcg[memcg].ancestors():
+        cgroup = self._by_memcg[memcg]
+        for ancestor in cgroup.ancestors():
             ancestor.nr_dying_descendants -= 1
+        if cgroup.on_released:
+            cgroup.on_released()
 
     def _before_free(self, memcg: int) -> None:
         self._machine.execute(self._machine.protocol.css_free, memcg)

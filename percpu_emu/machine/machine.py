@@ -173,8 +173,13 @@ class Machine:
 
     def settle(self) -> None:
         """Look round until no callback and no work is left: every release that is due has happened."""
-        self.wait_for(lambda: self.rcu.idle and not self.coordinator.work and not self._requests.waiting())
+        self.wait_for(lambda: self.settled)
         self._look_for_a_trap()
+
+    @property
+    def settled(self) -> bool:
+        """Whether no callback and no work is left."""
+        return self.rcu.idle and not self.coordinator.work and not self._requests.waiting()
 
     def run_for(self, seconds: float) -> None:
         """Look round for a while."""

@@ -16,6 +16,7 @@ from percpu_emu.kernel.slab import SlabAllocator
 from percpu_emu.lang import context as c
 from percpu_emu.lang.context import Context
 from percpu_emu.percpu import AreaBook, AreaLayout, GuardedPerCpu, PerCpuAllocator, SharedPages
+from percpu_emu.percpu.layout import spread
 from percpu_emu.shm import PAGE_SIZE, WORD_SIZE, Segment
 from percpu_emu.shm.mapping import forbid
 
@@ -33,7 +34,7 @@ class Topology:
     @classmethod
     def spread(cls, cpus: int, nodes: int) -> Topology:
         """`cpus` spread over `nodes` as evenly as it goes."""
-        return cls(tuple(cpus // nodes + (node < cpus % nodes) for node in range(nodes)))
+        return cls(spread(cpus, nodes))
 
     @property
     def cpus(self) -> int:

@@ -16,6 +16,7 @@ from percpu_emu.percpu.bitmap import align_up, bit_range
 from percpu_emu.percpu.block import BLOCK_BITS, GRANULE
 from percpu_emu.percpu.chunks import Chunks
 from percpu_emu.percpu.layout import KB, PCPU_MIN_UNIT_SIZE, AreaLayout
+from percpu_emu.percpu.reclaim import reclaim_populated, should_reclaim
 from percpu_emu.shm import PAGE_SIZE, OutOfPages
 
 if TYPE_CHECKING:
@@ -38,17 +39,22 @@ class BadFree(ValueError):
 class PerCpuAllocator:
     """`alloc_percpu` and `free_percpu` over a page store, after mm/percpu.c of Linux 5.0.
 
+    With `depopulates` it gives empty pages of chunks in use back, as Linux does since 5.14. With `boots` False it has
+    no first chunk: it is the second of two that share a machine, as Linux 5.9 to 5.13 keep areas that are charged to a
+    cgroup apart.
+
     A percpu pointer is a byte offset, `chunk * layout.chunk_size + offset in the unit`; a CPU's copy lies
     `layout.unit_offset(cpu)` bytes further on. The kernel runs its balance work from a workqueue; here
     `balance_pending` says that it is due, and the caller runs `balance()`.
     """
 
-    def __init__(self, layout: AreaLayout, store: PageStore) -> None:
+    def __init__(self, layout: AreaLayout, store: PageStore, *, depopulates: bool = False, boots: bool = True) -> None:
         self.layout = layout
+        self.depopulates = depopulates
         self.balance_pending = False
         self._atomic_alloc_failed = False
         self._store = store
-        self._chunks = Chunks(layout, store)
+        self._chunks = Chunks(layout, store, boots=boots)
 
     def alloc(self, size: int, align: int = 8, *, atomic: bool = False, reserved: bool = False) -> int:
         """The percpu pointer of `size` zeroed bytes on every possible CPU (`pcpu_alloc`); never NULL.
@@ -81,16 +87,25 @@ class PerCpuAllocator:
         chunk.free(start)
         self._chunks.changed(chunk)
         free_chunks = self._chunks.slots.free_chunks
-        if len(free_chunks) > 1 and chunk in free_chunks:
+        if chunk in free_chunks:
+            self.balance_pending = self.balance_pending or len(free_chunks) > 1
+        elif self.depopulates and should_reclaim(self._chunks, chunk):
+            self._chunks.isolate(chunk)
             self.balance_pending = True
 
     def balance(self) -> None:
-        """The balance work (`pcpu_balance_workfn`): destroy free chunks but one, top up the empty populated pages."""
+        """The balance work (`pcpu_balance_workfn`): destroy free chunks but one, top up the empty populated pages.
+
+        An allocator that depopulates does that in between, and destroys free chunks without a page at the end again.
+        """
         self.balance_pending = False
         destroy_free_chunks(self._chunks)
+        reclaim_populated(self._chunks)
         wanted = PCPU_EMPTY_POP_PAGES_HIGH if self._atomic_alloc_failed else missing_pages(self._chunks)
         self._atomic_alloc_failed = False
         top_up(self._chunks, wanted)
+        if self.depopulates:
+            destroy_free_chunks(self._chunks, unpopulated_only=True)
 
     def is_populated(self, chunk: int, page: int) -> bool:
         """Whether a page of a chunk is backed, in the units of possible CPUs."""
@@ -154,6 +169,7 @@ class PerCpuAllocator:
                 place = chunk, 0
         if not place:
             raise self._no_room(length * GRANULE, atomic=atomic, reserved=reserved)
+        self._chunks.reintegrate(place[0])
         return place
 
     def _populate(self, chunk: Chunk, start: int, length: int) -> None:

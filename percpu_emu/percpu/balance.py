@@ -18,10 +18,11 @@ PCPU_EMPTY_POP_PAGES_LOW: Final = 2  # below this the balance work is due
 PCPU_EMPTY_POP_PAGES_HIGH: Final = 4  # up to this it fills
 
 
-def destroy_free_chunks(chunks: Chunks) -> None:
-    """Destroy every wholly free chunk but the first in its slot."""
+def destroy_free_chunks(chunks: Chunks, *, unpopulated_only: bool = False) -> None:
+    """Destroy every wholly free chunk but the first in its slot, or those of them without a page."""
     for chunk in list(islice(chunks.slots.free_chunks, 1, None)):
-        chunks.destroy(chunk)
+        if not (unpopulated_only and chunk.populated):
+            chunks.destroy(chunk)
 
 
 def missing_pages(chunks: Chunks) -> int:

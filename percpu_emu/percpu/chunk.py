@@ -30,6 +30,7 @@ class Chunk:
         self.populated = 0  # bitmap of pages
         self.empty = bit_range(0, nr_pages)  # bitmap of pages without an allocation
         self.areas: dict[int, int] = {}  # start -> length of every allocation: the kernel's bound map
+        self.isolated = False  # taken off the slots, to give empty pages back: `percpu.reclaim`
         self.freed: set[int] = set()  # where areas once stood: tells a double free from a wild one
         self.free_bits = self.contig_hint = nr_pages * BLOCK_BITS
         self.contig_hint_start = 0
@@ -70,6 +71,10 @@ class Chunk:
     def populated_runs(self) -> list[tuple[int, int]]:
         """The runs of populated pages."""
         return list(runs(self.populated))
+
+    def empty_populated_runs(self) -> list[tuple[int, int]]:
+        """The runs of populated pages without an allocation."""
+        return list(runs(self.populated & self.empty))
 
     def find_fit(self, length: int, align: int, *, populated_only: bool) -> int | None:
         """The place the kernel gives `length` granules (`pcpu_find_block_fit`, `pcpu_alloc_area`); None if none.

@@ -20,18 +20,27 @@ class Chunks:
     """The first chunk, fully populated at boot, and those made since (percpu-vm.c and `pcpu_chunk_populated`).
 
     The first chunk is static, reserved and dynamic area. Nothing manages the static one; `reserved` is the chunk of
-    the reserved one, never on `slots` and outside the count of empty pages.
+    the reserved one, never on `slots` and outside the count of empty pages. With `boots` False there is no first chunk:
+    it is that of another allocator, whose machine this one shares.
     """
 
-    def __init__(self, layout: AreaLayout, store: PageStore) -> None:
+    def __init__(self, layout: AreaLayout, store: PageStore, *, boots: bool = True) -> None:
         self.layout = layout
         self.store = store
         self.slots = Slots(layout.unit_size)
-        self.nr_populated = layout.boot_pages
+        self.nr_populated = 0
         self.nr_empty_pop_pages = 0
         self._empty_pop_pages: dict[Chunk, int] = {}
         self._made: dict[int, Chunk] = {}
-        store.populate(0, 0, layout.boot_pages)
+        self.reserved: Chunk | None = None
+        self._first: Chunk | None = None
+        if boots:
+            self._boot()
+
+    def _boot(self) -> None:
+        layout = self.layout
+        self.store.populate(0, 0, layout.boot_pages)
+        self.nr_populated = layout.boot_pages
         self.reserved = Chunk.at_boot(layout.static_size, layout.reserved_size) if layout.reserved_size else None
         self._first = Chunk.at_boot(layout.dynamic_start, layout.size_sum - layout.dynamic_start)
         self.changed(self._first)
@@ -40,7 +49,8 @@ class Chunks:
         """Every chunk by its address."""
         if self.reserved:
             yield self.reserved
-        yield self._first
+        if self._first:
+            yield self._first
         yield from (self._made[index] for index in sorted(self._made))
 
     def serving(self, p: int) -> Chunk | None:
@@ -88,11 +98,22 @@ class Chunks:
         self.nr_populated -= page_end - page_start
         self.changed(chunk)
 
+    def isolate(self, chunk: Chunk) -> None:
+        """Take a chunk off the slots, and its empty pages out of the count, until it has given them back."""
+        self.slots.isolate(chunk)
+        self.changed(chunk)
+
+    def reintegrate(self, chunk: Chunk) -> None:
+        """An isolated chunk serves as any other one again."""
+        if chunk.isolated:
+            self.slots.reintegrate(chunk)
+            self.changed(chunk)
+
     def changed(self, chunk: Chunk) -> None:
         """Bring slots and count of empty populated pages up to date with `chunk`."""
         if chunk is self.reserved:
             return
         self.slots.place(chunk)
-        empty = chunk.nr_empty_pop_pages
+        empty = 0 if chunk.isolated else chunk.nr_empty_pop_pages
         self.nr_empty_pop_pages += empty - self._empty_pop_pages.get(chunk, 0)
         self._empty_pop_pages[chunk] = empty

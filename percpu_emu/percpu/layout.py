@@ -22,6 +22,11 @@ PCPU_MIN_UNIT_SIZE: Final = 32 * KB
 ATOM_SIZE: Final = 2048 * KB  # a large page of x86-64: the embed allocator takes its memory in these
 
 
+def spread(cpus: int, nodes: int) -> tuple[int, ...]:
+    """CPUs on each node: `cpus` spread over `nodes` as evenly as it goes."""
+    return tuple(cpus // nodes + (node < cpus % nodes) for node in range(nodes))
+
+
 @dataclass(frozen=True)
 class AreaLayout:
     """The arithmetic of `pcpu_build_alloc_info` for a machine; all sizes are bytes.

@@ -106,6 +106,7 @@ class Operations(WordOperations):
             i.LOCAL_IRQ_RESTORE: self._restore_irqs,
             i.CALL_RCU: self._queue,
             i.QUEUE_WORK: self._queue,
+            i.IRQ_WORK: self._send,
             i.ALLOC_PERCPU: lambda size, _: self._memory.alloc(self._memory.areas, wrap(size)),
             i.KZALLOC: lambda size: self._memory.alloc(self._memory.objects, wrap(size)),
             i.FREE_PERCPU: lambda pointer: self._free(self._memory.areas, pointer),
@@ -179,6 +180,16 @@ class Operations(WordOperations):
         words[base + at.FUNCTION] = program
         words[base + at.ARGUMENT] = wrap(argument)
         return 0
+
+    def _send(self, function: ProgramFunction, argument: int, cpu: int) -> int:
+        """Have a CPU's process run it; the plan has no callback for one that is off line."""
+        if not 0 <= wrap(cpu) < self._control.setting.cpus:
+            raise Violated("fault", f"there is no CPU {wrap(cpu)}")
+        if self._queued < 0:
+            self._words[self._record + at.ARGS] = self._queued
+            return 0
+        self._queue(function, argument)
+        return 1
 
     def _free(self, pool: Pool, pointer: int) -> int:
         self._memory.free(pool, wrap(pointer), self._index)

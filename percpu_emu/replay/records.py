@@ -64,7 +64,7 @@ def ledgers_of(rows: Iterable[list[int]]) -> dict[int, int]:
         elif opcode == i.LEDGER_COMMIT:
             for counter, delta in notes.pop(row[at.CONTEXT], []):
                 ledgers[counter] = wrap(ledgers.get(counter, 0) + delta)
-        elif opcode in (i.CALL_RCU, i.QUEUE_WORK):
+        elif opcode in (i.CALL_RCU, i.QUEUE_WORK, i.IRQ_WORK):
             notes.pop(row[at.ARGS], None)  # the next program of a callback notes for itself
     return ledgers
 

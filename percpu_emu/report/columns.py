@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from percpu_emu.report.effects import effect, fold_text, operation_text
-from percpu_emu.report.replay_line import folded_line, replay_words
+from percpu_emu.report.replay_line import replay_lines
 from percpu_emu.report.view import View
 from percpu_emu.scenario.wording import plural
 
@@ -29,7 +29,14 @@ _LEAST_ROOM: Final = 24
 _LAST_COLUMN: Final = 46
 """What the last column should have; a column's text may run on over those to its right, where no context acts."""
 _INDENT: Final = " " * 4
-_MARKS: Final = {"interrupt": "irq> ", "callback": "rcu: ", "work": "work: ", "offline": "hotplug: ", "kill": "kill: "}
+_MARKS: Final = {
+    "interrupt": "irq> ",
+    "sent": "irq> ",
+    "callback": "rcu: ",
+    "work": "work: ",
+    "offline": "hotplug: ",
+    "kill": "kill: ",
+}
 
 
 def columns(trace: Trace, width: int = DEFAULT_WIDTH, effect: Effect = effect) -> str:
@@ -137,7 +144,7 @@ class _Page:
         if trace.missing:
             yield from self._wrapped(f"Missing: {trace.missing}")
         if trace.token:
-            yield from folded_line("Replay: ", replay_words(trace), self.width)
+            yield from replay_lines(trace, self.width)
 
     def _wrapped(self, text: str, indent: str = "  ") -> list[str]:
         return textwrap.wrap(text, self.width, subsequent_indent=indent)

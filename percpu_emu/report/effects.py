@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from percpu_emu.lang import instructions as i
-from percpu_emu.report.labels import ALLOCATES, FREES, definition, opcode
+from percpu_emu.report.labels import ALLOCATES, FREES, definition, opcode, split_address
 from percpu_emu.report.listing import parameters
 from percpu_emu.report.moments import cpu_of_event, is_two_steps
 from percpu_emu.scenario.wording import plural
@@ -40,8 +40,10 @@ def _with_the_callers_word(view: View, index: int, text: str) -> str:
     if not isinstance(call, ast.Call) or len(call.args) <= operation.address_at:
         return text
     at = call.args[operation.address_at]
-    if not (step.site and isinstance(at, ast.Name) and at.id in parameters(step.site)):
-        return text
+    names = {node.id for node in ast.walk(at) if isinstance(node, ast.Name)}
+    is_a_copy = split_address(step.accesses[0].address)[0] is not None
+    if step.site is None or not names & parameters(step.site) or (is_a_copy and not isinstance(at, ast.Name)):
+        return text  # which CPU's copy is said best as the program says it
     return f"{text[: at.col_offset]}{view.labels.word(step.accesses[0].address)}{text[at.end_col_offset :]}"
 
 

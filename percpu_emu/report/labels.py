@@ -5,14 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from percpu_emu.kernel.layout import (
-    BOOT,
-    CPU_ONLINE_MASK,
-    CPU_POSSIBLE_MASK,
-    MEMCG_LIST,
-    STATIC,
-    STATIC_WORDS,
-)
+from percpu_emu.kernel.layout import BOOT, STATIC, STATIC_WORDS, WORD_NAMES
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS, UNIT_SHIFT
@@ -27,11 +20,6 @@ MOVES: Final = frozenset({"migrate", "migrate_to"})
 """Steps of the machine, which are no operation of a program."""
 ALLOCATES: Final = frozenset({i.ALLOC_PERCPU, i.KZALLOC})
 FREES: Final = frozenset({i.FREE_PERCPU, i.KFREE})
-_KNOWN: Final = {
-    CPU_POSSIBLE_MASK: "cpu_possible_mask",
-    CPU_ONLINE_MASK: "cpu_online_mask",
-    MEMCG_LIST: "the list of memory cgroups",
-}
 _DECIMAL: Final = 1 << 40
 """Numbers from here on are shown in hexadecimal: no count is that large, a poison is."""
 
@@ -98,7 +86,7 @@ class Labels:
         if cpu is not None:
             return self._percpu_word(cpu, pointer)
         base = allocation_of(address)
-        return _KNOWN.get(address, f"word {address}") if base is None else self._part(base, address - base)
+        return WORD_NAMES.get(address, f"word {address}") if base is None else self._part(base, address - base)
 
     def _percpu_word(self, cpu: int, pointer: int) -> str:
         names = self._trace.names
@@ -181,6 +169,7 @@ class Labels:
             "interrupt": f"the interrupt on CPU {context.cpu}",
             "callback": f"the RCU callback {context.program}",
             "work": f"the work {context.program}",
+            "sent": f"the interrupt {context.program}",
             "offline": f"the hotplug code for CPU {context.cpu}",
             "kill": f"the kill of CPU {context.cpu}",
         }.get(context.kind, context.name)

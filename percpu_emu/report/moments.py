@@ -130,7 +130,7 @@ class _Replay:
         if number in self._over:
             return self._over[number]
         if number not in self._begun:
-            is_queued = standing is not None and self._trace.contexts[number].kind in ("callback", "work")
+            is_queued = standing is not None and self._trace.contexts[number].kind in ("callback", "work", "sent")
             return "queued" if is_queued else "not started"
         if self._is_waiting(number):
             return "waiting"
@@ -176,7 +176,7 @@ class _Replay:
         of = (self._labels.actor_of(context, index) for context in step.waits_for)
         actors = tuple(actor for actor in of if actor is not None)
         runs = self._queue(index, step) if operation.queues else None
-        if operation.opcode != i.QUEUE_WORK:
+        if operation.opcode == i.CALL_RCU or is_two_steps(step):
             self._waits.append(Wait(index, number, step.op, actors, actors, runs))
 
     def _queue(self, index: int, step: Step) -> int | None:

@@ -251,6 +251,13 @@ def _queue_work(view: View, index: int, _operation: Operation) -> str:
     return f"queues {_queued(view, index)} as work"
 
 
+def _irq_work(view: View, index: int, _operation: Operation) -> str:
+    step = view.trace.steps[index]
+    if not step.result:
+        return f"finds CPU {_argument(step, 2)} off line, and interrupts it not"
+    return f"interrupts CPU {_argument(step, 2)} to run {_queued(view, index)}"
+
+
 def _queued(view: View, index: int) -> str:
     """The program's name, from the text of the call; its operation has the slot only."""
     site = view.trace.steps[index].site
@@ -262,6 +269,7 @@ _WAITS: Final[dict[int, Tell]] = {
     i.RCU_BARRIER: _barrier,
     i.CALL_RCU: _call_rcu,
     i.QUEUE_WORK: _queue_work,
+    i.IRQ_WORK: _irq_work,
 }
 
 

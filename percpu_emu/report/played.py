@@ -63,6 +63,7 @@ def why_not(labels: Labels, obstacle: Obstacle, step: int) -> str:
         "over": "is over",
         "grace period": f"waits for a grace period: {who} {'are' if many else 'is'} in a read-side section",
         "callbacks": f"waits for {who}",
+        "earlier interrupt": f"waits: {who} came first",
         "interrupts off": f"cannot come: interrupts are off on CPU {obstacle.cpu}",
         "interrupt": f"waits: {who} {'have' if many else 'has'} to end first",
         "preemption off": f"waits: {who} has CPU {obstacle.cpu}, and may not be preempted now",

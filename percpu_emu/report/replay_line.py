@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import TYPE_CHECKING
+import textwrap
+from typing import TYPE_CHECKING, Final
+
+from percpu_emu.scenario.decorator import SESSION
+from percpu_emu.scenario.finding import SEPARATOR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from percpu_emu.lang.trace import Trace
 
-
-def replay_words(trace: Trace) -> list[str]:
-    """Its words, not quoted."""
-    return ["percpu-emu", "replay", trace.token, *(["--scenario", trace.file] if trace.file else [])]
+_IN_A_FILE: Final = "in this session; saved as a file, also: percpu-emu replay TOKEN --scenario FILE.py"
 
 
 def replay_line(trace: Trace) -> str:
-    """The command on one line."""
-    return " ".join(map(quoted, replay_words(trace)))
+    """The command on one line; for what was declared in a session, the call."""
+    return _call(trace) or " ".join(map(quoted, _words(trace)))
+
+
+def replay_lines(trace: Trace, width: int) -> list[str]:
+    """The command in lines of at most that width, if its words allow; the call in one, and how there is a command."""
+    if call := _call(trace):
+        return [f"Replay: {call}", *textwrap.wrap(_IN_A_FILE, width, initial_indent="  ", subsequent_indent="  ")]
+    return folded_line("Replay: ", _words(trace), width)
+
+
+def _words(trace: Trace) -> list[str]:
+    return ["percpu-emu", "replay", trace.token, *(["--scenario", trace.file] if trace.file else [])]
+
+
+def _call(trace: Trace) -> str:
+    """How a session replays what it declares, "" for what is in a file."""
+    session, _, name = trace.file.partition(SEPARATOR)
+    return f'percpu_emu.replay("{trace.token}", {name})' if session == SESSION else ""
 
 
 def folded_line(before: str, words: Sequence[str], width: int) -> list[str]:

@@ -85,7 +85,7 @@ class _Told:
             return self._event(), self._who if self._context.kind == "offline" else "it"
         if not begins:
             return "", self._who
-        if self._context.kind == "interrupt":
+        if self._context.kind in ("interrupt", "sent"):
             name, cpu = self._view.labels.name(self._burst.actor), self._context.cpu
             return f"an interrupt, {name}, arrives on CPU {cpu}{self._caught(cpu)}", "it"
         if self._context.kind in ("callback", "work"):

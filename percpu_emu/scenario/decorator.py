@@ -16,7 +16,6 @@ schema.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +44,8 @@ class Keys(TypedDict, total=False):
     sometimes: Sequence[str]
     final: Callable[[Any], str | None]
     invariant: Callable[[Any], str | None]
+    after: Mapping[str, Callable[[Any], str | None]]
+    progress: Literal["possible", "fair"]
     expect: str
     missing: str
     seed: int
@@ -54,6 +55,8 @@ class Keys(TypedDict, total=False):
     faults: Mapping[str, Any]
 
 
+SESSION: Final = "this session"
+"""In the place of a file's path: what was typed at a prompt or in a notebook's cell."""
 KEYS_OF_MACHINE: Final = frozenset({"cpus", "nodes"})
 KEYS_OF_TOP: Final = frozenset({"name", "seed", "seconds", "observe", "outcomes", "faults"})
 """Keys of the table machine, and of the file's top; all others are of the table explore."""
@@ -116,9 +119,16 @@ class DeclaredScenario:
         return inspect.getsourcefile(self.function) or "<unknown>"
 
     @property
+    def is_in_a_session(self) -> bool:
+        """Whether it was declared at a prompt or in a notebook's cell, and no file holds it."""
+        return not Path(self.file).is_file()
+
+    @property
     def module(self) -> ModuleType:
-        """The module that declares it, which holds its programs."""
-        return sys.modules[self.function.__module__]
+        """What stands beside it now, its programs among that, as a module."""
+        module = ModuleType(self.function.__module__)
+        vars(module).update(self.function.__globals__)
+        return module
 
     def document(self) -> dict[str, Any]:
         """What a TOML file of the scenario holds."""
@@ -126,10 +136,11 @@ class DeclaredScenario:
         contexts = Contexts()
         self.function(contexts)
         top = {"name": self.name, "summary": summary, "description": description}
+        programs = SESSION if self.is_in_a_session else Path(self.file).name
         document: dict[str, Any] = {
             **top,
             "machine": {},
-            "explore": {"programs": Path(self.file).name, "contexts": self._plain(contexts.tables)},
+            "explore": {"programs": programs, "contexts": self._plain(contexts.tables)},
         }
         for key, value in self.keys.items():
             table = document if key in KEYS_OF_TOP else document["machine" if key in KEYS_OF_MACHINE else "explore"]
@@ -144,8 +155,9 @@ class DeclaredScenario:
             return [self._plain(inner) for inner in value]
         if not callable(value):
             return value
-        names = [name for name, held in vars(self.module).items() if held is value]
-        if not names and hasattr(self.module, _name_of(value)):
+        names = [name for name, held in self.function.__globals__.items() if held is value]
+        here = self.function.__globals__
+        if not names and _name_of(value) in here and getattr(value, "__globals__", here) is not here:
             raise ValueError(f"{_name_of(value)}: the program of that name in {Path(self.file).name} is another one")
         return names[0] if names else _name_of(value)
 

@@ -6,10 +6,14 @@ from typing import Any, Final
 
 from percpu_emu.explore.strategies import Explored
 from percpu_emu.explore.subject import Subject
-from percpu_emu.scenario.judging import STOPPED, judged, marks
+from percpu_emu.lang.checks import AFTER
+from percpu_emu.scenario.judging import NEVER_TAKEN, STOPPED, judged, marks
 from percpu_emu.scenario.verdict import Check, Foreseen, Verdict, verdict_of
 from percpu_emu.scenario.wording import plural
 
+FAIR: Final = (
+    "fair: it lets each context go on that can go on all the time; one that can only now and then, maybe never"
+)
 SCOPE: Final = {
     "engine": "`virtual`: the programs as bytecode, in one process",
     "strategy": "`exhaustive`: every interleaving; `preemptions`: those with so many preemptions at most; `pct` and "
@@ -24,7 +28,8 @@ SCOPE: Final = {
     "stopped": "why it is not complete",
     "remote_words": "words of a CPU that another CPU writes",
     "split": "how other CPUs see a read-modify-write of these words",
-    "scheduler": "`fair`: a context that spins without effect lets the others run",
+    "scheduler": '`fair`: a context that spins without effect lets the others run; with `progress = "fair"`, what '
+    "the scheduler is taken to do",
     "confirmed": "in how many states the search without reduction agrees",
     "seed": "of the random schedules",
     "prefix": "how many steps of a given schedule come first",
@@ -38,7 +43,8 @@ def checks_of(explored: Explored) -> list[Check]:
     violation = example.trace.violation if example else None
     failures = [(violation.check, violation.detail)] if violation else []
     unreached = explored.unreached if explored.figures["steps"] else subject.sometimes
-    lines = judged(subject, failures, _stopped(explored))
+    unjudged = {AFTER: NEVER_TAKEN.format(", ".join(explored.not_taken))} if explored.not_taken else {}
+    lines = judged(subject, failures, _stopped(explored), unjudged=unjudged)
     return [*lines, *marks(subject.sometimes, unreached)]
 
 
@@ -69,7 +75,9 @@ def cut_short(explored: Explored) -> str | None:
     """Why nothing is proved, None where it is."""
     if not explored.complete:
         return explored.stopped
-    return f"never reached: {', '.join(explored.unreached)}" if explored.unreached else None
+    if explored.unreached:
+        return f"never reached: {', '.join(explored.unreached)}"
+    return NEVER_TAKEN.format(", ".join(explored.not_taken)) if explored.not_taken else None
 
 
 def scope_of(explored: Explored) -> dict[str, Any]:
@@ -94,6 +102,8 @@ def scope_of(explored: Explored) -> dict[str, Any]:
         scope["split"] = "a read-modify-write without LOCK on these words is a load and a store to other CPUs"
     if reduction.get("fair"):
         scope["scheduler"] = "fair: a context that spins without effect lets the others run"
+    if subject.fair:
+        scope["scheduler"] = FAIR
     if reduction.get("confirmed") is not None:
         scope["confirmed"] = f"the search without reduction agrees, in {plural(reduction['confirmed'], 'state')}"
     if options.strategy in ("pct", "random"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from percpu_emu.explore.subject import Subject
 from percpu_emu.lang import checks as c
+from percpu_emu.lang.locking import locking_of
 from percpu_emu.lang.source import ProgramSource, called, queued
 from percpu_emu.scenario.verdict import Check
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 STOPPED: Final = "the search stopped at the first violation"
 UNSEEN: Final = "a native run does not look at it"
+NEVER_TAKEN: Final = "a step that `after` names was never taken: {}"
 NO_TOTAL: Final = "no `total` is given: no ledger is looked at"
 
 
@@ -23,11 +26,13 @@ def judged(
     failures: Sequence[tuple[str, str]],
     stopped: str | None,
     looked_at: Container[c.Group] = c.GROUPS,
+    unjudged: Mapping[c.Group, str] = MappingProxyType({}),
 ) -> list[Check]:
     """A line for each group of checks that the subject asks for.
 
     `failures` are the labels of the checks that failed, each with what is wrong. `stopped` says why the others are
-    not judged; None where they hold. A pass does not need the groups that the engine never looks at.
+    not judged; None where they hold. `unjudged` says so of single groups.
+    A pass does not need the groups that the engine never looks at.
     """
     failed: dict[c.Group, list[str]] = {}
     for label, detail in failures:
@@ -38,8 +43,8 @@ def judged(
             lines.append(Check(group.name, False, "; ".join(failed[group])))
         elif group not in looked_at:
             lines.append(Check(group.name, None, UNSEEN, needed=False))
-        elif stopped is not None:
-            lines.append(Check(group.name, None, stopped))
+        elif (why := stopped or unjudged.get(group)) is not None:
+            lines.append(Check(group.name, None, why))
         else:
             lines.append(Check(group.name, True, _holds(subject, group)))
     return [*lines, *_ledgers_without_total(subject)]
@@ -53,6 +58,9 @@ def _groups_of(subject: Subject) -> list[c.Group]:
         c.OWNER: subject.checks.exclusive,
         c.FINAL: subject.final is not None,
         c.INVARIANT: subject.invariant is not None,
+        c.AFTER: bool(subject.after),
+        c.LOCKS: _takes_locks(subject),
+        c.FAIRNESS: subject.fair,
     }
     return [group for group in c.GROUPS if wanted.get(group, True)]
 
@@ -86,6 +94,12 @@ def ledger_notes(subject: Subject) -> list[str]:
         for program, names in _operations(subject)
         if "ledger_add" in names and "ledger_commit" not in names
     ]
+
+
+def _takes_locks(subject: Subject) -> bool:
+    """Whether a program that a context runs, calls or queues takes a lock that is declared as one."""
+    reached = (part for spec in subject.setting.contexts for part in called(spec.program, and_queued=True))
+    return any(locking_of(program) for program in reached)
 
 
 def _operations(subject: Subject) -> Iterator[tuple[ProgramFunction, set[str]]]:

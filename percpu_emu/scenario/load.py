@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from percpu_emu.kernel.profile import KernelProfile, ProfileError, load_profile, profile_names
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.scenario.decorator import DeclaredScenario
+from percpu_emu.scenario.decorator import SESSION, DeclaredScenario
 from percpu_emu.scenario.figures import figure_names, growing_figures
 from percpu_emu.scenario.finding import SEPARATOR, NotFound, Place, find
 from percpu_emu.scenario.paths import is_a_file
@@ -63,8 +63,8 @@ class Loaded:
 
     @property
     def path(self) -> str:
-        """The path of its file."""
-        return self.source.partition(SEPARATOR)[0]
+        """The path of its file, "" where no file holds it."""
+        return "" if self.source.startswith(SESSION) else self.source.partition(SEPARATOR)[0]
 
     @property
     def is_resized(self) -> bool:
@@ -84,8 +84,16 @@ _OPTIONS: Final = {"protocols": "--protocol"}
 """Options that are not named as the last part of their key."""
 
 
-def load(name: str, overrides: Mapping[str, Any] | None = None) -> Loaded:
-    """The scenario of that name, or in the file at that path, with some keys replaced (`machine.cpus`: 64)."""
+def load(name: str | DeclaredScenario, overrides: Mapping[str, Any] | None = None) -> Loaded:
+    """The scenario of that name, or in the file at that path, with some keys replaced (`machine.cpus`: 64).
+
+    What `@scenario` declares is read from its file, and taken as it is where no file holds it.
+    """
+    if isinstance(name, DeclaredScenario):
+        if name.is_in_a_session:
+            source = f"{SESSION}{SEPARATOR}{name.function.__name__}"
+            return _checked(_declared(name, source), name.module, source, Path(), overrides or {})
+        name = f"{name.file}{SEPARATOR}{name.name}"
     try:
         place = find(name)
     except NotFound as error:
@@ -165,10 +173,14 @@ def document_of(place: Place) -> tuple[dict[str, Any], ModuleType | None]:
     found = next((one for one in declared if one.name == place.name), None)
     if found is None:
         raise ScenarioError(str(place), [f"no scenario {shown(place.name)} is left when the file has been executed"])
+    return _declared(found, str(place)), module
+
+
+def _declared(declared: DeclaredScenario, source: str) -> dict[str, Any]:
     try:
-        return found.document(), module
+        return declared.document()
     except Exception as error:  # whatever a user's function raises
-        raise ScenarioError(str(place), [f"{place.name}: {type(error).__name__}: {error}"]) from error
+        raise ScenarioError(source, [f"{declared.name}: {type(error).__name__}: {error}"]) from error
 
 
 def _parse(path: Path) -> dict[str, Any]:

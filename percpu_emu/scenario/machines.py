@@ -6,29 +6,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from percpu_emu.kernel.program_sizes import cannot_show
 from percpu_emu.kernel.protocols import Protocol
 from percpu_emu.machine import EventStream, Machine, MachineConfig, Topology
 from percpu_emu.machine.faults import BadFault, FaultTable, parse_fault
 from percpu_emu.machine.interrupts import Interrupts
 from percpu_emu.scenario.load import Loaded, ScenarioError
 from percpu_emu.scenario.schema import Mkdir, Replace, Scenario, all_steps
+from percpu_emu.scenario.wording import said_of_fault
 
 UNTOUCHED: Final = "no access to freed memory"
 """The check that an access which traps fails."""
 
-_OF_A_CGROUP: Final = ("mem_cgroup", "memcg_vmstats_percpu", "mem_cgroup_per_node", "lruvec_stat")
-"""Lines of a kernel profile whose sizes the programs that make a cgroup need (`kernel.css`)."""
-
 
 def refuse_kernel(loaded: Loaded) -> None:
-    """Raise ScenarioError where the scenario makes cgroups and its kernel profile does not say how large they are."""
+    """Raise ScenarioError where the scenario makes cgroups and the programs cannot make those of its kernel."""
     if not any(isinstance(step, Mkdir | Replace) for step in all_steps(loaded.scenario.steps)):
         return
-    known = {line.name for line in (*loaded.profile.slab_object, *loaded.profile.percpu_area)}
-    lacking = [name for name in _OF_A_CGROUP if name not in known]
-    if lacking:
-        problem = f"the profile {loaded.profile.name} has no line {', '.join(lacking)}, whose size a cgroup needs"
+    if problem := cannot_show(loaded.profile, loaded.scenario.machine.nodes):
         raise ScenarioError(loaded.blamed("machine.kernel"), [f"machine.kernel: {problem}"])
+
+
+def foreign_kernel(loaded: Loaded) -> list[str]:
+    """What a run with a kernel shows that never had the patchset: its sizes, and nothing else of it."""
+    profile = loaded.profile
+    if profile.release_posted:
+        return []
+    own = "counters, updates and release are those of Linux 5.0 and the patchset"
+    notes = [f"{profile.name} gives the sizes ({profile.trust}); {own}"]
+    if profile.percpu.accounted_apart:
+        notes.append(
+            f"{profile.name} keeps accounted areas in chunks of their own, which `footprint` counts, and not here"
+        )
+    return notes
 
 
 def config_of(loaded: Loaded, protocol: Protocol) -> MachineConfig:
@@ -61,7 +71,7 @@ def naming_faults(loaded: Loaded) -> Iterator[None]:
     try:
         yield
     except BadFault as error:
-        raise ScenarioError(loaded.blamed("faults.inject"), [f"faults.inject: {error}"]) from error
+        raise ScenarioError(loaded.blamed("faults.inject"), [f"faults.inject: {said_of_fault(error)}"]) from error
 
 
 def chaos_of(scenario: Scenario) -> int | None:

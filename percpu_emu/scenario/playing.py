@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from percpu_emu.explore.counterexample import tell_of
+from percpu_emu.explore.counterexample import tell_of, up_to_failure
 from percpu_emu.explore.model import Model, OutOfRoom
 from percpu_emu.explore.obstacles import obstacle_of
 from percpu_emu.explore.subject import Subject
@@ -73,7 +73,7 @@ class Player:
 
     def schedule_of(self, token: Token) -> list[int]:
         """The schedule that a token stands for. Raises BadToken."""
-        return self._with_room(lambda model: schedule_of(model, token.departures))
+        return self._with_room(lambda model: up_to_failure(self.subject, model, schedule_of(model, token.departures)))
 
     def plain(self) -> list[int]:
         """The schedule in which each context goes on for as long as it can."""

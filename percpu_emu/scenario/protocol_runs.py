@@ -15,7 +15,15 @@ from percpu_emu.scenario.actions import Orders, Shell
 from percpu_emu.scenario.expect import expectation_checks
 from percpu_emu.scenario.figures import Meter
 from percpu_emu.scenario.load import Loaded
-from percpu_emu.scenario.machines import UNTOUCHED, config_of, fault_notes, faults_of, machine_of, refuse_kernel
+from percpu_emu.scenario.machines import (
+    UNTOUCHED,
+    config_of,
+    fault_notes,
+    faults_of,
+    foreign_kernel,
+    machine_of,
+    refuse_kernel,
+)
 from percpu_emu.scenario.pulse import Pulse
 from percpu_emu.scenario.sampling import sample_work
 from percpu_emu.scenario.schema import ProtocolName
@@ -63,6 +71,7 @@ def run_scenario(
         cut_short = cut_short or outcome.cut_short
     checks += expectation_checks(loaded, by_protocol)
     notes += [f"cut short: {cut_short}"] if cut_short else []
+    notes += foreign_kernel(loaded)
     return RunResult(loaded, verdict_of(checks, cut_short), checks, by_protocol, _scope(loaded), notes)
 
 
@@ -83,7 +92,7 @@ def _run_protocol(
     with (
         ExitStack() as watching,
         machine_of(loaded, config, events) as machine,
-        _listening(events, "refused", refusals),
+        listening(events, "refused", refusals),
     ):
         tree = CgroupTree(machine)
         tree.table.resize(scenario.table)
@@ -105,9 +114,9 @@ def _run_protocol(
             meter.read("end")
             sampler.take()
         except Trapped as trap:
-            return _Outcome(meter.figures(), [Check(UNTOUCHED, False, str(trap))], _notes(machine, tree), None)
-        checks = [*_checks(machine, tree, meter, refusals), *pulse.checks()]
-        return _Outcome(meter.figures(), checks, _notes(machine, tree), cut_short)
+            return _Outcome(meter.figures(), [Check(UNTOUCHED, False, str(trap))], machine_notes(machine, tree), None)
+        checks = [*machine_checks(machine, tree, meter, refusals), *pulse.checks()]
+        return _Outcome(meter.figures(), checks, machine_notes(machine, tree), cut_short)
 
 
 @contextmanager
@@ -129,7 +138,9 @@ def _run_steps(shell: Shell) -> str | None:
 
 
 @contextmanager
-def _listening(events: EventStream, kind: str, reasons: list[str]) -> Iterator[None]:
+def listening(events: EventStream, kind: str, reasons: list[str]) -> Iterator[None]:
+    """Inside the block, enter the reasons of that kind of event in a list."""
+
     def listener(event: Event) -> None:
         if event.kind == kind:
             reasons.append(f"CPU {event.fields['cpu']}: {event.fields['reason']}")
@@ -141,7 +152,8 @@ def _listening(events: EventStream, kind: str, reasons: list[str]) -> Iterator[N
         events.ignore(listener)
 
 
-def _checks(machine: Machine, tree: CgroupTree, meter: Meter, refusals: list[str]) -> list[Check]:
+def machine_checks(machine: Machine, tree: CgroupTree, meter: Meter, refusals: list[str]) -> list[Check]:
+    """What is checked of a machine that has run, whatever was done on it: ledgers, pages, warnings, refusals."""
     audit = tree.audit
     lost = "; ".join(list(dict.fromkeys(map(str, audit.imbalances)))[:5])  # a cgroup is looked at more than once
     ledger = f"{audit.checked} comparisons of a counter with the ledgers of {machine.topology.cpus} CPUs"
@@ -173,7 +185,8 @@ def _warnings(machine: Machine) -> list[str]:
     return [f"{int(block[c.WARNINGS])} x {machine.image.warnings[int(block[c.WARN_SITE])]}" for block in fired]
 
 
-def _notes(machine: Machine, tree: CgroupTree) -> list[str]:
+def machine_notes(machine: Machine, tree: CgroupTree) -> list[str]:
+    """Its faults, and what became of the updates of CPUs that died."""
     settled = {id(settled.doubt): str(settled) for settled in tree.audit.settled}
     doubts = [settled.get(id(doubt), f"{doubt}: not done, or done and entered") for doubt in machine.doubts]
     return [*fault_notes(machine.faults), *_some(doubts)]

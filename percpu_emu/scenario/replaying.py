@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from percpu_emu.explore.counterexample import Counterexample, tell_of
+from percpu_emu.explore.counterexample import Counterexample, tell_of, up_to_failure
 from percpu_emu.explore.model import Checks, Model
 from percpu_emu.explore.obstacles import obstacle_of
 from percpu_emu.explore.room import with_room
@@ -19,6 +19,7 @@ from percpu_emu.lang.setting import MIGRATE, Setting, context_of, is_migration
 from percpu_emu.lang.trace import Step
 from percpu_emu.lang.virtual import layout
 from percpu_emu.replay import Difference, Part, Plan, PlannedStep, Replayed, replay
+from percpu_emu.scenario.decorator import DeclaredScenario
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.subjects import subject_of
 from percpu_emu.scenario.verdict import Check
@@ -139,7 +140,7 @@ def _told(step: Step) -> str:
     return f"{half}{step.op}({words}){site}{changes}, which gives {step.result}{last}"
 
 
-def subject_of_token(token: Token, path: str | None = None) -> Subject:
+def subject_of_token(token: Token, path: str | DeclaredScenario | None = None) -> Subject:
     """The scenario that a token is about, as small as the token says."""
     loaded = load(path or token.scenario, {"machine.cpus": token.cpus})
     subject = subject_of(loaded)
@@ -158,8 +159,9 @@ def schedule_in(token: Token, subject: Subject) -> Counterexample:
 def _told_and_planned(token: Token, subject: Subject) -> tuple[Counterexample, Plan]:
     def both(model: Model) -> tuple[Counterexample, Plan]:
         if digest(model) != token.digest:
-            raise BadToken(f"it was made for other programs than {subject.name} has now: explore it anew")
-        schedule = schedule_of(model, token.departures)
+            other = f"other programs than {subject.name} has now, or by another version"
+            raise BadToken(f"it was made for {other}: explore it anew")
+        schedule = up_to_failure(subject, model, schedule_of(model, token.departures))
         stepper = Stepper(model).run(schedule)
         return tell_of(subject, stepper, schedule), plan_of(stepper)
 
@@ -167,7 +169,7 @@ def _told_and_planned(token: Token, subject: Subject) -> tuple[Counterexample, P
     return made
 
 
-def replay_token(text: str, path: str | None = None, *, debug: bool = False) -> Replay:
+def replay_token(text: str, path: str | DeclaredScenario | None = None, *, debug: bool = False) -> Replay:
     """Run a token's schedule on real processes. Raises BadToken, ScenarioError, ReplayFailed."""
     token = Token.parse(text)
     subject = subject_of_token(token, path)

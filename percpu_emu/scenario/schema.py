@@ -8,7 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import PydanticCustomError
 
 from percpu_emu.lang.setting import ONLY_OF_TASKS
-from percpu_emu.machine.faults import parse_fault
+from percpu_emu.machine.faults import BadFault, parse_fault
+from percpu_emu.scenario.wording import said_of_fault
 
 PinKindName: TypeAlias = Literal["page-cache", "mlock", "vfs-cache", "slab"]
 ProtocolName: TypeAlias = Literal["original", "patched"]
@@ -78,7 +79,10 @@ class InterruptsPart(Part):
 
 
 def _a_fault(line: str) -> str:
-    parse_fault(line)
+    try:
+        parse_fault(line)
+    except BadFault as error:
+        raise ValueError(said_of_fault(error)) from error
     return line
 
 
@@ -330,6 +334,16 @@ class ExplorePart(Part):
     sometimes: list[str] = Field(default=[], description="marks that have to be reached, else nothing is proved")
     final: str | None = Field(default=None, description="Python function (state) -> what is wrong, or None; at the end")
     invariant: str | None = Field(default=None, description="the same, on every state; turns the reduction off")
+    after: dict[str, str] = Field(
+        default={},
+        max_length=32,
+        description="the same right after a step: PROGRAM:NUMBER, PROGRAM:OPERATION or a mark; turns the reduction off",
+    )
+    progress: Literal["possible", "fair"] = Field(
+        default="possible",
+        description="possible: the end can be reached from every state; fair: and a fair scheduler starves no context, "
+        "which turns the reduction off",
+    )
     expect: str | None = Field(default=None, description="the check that has to catch a broken protocol")
     missing: str = Field(default="", description="which step of a broken protocol is missing")
 

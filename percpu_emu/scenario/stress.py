@@ -14,7 +14,6 @@ from percpu_emu.explore.judge import said_by
 from percpu_emu.explore.subject import Subject
 from percpu_emu.lang.checks import COUNTS, FINAL, LEAKS, MEMORY, PROGRAM, PROGRESS, SECTIONS
 from percpu_emu.lang.checks import Check as Broken
-from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import ProgramSource, called, queued
 from percpu_emu.machine.events import EventStream
@@ -249,10 +248,14 @@ def refuse_what_cannot_run(loaded: Loaded, subject: Subject) -> None:
     alone = [program for program in (setting.setup, subject.checks.total) if program is not None]
     everything = [*alone, *(spec.program for spec in setting.contexts)]
     programs = dict.fromkeys(part for program in everything for part in called(program, and_queued=True))
-    callbacks = dict.fromkeys(callback for program in programs for callback in queued(program))
-    for program in programs:
-        lacking = [name for name in _operations(program) if not OPERATIONS[name].native]
-        problems += [f"{program.__name__} uses {name}; explore and replay have it" for name in dict.fromkeys(lacking)]
+    sends = [
+        f"{program.__name__} uses {operation.name}; explore and replay have it"
+        for program in programs
+        for operation, _, _ in ProgramSource(program).operations
+        if not operation.native
+    ]
+    problems += sends
+    callbacks = {} if sends else dict.fromkeys(callback for program in programs for callback in queued(program))
     for program in dict.fromkeys(part for entry in [*alone, *callbacks] for part in called(entry)):
         if used := next((name for name in _operations(program) if name.startswith(_OF_A_CPU)), None):
             problems.append(f"{program.__name__} uses {used}, and natively the coordinator runs it, which has no slots")
@@ -317,6 +320,8 @@ def _not_controlled(subject: Subject) -> Iterator[str]:
         yield "interrupts come between two operations, at injection points; in the scenarios interrupts-*, anywhere"
     checks = [
         ("invariant", subject.invariant),
+        ("after", subject.after or None),
+        ("progress", subject.fair or None),
         ("bound", subject.checks.bound),
         ("exclusive", subject.checks.exclusive or None),
     ]

@@ -8,13 +8,13 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from percpu_emu.explore.model import Checks
-from percpu_emu.explore.subject import Subject
+from percpu_emu.explore.subject import After, Subject
 from percpu_emu.kernel.layout import STATIC, STATIC_WORDS
 from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.naming import naming_of
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import MAX_CONTEXTS, MAX_CPUS, ContextSpec, Setting
-from percpu_emu.lang.source import called, is_operation, is_program
+from percpu_emu.lang.source import called, is_operation, is_program, steps_by_name
 from percpu_emu.lang.structures import Struct, names_of_static, words_of
 from percpu_emu.scenario.finding import shipped
 from percpu_emu.scenario.load import Loaded, ScenarioError, shown
@@ -59,6 +59,8 @@ def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
         sometimes=tuple(part.sometimes),
         final=names.function("final"),
         invariant=names.function("invariant"),
+        after=names.after(programs),
+        fair=part.progress == "fair",
         expect=part.expect,
         missing=part.missing,
         turns=None if turns is None else tuple(spec.turns for spec in contexts),
@@ -129,13 +131,29 @@ class _Names:
     def function(self, key: str) -> Callable[[Any], str | None] | None:
         """The Python function that a key names, None if the key is not given."""
         name = getattr(self._part, key)
-        if name is None:
-            return None
+        return None if name is None else self._function(f"explore.{key}", name)
+
+    def after(self, programs: Sequence[ProgramFunction]) -> tuple[After, ...]:
+        """The checks right after steps. Raises ScenarioError for a name that fits no step of the contexts."""
+        reached = dict.fromkeys(part for program in programs for part in called(program, and_queued=True))
+        steps = steps_by_name(reached) if self._part.after else {}
+        for step in self._part.after:
+            if step not in steps:
+                names = [name for name in steps if name.rpartition(":")[2].isdecimal() or ":" not in name]
+                problem = f"explore.after: found {shown(step)}, {allowed(step, names, ', or PROGRAM:OPERATION')}"
+                raise ScenarioError(self._source, [problem])
+        return tuple(
+            After(step, frozenset(steps[step]), self._function(f"explore.after.{step}", name))
+            for step, name in self._part.after.items()
+        )
+
+    def _function(self, key: str, name: str) -> Callable[[Any], str | None]:
         function = getattr(self._module, name, None)
         of_the_language = is_program(function) or is_operation(function)
         if not inspect.isfunction(function) or of_the_language or function.__code__.co_argcount != 1:
-            self._refuse(f"explore.{key}", name, "a Python function (state) -> what is wrong, or None")
-        return function
+            self._refuse(key, name, "a Python function (state) -> what is wrong, or None")
+        checked: Callable[[Any], str | None] = function
+        return checked
 
     def _program(self, key: str, name: str, arguments: int) -> ProgramFunction:
         function = getattr(self._module, name, None)

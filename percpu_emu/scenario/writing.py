@@ -45,6 +45,8 @@ def _keys(scenario: Scenario, document: dict[str, Any], function: str) -> dict[s
     tables = {**document["machine"], **{key: document[key] for key in document if key in KEYS_OF_TOP}}
     tables |= {key: value for key, value in document["explore"].items() if key not in ("programs", "contexts")}
     keys = {key: value if key in _PROGRAMS else repr(value) for key, value in tables.items()}
+    if "after" in keys:
+        keys["after"] = f"{{{', '.join(f'{step!r}: {name}' for step, name in tables['after'].items())}}}"
     if "observe" in keys:
         keys["observe"] = f"[{', '.join(scenario.observe)}]"
     if _identifier(function) == function:  # which is the name then

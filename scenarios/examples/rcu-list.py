@@ -5,11 +5,11 @@ include/linux/rculist.h; P. E. McKenney and J. D. Slingwine, Read-copy update, 1
 
 from __future__ import annotations
 
+from percpu_emu.kernel.list import ListHead, init_list_head, list_add, list_del, list_del_rcu
 from percpu_emu.lang.ops import (
     Program,
     kfree,
     kzalloc,
-    rcu_assign_pointer,
     rcu_dereference,
     rcu_read_lock,
     rcu_read_unlock,
@@ -27,55 +27,47 @@ LAST = 3
 class Entry(Struct):
     """An entry of the list."""
 
-    next: Ptr[Entry]
+    node: ListHead
     value: Word
 
 
-class List(Struct):
-    """The first entry."""
+class Shared(Struct):
+    """The list, and its second entry."""
 
-    first: Ptr[Entry]
+    list: ListHead
+    second: Ptr[Entry]
 
 
-entries = List()
+shared = Shared()
 
 
 def setup() -> Program[None]:
     """Entries with 1, 2 and 3."""
-    following = 0
+    yield from init_list_head(shared.list)
     for value in range(LAST, 0, -1):
         entry = yield kzalloc(sizeof(Entry))
         yield write_once(entry.value, value)
-        yield write_once(entry.next, following)
-        following = entry
-    yield write_once(entries.first, following)
+        yield from list_add(entry.node, shared.list)
+        if value == 2:
+            yield write_once(shared.second, entry)
 
 
 def find_last() -> Program[None]:
     """Look for the entry that is there all the time."""
     value = 0
     yield rcu_read_lock()
-    entry = yield rcu_dereference(entries.first)
-    while entry and value != LAST:
+    entry: Entry = yield rcu_dereference(shared.list.next)
+    while entry != shared.list and value != LAST:
         value = yield read_once(entry.value)
-        entry = yield rcu_dereference(entry.next)
+        entry = yield rcu_dereference(entry.node.next)
     yield rcu_read_unlock()
     yield warn_on(value != LAST)
 
 
-def unlink() -> Program[Entry]:
-    """Take the second entry out of the list."""
-    before: Entry = yield read_once(entries.first)
-    entry = yield read_once(before.next)
-    following = yield read_once(entry.next)
-    yield rcu_assign_pointer(before.next, following)
-    return entry
-
-
-def list_del() -> Program[None]:
+def hasty_remove() -> Program[None]:
     """Take the second entry out, and free it when no reader looks at it."""
-    entry: Entry = yield from unlink()
-    yield write_once(entry.next, 0)  # wrong: a reader may stand on it
+    entry = yield read_once(shared.second)
+    yield from list_del(entry.node)  # wrong: a reader may stand on it
     yield synchronize_rcu()
     yield kfree(entry)
 
@@ -84,24 +76,25 @@ def list_del() -> Program[None]:
     cpus=2,
     setup=setup,
     left=2,
-    expect="warning",
+    expect="wild-access",
     missing="keeping the pointer of the entry as long as readers may follow it",
 )
 def rcu_list_pointer_cleared(m: Contexts) -> None:
-    """A reader stands on an entry that leaves the list, and does not find the entries behind it.
+    """A reader stands on an entry that leaves the list, and follows a pointer to nowhere.
 
-    The entry is unlinked, and freed after a grace period. But it is initialised anew at once, as list_del does; a
-    reader that stands on it follows NULL, and takes that for the end of the list.
+    The entry is unlinked, and freed after a grace period. But list_del poisons its pointers at once; a reader that
+    stands on it follows them.
 
-    The fixed version, rcu-list, leaves its pointer as it is, as list_del_rcu does.
+    The fixed version, rcu-list, leaves the pointer to the next entry as it is, as list_del_rcu does.
     """
     m.task(find_last, cpu=0)
-    m.task(list_del, cpu=1)
+    m.task(hasty_remove, cpu=1, name="remove")
 
 
-def list_del_rcu() -> Program[None]:
+def remove() -> Program[None]:
     """Take the second entry out, and free it when no reader looks at it."""
-    entry: Entry = yield from unlink()
+    entry = yield read_once(shared.second)
+    yield from list_del_rcu(entry.node)
     yield synchronize_rcu()
     yield kfree(entry)
 
@@ -113,4 +106,4 @@ def rcu_list(m: Contexts) -> None:
     The entry still leads back to the list, until a grace period is over.
     """
     m.task(find_last, cpu=0)
-    m.task(list_del_rcu, cpu=1)
+    m.task(remove, cpu=1)

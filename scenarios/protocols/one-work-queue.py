@@ -7,25 +7,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from percpu_emu.lang.ops import Program, atomic_long_fetch_add, cpu_relax, read_once, wait_until, write_once
-from percpu_emu.lang.structures import Array, AtomicLong, Struct, Word
+from percpu_emu.kernel.workqueue import Workqueue, item_done, next_item, queue_item
+from percpu_emu.lang.ops import Program, wait_until, write_once
+from percpu_emu.lang.structures import Array, Struct, Word
 from percpu_emu.scenario.decorator import Contexts, scenario
 
 FREE_ROOT = 1
 OFFLINE = 2
 
 
-class Queue(Struct):
-    """An ordered queue: one item is done at a time."""
-
-    tail: AtomicLong
-    items: Array[Word, Literal[2]]
-
-
 class Shared(Struct):
-    """Two queues, and whether the cgroup is offline."""
+    """Two ordered queues, and whether the cgroup is offline."""
 
-    queues: Array[Queue, Literal[2]]
+    queues: Array[Workqueue, Literal[2]]
     dead: Word
 
 
@@ -34,21 +28,18 @@ shared = Shared()
 
 def destroy(queue: int, item: int) -> Program[None]:
     """Put a work item on a queue."""
-    place = yield atomic_long_fetch_add(shared.queues[queue].tail, 1)
-    yield write_once(shared.queues[queue].items[place], item)
+    yield from queue_item(shared.queues[queue], item)
 
 
 def worker(queue: int, items: int) -> Program[None]:
     """Do so many items, one after the other."""
     for place in range(items):
-        item = yield read_once(shared.queues[queue].items[place])
-        while not item:
-            yield cpu_relax()
-            item = yield read_once(shared.queues[queue].items[place])
+        item = yield from next_item(shared.queues[queue], place)
         if item == FREE_ROOT:
             yield wait_until(shared.dead, 1)
         else:
             yield write_once(shared.dead, 1)
+        yield from item_done(shared.queues[queue], place)
 
 
 @scenario(

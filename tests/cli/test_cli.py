@@ -104,10 +104,6 @@ def test_run_for_people_ends_with_the_verdict(tmp_path: Path) -> None:
             ["run", "dying-cgroups", "--protocol", "patched", "--protocol", "patched"],
             "protocols: found patched twice, allowed: each protocol once",
         ),
-        (
-            ["run", "dying-cgroups", "--kernel", "linux-6.1"],
-            "--kernel linux-6.1: machine.kernel: the profile linux-6.1 has no line lruvec_stat, whose size a",
-        ),
         (["run", "dying-cgroups", "--cpus", "2", "--nodes", "3"], "3 nodes need at least as many CPUs"),
         (
             ["run", "dying-cgroups", "--protocol", "none"],

@@ -16,7 +16,7 @@ class Context:
 
     number: int
     kind: str
-    """As in a setting; "callback" or "work" for what is queued."""
+    """As in a setting; "callback", "work" or "sent" (an interrupt) for what is queued."""
     cpu: int | None
     program: ProgramFunction
     arguments: tuple[int | str, ...]
@@ -41,6 +41,8 @@ class Context:
     """The regions to which it holds pointers, as a reader that found them by `rcu_dereference`."""
     grace_period: frozenset[int] = frozenset()
     """Of a callback: the readers that have to stop before it begins."""
+    behind: frozenset[int] = frozenset()
+    """Of what is sent: the interrupts that were sent to its CPU before, and have not ended."""
     waits: frozenset[int] | None = None
     """Readers, or callbacks for `rcu_barrier`, that it has still to wait for; None: no wait is registered."""
     notes: tuple[tuple[int, int], ...] = ()
@@ -65,12 +67,12 @@ class Context:
 
     @property
     def queued(self) -> bool:
-        return self.kind in ("callback", "work")
+        return self.kind in ("callback", "work", "sent")
 
     @property
     def interrupting(self) -> bool:
         """Whether it runs as an interrupt of its CPU, now or later."""
-        return self.kind == "interrupt" or (self.kind == "callback" and self.cpu is not None)
+        return self.kind == "interrupt" or (self.kind in ("callback", "sent") and self.cpu is not None)
 
     @property
     def active(self) -> bool:
@@ -89,7 +91,7 @@ class Context:
 
     @property
     def may_sleep(self) -> bool:
-        return not (self.in_section or self.kind in ("interrupt", "callback"))
+        return not (self.in_section or self.kind in ("interrupt", "callback", "sent"))
 
     def end(self) -> None:
         """It does nothing any more."""
@@ -97,4 +99,4 @@ class Context:
         self.mid_turn = self.irqs_off = False
         self.rcu = self.preempt = 0
         self.notes = ()
-        self.held = self.grace_period = frozenset()
+        self.held = self.grace_period = self.behind = frozenset()

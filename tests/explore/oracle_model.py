@@ -100,8 +100,9 @@ class Model:
         return 0 <= cpu < self.setting.cpus and cpu not in self.down
 
     def _quiet(self, cpu: int) -> bool:
-        """Whether no task is mid-turn on the CPU and no interrupt active."""
-        return not any(context.mid_turn for context in self.all() if context.cpu == cpu)
+        """Whether no task is mid-turn on the CPU, no interrupt active, and none that was sent there still to come."""
+        there = [context for context in self.all() if context.cpu == cpu]
+        return not any(context.mid_turn or (context.kind == "sent" and not context.over) for context in there)
 
     def _has_cpu(self, context: Context) -> bool:
         if context.cpu is None or context.active:
@@ -116,7 +117,7 @@ class Model:
         return not any(other.in_section for other in others)
 
     def _blocked(self, context: Context) -> bool:
-        if context.grace_period:
+        if context.grace_period or context.behind:
             return True
         if context.waits is not None:
             return len(context.waits) > 0
@@ -129,7 +130,7 @@ class Model:
     def _may_stop(self, cpu: int) -> bool:
         """Whether what runs there can be interrupted for good; or nothing will be done."""
         there = [context for context in self.all() if context.cpu == cpu]
-        busy = any(context.in_section or context.active or context.loaded is not None for context in there)
+        busy = any(c.in_section or c.active or c.loaded is not None or (c.kind == "sent" and not c.over) for c in there)
         return not busy or not operations.may_go_down(self, cpu)
 
     def _spins(self, context: Context) -> bool:
@@ -226,6 +227,7 @@ class Model:
         readers = self.readers()
         for context in self.all():
             context.grace_period &= readers
+            context.behind -= ended
             if context.waits is not None:
                 context.waits = context.waits - ended if context.op.name == "rcu_barrier" else context.waits & readers
             if not context.reader:
@@ -237,7 +239,7 @@ class Model:
         self.down |= {cpu}
         self.memory.words[CPU_ONLINE_MASK] &= ~(1 << cpu)
         for other in self.all():
-            if other.cpu == cpu and other.queued and not other.began:
+            if other.cpu == cpu and other.kind in ("callback", "work") and not other.began:
                 other.cpu = None
             elif other.cpu == cpu:
                 self.doubts += other.notes

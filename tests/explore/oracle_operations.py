@@ -177,7 +177,7 @@ def cond_load(model: Model, context: Context, pointer: Pointer, value: int) -> i
 
 def _readers(model: Model, context: Context) -> frozenset[int]:
     """Inside its own section it waits for itself; an interrupt or a callback does not wait at all."""
-    if context.kind in ("interrupt", "callback"):
+    if context.kind in ("interrupt", "callback", "sent"):
         raise Violated("sleep-in-atomic", "synchronize_rcu")
     return model.readers()
 
@@ -194,6 +194,16 @@ def call_rcu(model: Model, context: Context, program: ProgramFunction, argument:
 
 def queue_work(model: Model, _: Context, program: ProgramFunction, argument: int) -> None:
     model.queue("work", None, program, argument)
+
+
+def irq_work_queue_on(model: Model, _: Context, program: ProgramFunction, argument: int, cpu: int) -> int:
+    if not 0 <= cpu < model.setting.cpus:
+        raise Violated("fault", f"there is no CPU {cpu}")
+    if cpu in model.down:
+        return 0
+    before = [slot.number for slot in model.slots.values() if slot.kind == "sent" and slot.cpu == cpu and not slot.over]
+    model.queue("sent", cpu, program, argument).behind = frozenset(before)
+    return 1
 
 
 # --- memory, the machine, the ledger
@@ -320,6 +330,7 @@ _OPERATIONS: Final[dict[str, Callable[..., int | None]]] = {
     "local_irq_restore": local_irq_restore,
     "call_rcu": call_rcu,
     "queue_work": queue_work,
+    "irq_work_queue_on": irq_work_queue_on,
     "synchronize_rcu": nothing,
     "rcu_barrier": nothing,
     "alloc_percpu": alloc_percpu,

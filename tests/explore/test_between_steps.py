@@ -15,6 +15,7 @@ from percpu_emu.lang.setting import FIRST_OBJECT, OBJECT_WORDS, ContextSpec
 from tests import programs as common
 
 from . import between_flags as f
+from . import between_sends as s
 from . import between_words as w
 from . import edge_programs as p
 from .oracle import reachable
@@ -110,6 +111,34 @@ CASES: Final = (
          results=(FIRST_OBJECT, FIRST_OBJECT + OBJECT_WORDS)),
     Case("a store that few ways come to is done between the load and the store of an increment",
          (task(w.store_after_steps, 0), task(w.count_steps_then_increment, 1)), results=(0, 1)),
+    Case("an interrupt that is sent comes before interrupts are off",
+         (task(s.irqs_off_then_on_flag_read, 0), task(s.send_then_flag, 1)), results=(0, 1)),
+    Case("an interrupt that is sent to a CPU changes its copy between two reads",
+         (task(w.read_own_copy_twice, 0), task(s.send_increment, 1)), results=(0, 1, 3)),
+    Case("an interrupt that another one sends changes what a task reads twice",
+         (task(p.read_twice, 0), task(s.send_chain)), results=(0, 1, 3)),
+    Case("an interrupt comes before the next step of what sends it", (task(s.send_then_write, 1),),
+         violations=("warning",)),
+    Case("an interrupt comes after the next step of what sends it", (task(s.send_late_then_write, 1),),
+         violations=("warning",)),
+    Case("interrupts of a CPU come in the order in which they are sent",
+         (task(s.send_two_then_on_second_read, 1),), results=(2,)),
+    Case("an interrupt is sent between a flag and another one",
+         (task(s.send_two_if_flag, 1), task(s.flag_then_send_one)), results=(0, 1)),
+    Case("a CPU goes off line between a flag and an interrupt that is sent there",
+         (task(s.flag_then_send_result, 1), event("offline", common.nothing), task(s.read_flag_and_mask)),
+         results=(0, 1)),
+    Case("an interrupt that was sent comes before its CPU goes off line",
+         (task(s.send_if_online, 1), event("offline", s.read_x)), results=(0, 1)),
+    Case("an interrupt that was sent is lost where its CPU is killed",
+         (task(s.send_if_online, 1), event("kill", s.read_x)), results=(0, 1)),
+    Case("an interrupt that was sent has to come", (task(s.send_warning, 1),), violations=("warning",)),
+    Case("an interrupt that is sent begins before synchronize_rcu looks for readers",
+         (task(f.flag_then_synchronize, 0), task(s.on_flag_send_spinner)), violations=("deadlock",)),
+    Case("a callback of an interrupt that is sent begins before synchronize_rcu looks for readers",
+         (task(f.flag_then_synchronize, 0), task(s.on_flag_send_caller)), violations=("deadlock",)),
+    Case("an interrupt that spins is sent before the work is queued that ends its wait",
+         (task(f.flag_then_queue_writer, 0), task(s.on_flag_send_spinner_here, 1)), violations=("deadlock",)),
     Case("a read that few ways come to meets a write", RARE, results=(0, 1, 2)),
 )  # fmt: skip
 

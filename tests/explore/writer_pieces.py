@@ -66,6 +66,27 @@ def passing_on(argument):
     yield queue_work(raising, argument)
 
 
+def counting_here(argument):
+    yield ledger_add(COUNTER, argument)
+    yield this_cpu_add(SLOT, argument)
+    yield ledger_commit()
+
+
+def poking(argument):
+    x = yield this_cpu_read(8)
+    yield this_cpu_write(8, x + argument)
+    yield atomic_long_add(STATIC + 1, x)
+
+
+def calling_on(argument):
+    yield call_rcu(callback, argument)
+    yield irq_work_queue_on(poking, argument, {cpus} - 1)
+
+
+def letting_go(word):
+    yield smp_store_release(word, 0)
+
+
 def spinning(argument):
     yield smp_cond_load_acquire(FLAG, argument)
     yield write_once(STATIC + 1, argument)
@@ -221,6 +242,27 @@ CALLBACKS: Final[tuple[Piece, ...]] = (
     ("yield queue_work(counting, 1)",),
     ("yield queue_work(passing_on, {n})",),
 )
+SENT: Final[tuple[Piece, ...]] = (
+    ("yield irq_work_queue_on(callback, {n}, {n} % {cpus})",),
+    ("yield irq_work_queue_on(counting_here, {n}, ({n} + 1) % {cpus})",),
+    ("x = yield irq_work_queue_on(poking, {w}, {n} % {cpus})",),
+    ("yield irq_work_queue_on(poking, {n}, 0)", "yield irq_work_queue_on(raising, {n}, 0)"),
+    ("yield irq_work_queue_on(reading, {o}, {n} % {cpus})", "{inner}"),
+    ("yield irq_work_queue_on(passing_on, {n}, {n} % {cpus})",),
+    ("yield irq_work_queue_on(calling_on, {n}, 0)",),
+    (
+        "yield write_once(LOCK, 1)",
+        "x = yield irq_work_queue_on(letting_go, LOCK, {n} % {cpus})",
+        "if x:",
+        "    yield smp_cond_load_acquire(LOCK, 0)",
+    ),
+    (
+        "f = yield local_irq_save()",
+        "yield irq_work_queue_on(poking, {w}, {n} % {cpus})",
+        "{inner}",
+        "yield local_irq_restore(f)",
+    ),
+)  # fmt: skip
 LEDGER: Final[tuple[Piece, ...]] = (
     ("yield ledger_add(COUNTER, 1)", "yield this_cpu_add(SLOT, 1)", "yield ledger_commit()"),
     ("yield ledger_add(COUNTER, {n})", "yield atomic_long_add(COUNTER, {n})", "yield ledger_commit()"),
@@ -271,6 +313,11 @@ FAULTY: Final[tuple[Piece, ...]] = (
     ("yield call_rcu(left_open, {n})",),
     ("yield call_rcu(spinning, {n})",),
     ("yield queue_work(working, {n})",),
+    ("yield irq_work_queue_on(sleeping, {n}, 0)",),
+    ("yield irq_work_queue_on(left_open, {n} & 1, {n} % {cpus})",),
+    ("yield irq_work_queue_on(spinning, {n}, {n} % {cpus})",),
+    ("yield irq_work_queue_on(poking, {w}, {n})",),
+    ("p = yield xchg(OBJECT, 0)", "if p:", "    yield irq_work_queue_on(discard, p, {n} % {cpus})"),
     ("yield queue_work(left_open, 0)",),
     ("p = yield read_once(SMALL)", "x = yield read_once(p + 1)"),
     ("p = yield read_once(SMALL)", "yield kfree(p)"),
@@ -311,6 +358,7 @@ SHARES: Final[tuple[tuple[tuple[Piece, ...], float], ...]] = (
     (MEMORY, 1.5),
     (SECTIONS, 2.5),
     (CALLBACKS, 2),
+    (SENT, 1.5),
     (LEDGER, 2.5),
     (MACHINE, 2),
     (ARITHMETIC, 1),

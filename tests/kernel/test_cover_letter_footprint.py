@@ -89,3 +89,26 @@ def test_a_measured_6_1_kernel_is_met_within_one_refill_of_empty_pages() -> None
         result = run((cpus,), 1000, NEVER, profile)
         assert result.before.percpu_kb == 64 * cpus * 4
         assert abs(result.after.pages - 550) <= 4
+
+
+def test_what_a_slow_grace_period_has_cost_stays_also_where_the_kernel_depopulates() -> None:
+    """Only wholly empty pages go, and on each of these lie areas of a dying cgroup that keeps them."""
+    profile = load_profile("linux-6.1")
+    prompt, slow = (run((4,), 1000, lag, profile) for lag in (1, 500))
+    assert profile.percpu.depopulates
+    assert slow.settled.pages == slow.after.pages > 2 * prompt.settled.pages
+
+
+def test_it_goes_where_all_that_a_cgroup_keeps_lies_in_other_chunks() -> None:
+    profile = load_profile("linux-6.1")
+    sizes = profile.percpu.model_copy(update={"accounted_apart": True})
+    areas = tuple(line.model_copy(update={"accounted": line.until == "release-percpu"}) for line in profile.percpu_area)
+    apart = profile.model_copy(update={"percpu": sizes, "percpu_area": areas})
+    prompt, slow = (run((4,), 1000, lag, apart) for lag in (1, 500))
+    assert slow.after.pages > 1.5 * prompt.after.pages
+    assert slow.settled.pages < slow.after.pages - 64
+
+
+def test_what_no_grace_period_releases_stays() -> None:
+    result = run((32,), 1000, ORIGINAL)
+    assert result.settled == result.after

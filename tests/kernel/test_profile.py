@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from percpu_emu.kernel.profile import PROFILES, KernelProfile, ProfileError, load_profile, profile_names
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CALIBRATED_BYTES = range(8, 13)  # what kernel-facts 2.3 cannot trace to a structure
 
@@ -88,7 +85,9 @@ def test_a_profile_is_loaded_by_path(tmp_path: Path) -> None:
         ("align = 64\n", "align = 48\n", r"percpu_area\[2\].align: found 48; Input should be 4, 8, 16"),
         ('stage = "mkdir"', 'stage = "rmdir"', r"percpu_area\[0\].stage: found 'rmdir'; .* 'mkdir' or 'charge'"),
         ("size = 1064", "size = 40000", r"percpu_area\[4\].size: found 40000; .* less than or equal to 32768"),
-        ("title =", "titel =", "titel: unknown key 'titel'; allowed are name, title, percpu"),
+        ("title =", "titel =", "titel: unknown key 'titel'; allowed are name, title, verified, basis"),
+        ("verified = true", 'verified = "yes"', "verified: found 'yes'; Input should be a valid boolean"),
+        ("basis =", "bases =", "basis: missing"),
         ("[percpu]", "[percpu", "not TOML"),
     ],
 )
@@ -101,10 +100,24 @@ def test_a_wrong_profile_is_refused_with_file_key_and_what_is_allowed(
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ProfileError, match=r"no kernel profile 'linux-9': known are linux-5.0-mmotm, linux-6.1, or a"):
+    with pytest.raises(
+        ProfileError, match=r"no kernel profile 'linux-9': known are linux-5.0-mmotm, linux-5.10, .*, or a path"
+    ):
         load_profile("linux-9")
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match="No such file"):
         load_profile(tmp_path / "none.toml")
+
+
+def test_the_page_about_kernels_has_the_figures_of_every_profile() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "kernels.md").read_text()
+    for name in profile_names():
+        profile = load_profile(name)
+        totals = [
+            sum(area.size * area.count for area in profile.percpu_area if chosen(area))
+            for chosen in (lambda _: True, lambda area: area.per == "node", lambda area: area.until != "free")
+        ]
+        figures = [*totals, profile.percpu.boot_pages, "verified" if profile.verified else "not verified"]
+        assert f"| {name} | {' | '.join(map(str, figures))} |" in page

@@ -11,7 +11,6 @@ from percpu_emu.lang.ops import (
     atomic_long_add_return,
     atomic_long_fetch_add,
     atomic_long_read_acquire,
-    bringup_cpu,
     call_rcu,
     cmpxchg,
     cpu_relax,
@@ -24,7 +23,6 @@ from percpu_emu.lang.ops import (
     local_irq_restore,
     local_irq_save,
     mark,
-    migrate_to,
     nr_cpu_ids,
     nr_node_ids,
     per_cpu,
@@ -46,7 +44,6 @@ from percpu_emu.lang.ops import (
     smp_store_release,
     smp_wmb,
     synchronize_rcu,
-    takedown_cpu,
     this_cpu_add,
     this_cpu_add_return,
     this_cpu_and,
@@ -269,18 +266,6 @@ def do_cpu_relax() -> Program[int]:
 
 def do_smp_processor_id() -> Program[int]:
     return (yield smp_processor_id())
-
-
-def do_takedown_cpu(cpu: int) -> Program[int]:
-    return (yield takedown_cpu(cpu))
-
-
-def do_bringup_cpu(cpu: int) -> Program[int]:
-    return (yield bringup_cpu(cpu))
-
-
-def do_migrate_to(cpu: int) -> Program[int]:
-    return (yield migrate_to(cpu))
 
 
 def do_nr_cpu_ids() -> Program[int]:

@@ -34,7 +34,8 @@ from __future__ import annotations
 from typing import Literal
 from percpu_emu.lang.ops import *
 from percpu_emu.lang.ops import counted
-from percpu_emu.lang.structures import Array, AtomicLong, PerCpu, Ptr, Struct, Word, sizeof
+from percpu_emu.lang.structures import Array, AtomicLong, Bits, PerCpu, Ptr, Struct, Word, sizeof
+from percpu_emu.lang.bits import read_bits, write_bits
 
 class Slots(Struct):
     count: Word
@@ -52,6 +53,12 @@ class Counter(Struct):
 
 counter = Counter()
 other = Node()
+
+class Flags(Struct):
+    kind: Bits[Literal[3]]
+    busy: Bits[Literal[1]]
+
+flags = Flags()
 """
 
 
@@ -170,6 +177,11 @@ def test_each_word_of_a_random_structure_has_an_address_of_its_own(drawn: tuple[
         ("yield read_once(counter.nodes[-1].value)", "the array has 4 elements"),
         ("n = counter if cpu else other\n    yield read_once(n.value)", "points to two types"),
         ("yield read_once(counter.total[0])", "`counter.total` is no array"),
+        ("yield read_once(flags.busy)", "`flags.busy` is a bit field, which"),
+        ("x = flags.busy\n    yield write_once(x, 1)", "`flags.busy` is a bit field, which"),
+        ("yield from write_bits(counter.total, 1)", "its first argument is a bit field of a structure"),
+        ("x = yield from read_bits(cpu)\n    yield write_once(cpu, x)", "its first argument is a bit field"),
+        ("yield from write_bits(flags.busy)", "2 arguments expected"),
         ("yield atomic_long_add(counter.inner.value, 1)", "`counter.inner.value` is no AtomicLong"),
         ("n = yield kzalloc(sizeof(Node))\n    n = yield rcu_dereference(counter.stats)", "`n` points to two types"),
         ("yield kzalloc(sizeof(Nothing))", "`Nothing` is no type"),
@@ -200,6 +212,10 @@ def test_what_has_no_address_is_refused_with_its_line(tmp_path: Path, body: str,
         ("a: Wrong", "it contains itself"),
         ("a: Missing", "name 'Missing' is not defined"),
         ("pass", "one field at least"),
+        ("a: Bits[Literal[64]]", "allowed: 1 to 63"),
+        ("a: Bits[3]", "the width of a bit field is written Bits[Literal[4]]"),
+        ("a: Array[Bits[Literal[1]], Literal[2]]", "a bit field stands in a structure"),
+        ("a: Ptr[Bits[Literal[1]]]", "no pointer to one"),
     ],
 )
 def test_a_structure_that_cannot_be_laid_out_says_why(tmp_path: Path, fields: str, message: str) -> None:

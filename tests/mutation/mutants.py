@@ -11,6 +11,7 @@ BLOCKING: Final = "lang/virtual/blocking.py"
 CONTEXTS: Final = "lang/virtual/contexts.py"
 HOTPLUG: Final = "lang/virtual/hotplug.py"
 MEMORY: Final = "lang/virtual/memory.py"
+RCU: Final = "lang/virtual/rcu.py"
 SECTIONS: Final = "lang/virtual/sections.py"
 FLOW: Final = "lang/flow.py"
 CONFLICTS: Final = "explore/conflicts.py"
@@ -18,6 +19,10 @@ REDUCTION: Final = "explore/reduction.py"
 TRANSITION: Final = "explore/transition.py"
 STORE: Final = "explore/store.py"
 SEARCH: Final = "explore/search.py"
+LOCKS: Final = "lang/virtual/locks.py"
+LOCK_ORDER: Final = "explore/lock_order.py"
+FAIRNESS: Final = "explore/fairness.py"
+GRAPH: Final = "explore/graph.py"
 PLANS: Final = "scenario/replaying.py"
 REPLAY: Final = "replay/operations.py"
 PROCESS: Final = "replay/process.py"
@@ -59,7 +64,9 @@ MUTANTS: Final = (
     Mutant(MEMORY, "return DONE if found & v.STATE_OF_REGION == v.LIVE else USE_AFTER_FREE", "return DONE"),
     Mutant(SECTIONS, "if state[base + v.DEPTH] // unit & v.MAX_NESTED == 0:", "if state[base + v.DEPTH] == 0:"),
     Mutant(
-        CONTEXTS, "v.INTERRUPT or (kind == v.CALLBACK and state[block_of(vm, context) + v.WORK] == 0)", "v.INTERRUPT"
+        CONTEXTS,
+        "v.INTERRUPT or (kind == v.CALLBACK and state[block_of(vm, context) + v.WORK] != v.AS_WORK)",
+        "v.INTERRUPT",
     ),
     Mutant(ACCESSES, "seen = state[base + v.LOADED] if halfway else stands", "seen = stands"),
     Mutant(
@@ -73,7 +80,7 @@ MUTANTS: Final = (
     Mutant(BLOCKING, "if state[base + v.MID_TURN] == v.HALFWAY and (starting or not level):", "if False:"),
     Mutant(BLOCKING, "if starting or not level:\n                return", "if not level:\n                return"),
     Mutant(BLOCKING, "if status == v.WAITING and state[base + v.WAIT] != 0:", "if False:"),
-    Mutant(BLOCKING, "v.RUNNING and state[block + v.MID_TURN]:", "v.RUNNING and False:"),
+    Mutant(BLOCKING, "v.RUNNING and state[block + v.MID_TURN])):", "v.RUNNING and False)):"),
     Mutant(BLOCKING, "return NOT_BLOCKED if equal else _blocked_by(vm, WORD, 0)", "return NOT_BLOCKED"),
     # --- the reduction
     Mutant(REDUCTION, "                _class_of_access(vm, por, state, context, opcode)\n", "                pass\n"),
@@ -145,19 +152,54 @@ MUTANTS: Final = (
     Mutant(REDUCTION, "writes = por[_touched(por, row, v.ADDS - 1 + OTHERS) + block]", "writes = 0"),
     Mutant(CONFLICTS, "i.LOCAL_IRQ_RESTORE, *queues)", "i.LOCAL_IRQ_RESTORE)"),
     Mutant(CONFLICTS, "of(i.CALL_RCU, i.SYNCHRONIZE_RCU)", "of(i.SYNCHRONIZE_RCU)"),
-    Mutant(REDUCTION, "i.QUEUE_WORK or state[base + v.MID_TURN] == v.HALFWAY:", "i.QUEUE_WORK:"),
+    Mutant(REDUCTION, "i.IRQ_WORK or state[base + v.MID_TURN] == v.HALFWAY:", "i.IRQ_WORK:"),
     Mutant(REDUCTION, " or _may_be_stalled(vm, por, state, context):", ":"),
     Mutant(REDUCTION, "return _others_reach(vm, por, state, context, por[STALLS], False)", "return False"),
     Mutant(TRANSITION, "(guarded or not fresh)", "guarded"),
     Mutant(TRANSITION, "guarded or contexts.is_reader(vm, state, context))", "guarded)"),
     Mutant(TRANSITION, "(committed or guarded or contexts", "(committed or contexts"),
-    Mutant(FLOW, "if opcode == i.QUEUE_WORK or (opcode", "if (opcode"),
+    Mutant(FLOW, "if opcode in (i.QUEUE_WORK, i.IRQ_WORK) or (opcode", "if opcode == i.IRQ_WORK or (opcode"),
     Mutant(SEARCH, "bool(self.por[r.CHANGED] or self.model.vm[layout.NEWS] & 1)", "bool(self.por[r.CHANGED])"),
+    # --- the order of locks
+    Mutant(
+        LOCKS,
+        "    if opcode == i.CMPXCHG and result != operand(vm, state, base, code(vm, pc, i.B)):\n        return DONE\n",
+        "",
+    ),
+    Mutant(LOCKS, "turned_on = opcode == i.LOCAL_IRQ_RESTORE and", "turned_on = False and"),
+    Mutant(LOCKS, "    if _forget(vm, state, context, lock):\n        return\n", "    return\n"),
+    Mutant(LOCKS, "v.IN_INTERRUPT if at_interrupt_level(vm, state, context) else 0", "0"),
+    Mutant(LOCKS, "        flags |= v.INTERRUPTS_OFF\n", "        pass\n"),
+    Mutant(LOCKS, "(v.TRIED if effect == k.TRIES else 0)", "0"),
+    Mutant(LOCK_ORDER, "first.may_be_interrupted and first.context != second.context", "False"),
+    Mutant(LOCK_ORDER, "order.contexts & other.contexts or ", ""),
+    Mutant(LOCK_ORDER, " or order.held & other.held) for", ") for"),
+    Mutant(SEARCH, "            self._judge_lock_order()\n", "            pass\n"),
+    # --- interrupts that are sent to a CPU
+    Mutant(FLOW, "if opcode in (i.QUEUE_WORK, i.IRQ_WORK) or (opcode", "if opcode == i.QUEUE_WORK or (opcode"),
+    Mutant(RCU, "v.AS_INTERRUPT, cpu + 1, _sent_before(vm, state, cpu + 1))", "v.AS_INTERRUPT, cpu + 1, 0)"),
+    Mutant(RCU, "if not state[v.ONLINE] >> cpu & 1:", "if False:"),
+    Mutant(BLOCKING, "if there and (sent or (", "if there and (("),
+    Mutant(HOTPLUG, "v.WAITING and state[base + v.WORK] != v.AS_INTERRUPT", "v.WAITING"),
+    Mutant(CONTEXTS, "+ v.WORK] != v.AS_WORK)", "+ v.WORK] == v.AS_CALLBACK)"),
+    Mutant(REDUCTION, "may_own = may_own or _reaches_any(vm, por, state, other, por[SENDS], reader)", "pass"),
+    Mutant(REDUCTION, "if _others_reach(vm, por, state, context, por[SENDS], False):", "if False:"),
+    Mutant(REDUCTION, "looks = _disturbed(vm, por, state, context, vm[v.ONLINE_MASK], 0, v.READS)", "looks = SAFE"),
+    Mutant(REDUCTION, "_both(looks, _disturbed(vm, por, state, context, SENT_KEY + cpu, 0, v.WRITES))", "looks"),
+    Mutant(REDUCTION, "i.QUEUE_WORK or opcode == i.IRQ_WORK or state", "i.QUEUE_WORK or state"),
+    Mutant(CONFLICTS, "if _may_interrupt(model) else (i.IRQ_WORK,)", "if _may_interrupt(model) else ()"),
+    Mutant(CONFLICTS, "starts += [entries[number] for number in sent if number is not None]", "pass"),
+    # --- fair progress
+    Mutant(FAIRNESS, "context in moving or not self._can_go_on(context, states).all()", "context in moving"),
+    Mutant(FAIRNESS, "context in moving or not self", "not self"),
+    Mutant(FAIRNESS, " & (vm[vm[layout.KINDS] + context] != layout.INTERRUPT)", ""),
+    Mutant(GRAPH, "len(members) > 1 or members[0] in looping", "len(members) > 1"),
+    Mutant(GRAPH, "lowest[at] = min(lowest[at], lowest.get(after[edge], lowest[at]))", "pass"),
     # --- CPUs that go off line by an operation
     Mutant(REDUCTION, "_may_go_down(vm, por, state, context) or kill", "kill"),
     Mutant(REDUCTION, "return _may_go_down(vm, por, state, context)\n", "return False\n"),
-    Mutant(REDUCTION, "_can_reach(vm, por, state, context, por[MOVES]) or ", ""),
-    Mutant(REDUCTION, "por[MOVES]) or _can_reach(vm, por, state, context, por[DOWNS])", "por[MOVES])"),
+    Mutant(REDUCTION, "return moves or _reaches_any", "return _reaches_any"),
+    Mutant(REDUCTION, "return moves or _reaches_any(vm, por, state, context, por[DOWNS], False)", "return moves"),
     Mutant(REDUCTION, " or hotplug.is_displaced(state, base):", ":"),
     Mutant(
         REDUCTION,
@@ -166,7 +208,8 @@ MUTANTS: Final = (
     ),
     Mutant(CONFLICTS, "if moves or spec.home is not None", "if spec.home is not None"),
     Mutant(BLOCKING, "inside = state[block + v.DEPTH] != 0 or state", "inside = state"),
-    Mutant(BLOCKING, "if inside or at_interrupt_level(vm, state, other):", "if inside:"),
+    Mutant(BLOCKING, "inside = inside or at_interrupt_level(vm, state, other)", "pass"),
+    Mutant(BLOCKING, "cpu + 1 and (sent or (state[", "cpu + 1 and ((state["),
     Mutant(BLOCKING, "        return _blocked_by(vm, OFF_LINE, 0)", "        pass"),
     Mutant(HOTPLUG, " and state[v.ONLINE] != 1 << cpu", ""),
     Mutant(HOTPLUG, "vm[vm[v.KINDS] + context] != v.CALLBACK and is_there", "is_there"),
@@ -178,6 +221,7 @@ MUTANTS: Final = (
     Mutant(PLANS, 'return Part.LOAD if step.half == "load" else Part.STORE', "return Part.LOAD"),
     Mutant(PLANS, "queued = step.args[0]", "queued = 0"),
     Mutant(REPLAY, "i.NR_NODE_IDS: lambda: setting.nodes,", "i.NR_NODE_IDS: lambda: setting.cpus,"),
+    Mutant(REPLAY, "(function, argument)\n        return 1", "(function, argument)\n        return 0"),
     Mutant(REPLAY, "online, ~(1 << order.target), 0)", "online, -1, 0)"),
     Mutant(COMPILED, "effects.new_value(opcode, loaded, b, c)", "effects.new_value(opcode, loaded, c, b)"),
 )

@@ -25,6 +25,9 @@ OF_THE_SEARCH: Final = (
     "test_hotplug.py",
     "test_every_check.py",
     "test_faults.py",
+    "test_lock_order.py",
+    "test_lock_takings.py",
+    "test_fairness.py",
     "test_against_oracle.py",
 )
 OF_REPLAY: Final = ("tests/replay", "tests/scenario/test_replaying.py", "tests/scenario/test_replaying_at_random.py")

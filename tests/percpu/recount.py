@@ -61,12 +61,16 @@ def check_accounting(allocator: PerCpuAllocator) -> None:
     made = chunks._made.values()
     assert allocator.nr_populated == allocator.layout.boot_pages + sum(chunk.nr_populated for chunk in made)
     counted = [chunk for chunk in chunks if chunk is not chunks.reserved]
-    assert allocator.nr_empty_pop_pages == sum(chunk.nr_empty_pop_pages for chunk in counted)
+    lists = [*chunks.slots._lists, chunks.slots.to_depopulate]
+    assert allocator.nr_empty_pop_pages == sum(chunk.nr_empty_pop_pages for chunk in counted if not chunk.isolated)
+    assert allocator.depopulates or not any(chunk.isolated for chunk in counted)
     for chunk in counted:
-        slot = chunks.slots._slot[chunk]
-        assert slot == chunks.slots._slot_of(chunk)
-        assert list(chunks.slots._lists[slot]).count(chunk) == 1
+        slot = next(number for number, of_slot in enumerate(lists) if chunk in of_slot)
+        if chunk.isolated:
+            assert slot in (len(lists) - 3, len(lists) - 1), "neither sidelined nor to be depopulated"
+        else:
+            assert slot == chunks.slots._slot[chunk] == chunks.slots._slot_of(chunk)
         in_use = ~chunk.empty & ((1 << chunk.nr_pages) - 1)
         assert in_use & ~chunk.populated == 0, "an area stands on a page that is not there"
-    assert sum(map(len, chunks.slots._lists)) == len(counted)
+    assert sum(map(len, lists)) == len(counted)
     assert allocator._store.held_pages() == allocator.os_pages_expected()

@@ -108,3 +108,60 @@ def test_without_pages_the_balance_work_gives_up_quietly(monkeypatch: pytest.Mon
     percpu.balance()
     assert percpu.nr_empty_pop_pages == 0
     check_accounting(percpu)
+
+
+def fragmented(*, depopulates: bool) -> tuple[PerCpuAllocator, list[int]]:
+    """Three chunks full of areas of a page, of which every eighth is kept; and those that are kept."""
+    percpu = PerCpuAllocator(LAYOUT, CountedPages(LAYOUT), depopulates=depopulates)
+    percpu.alloc(28 * KB)
+    areas = [percpu.alloc(4 * KB) for _ in range(3 * LAYOUT.unit_pages)]
+    percpu.balance()
+    for p in [p for number, p in enumerate(areas) if number % 8]:
+        percpu.free(p)
+        if percpu.balance_pending:
+            percpu.balance()
+    return percpu, areas[::8]
+
+
+def test_empty_pages_of_chunks_in_use_stay_unless_the_kernel_depopulates() -> None:
+    before, _ = fragmented(depopulates=False)
+    assert before.nr_populated >= LAYOUT.boot_pages + 3 * LAYOUT.unit_pages
+    after, kept = fragmented(depopulates=True)
+    in_use = LAYOUT.boot_pages + len(kept)
+    assert in_use <= after.nr_populated <= in_use + LAYOUT.unit_pages  # one chunk keeps the system's empty pages
+    assert after.nr_empty_pop_pages >= 4
+    check_accounting(after)
+
+
+def test_a_sidelined_chunk_serves_again_before_a_new_one_is_made() -> None:
+    percpu, _ = fragmented(depopulates=True)
+    sidelined = [chunk for chunk in percpu._chunks if chunk.isolated]
+    chunks = len(list(percpu._chunks))
+    assert sidelined
+    for _ in range(LAYOUT.unit_pages):
+        percpu.alloc(4 * KB)
+    assert len(list(percpu._chunks)) == chunks
+    assert any(not chunk.isolated for chunk in sidelined)
+    check_accounting(percpu)
+
+
+def test_a_page_freed_in_a_sidelined_chunk_goes_at_once() -> None:
+    percpu, kept = fragmented(depopulates=True)
+    p = next(p for p in kept if (chunk := percpu._chunks.serving(p)) and chunk.isolated)
+    pages = percpu.nr_populated
+    percpu.free(p)
+    assert percpu.balance_pending
+    percpu.balance()
+    assert percpu.nr_populated == pages - 1
+    check_accounting(percpu)
+
+
+def test_no_page_goes_while_empty_pages_are_short_elsewhere() -> None:
+    percpu = PerCpuAllocator(LAYOUT, CountedPages(LAYOUT), depopulates=True)
+    percpu.alloc(28 * KB)
+    areas = [percpu.alloc(4 * KB) for _ in range(LAYOUT.unit_pages)]
+    pages = percpu.nr_populated
+    for p in areas[1:]:
+        percpu.free(p)
+    assert percpu.nr_populated == pages
+    assert not any(chunk.isolated for chunk in percpu._chunks)

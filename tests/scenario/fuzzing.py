@@ -364,6 +364,8 @@ def _other_exploration(draw: st.DrawFn, document: Document) -> None:  # noqa: C9
             explore[_pick(draw, ["left", "bound"])] = _pick(draw, [0, 1, 10**6])
         case 8:
             explore |= {"exclusive": True, "sometimes": [_pick(draw, ["atomic path", "no such", ""])]}
+            explore["after"] = {_pick(draw, [f"{names[0]}:1", "atomic path", ":", ""]): _pick(draw, names)}
+            explore["progress"] = _pick(draw, ["possible", "fair"])
             context["migrates"] = _pick(draw, [0, 1, 8])
         case 9:
             document["machine"] = {"cpus": _pick(draw, [1, 2, 3, 16, 17]), "nodes": 1}

@@ -196,6 +196,14 @@ def test_what_cannot_be_stressed_is_refused() -> None:
         refuse_what_cannot_run(loaded, replace(subject, setting=killing))
 
 
+def test_an_operation_that_no_process_can_do_is_refused() -> None:
+    loaded = load("smp-call-interrupts-off")
+    problem = "not for run: call_and_wait uses irq_work_queue_on; explore and replay have it"
+    with pytest.raises(ScenarioError) as raised:
+        refuse_what_cannot_run(loaded, subject_of(loaded))
+    assert raised.value.problems == [problem]
+
+
 # --- scenarios of the test's own
 
 PROGRAMS = """\

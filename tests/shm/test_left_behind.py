@@ -10,6 +10,8 @@ from typing import Final
 
 import pytest
 
+from tests.conftest import _is_ours
+
 CONFTEST: Final = Path(__file__).parent.parent / "conftest.py"
 
 PROLOGUE: Final = """
@@ -70,3 +72,16 @@ def test_a_test_that_leaves_nothing_passes(report: dict[str, str], what: str) ->
 def test_what_a_test_leaves_behind_is_found(report: dict[str, str], what: str) -> None:
     assert f"ERROR test_it.py::test_{what} - Failed: left behind: " in report[what]
     assert FOUND[what] in report[what]
+
+
+@pytest.mark.parametrize(
+    ("mount_point", "ours"),
+    [
+        ("/tmp/pytest-of-a/pytest-1/test_mount0/percpu", True),
+        ("/tmp/pytest-of-a/pytest-12/test_mount0/percpu", False),
+        ("/mnt/percpu", True),
+    ],
+)
+def test_a_mount_counts_unless_it_is_below_the_folder_of_another_session(mount_point: str, *, ours: bool) -> None:
+    line = f"percpu-emu {mount_point} fuse.percpu-emu rw 0 0"
+    assert _is_ours(line, Path("/tmp/pytest-of-a/pytest-1/temp0")) is ours

@@ -24,8 +24,9 @@ PREEMPTION_OFF: Final = 6
 HALF_DONE: Final = 7  # another context of the CPU is inside one instruction
 WORD: Final = 8
 MID_TURN_THERE: Final = 9  # of an offline
-BUSY_THERE: Final = 10  # of a takedown_cpu: a section, an interrupt
-OFF_LINE: Final = 11  # its CPU is
+EARLIER_INTERRUPT: Final = 10  # sent to the CPU before
+BUSY_THERE: Final = 11  # of a takedown_cpu: a section, an interrupt
+OFF_LINE: Final = 12  # its CPU is
 
 
 @inner
@@ -72,28 +73,30 @@ def blocked_on_word(vm: Row, state: Row, base: int, pc: int) -> int:
 
 @inner
 def _blocked_by_turns(vm: Row, state: Row, context: int) -> int:
-    """An offline waits for the turns of its CPU; an interrupt is one turn."""
+    """An offline waits for the turns of its CPU; an interrupt is one turn, and one that was sent has to come."""
     inside = 0
     for other in range(contexts_of(vm)):
         block = block_of(vm, other)
         there = state[block + v.CPU] == vm[vm[v.TARGETS] + context] + 1
-        if there and state[block + v.STATUS] == v.RUNNING and state[block + v.MID_TURN]:
+        sent = state[block + v.STATUS] == v.WAITING and state[block + v.WORK] == v.AS_INTERRUPT
+        if there and (sent or (state[block + v.STATUS] == v.RUNNING and state[block + v.MID_TURN])):
             inside |= 1 << other
     return _blocked_by(vm, MID_TURN_THERE, inside) if inside else NOT_BLOCKED
 
 
 @inner
 def _blocked_by_busy(vm: Row, state: Row, cpu: int) -> int:
-    """A CPU is stopped where none of its contexts is in a section, in an interrupt, or inside one instruction."""
+    """A CPU is stopped where no context is in a section, an interrupt or one instruction, and no interrupt was sent."""
     if not is_to_go(vm, state, cpu):
         return NOT_BLOCKED
     busy = 0
     for other in range(contexts_of(vm)):
         block = block_of(vm, other)
-        if state[block + v.CPU] == cpu + 1 and state[block + v.STATUS] == v.RUNNING:
-            inside = state[block + v.DEPTH] != 0 or state[block + v.MID_TURN] == v.HALFWAY
-            if inside or at_interrupt_level(vm, state, other):
-                busy |= 1 << other
+        inside = state[block + v.DEPTH] != 0 or state[block + v.MID_TURN] == v.HALFWAY
+        inside = inside or at_interrupt_level(vm, state, other)
+        sent = state[block + v.STATUS] == v.WAITING and state[block + v.WORK] == v.AS_INTERRUPT
+        if state[block + v.CPU] == cpu + 1 and (sent or (state[block + v.STATUS] == v.RUNNING and inside)):
+            busy |= 1 << other
     return _blocked_by(vm, BUSY_THERE, busy) if busy else NOT_BLOCKED
 
 
@@ -105,7 +108,8 @@ def blocked(vm: Row, state: Row, context: int) -> int:
     if status == v.UNUSED or status == v.OVER:
         return _blocked_by(vm, IS_OVER, 0)
     if status == v.WAITING and state[base + v.WAIT] != 0:
-        return _blocked_by(vm, GRACE_PERIOD, state[base + v.WAIT])
+        sent = state[base + v.WORK] == v.AS_INTERRUPT
+        return _blocked_by(vm, EARLIER_INTERRUPT if sent else GRACE_PERIOD, state[base + v.WAIT])
     cpu = state[base + v.CPU]
     if cpu > 0:
         reason = _blocked_on_cpu(vm, state, context, cpu)

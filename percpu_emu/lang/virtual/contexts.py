@@ -10,7 +10,7 @@ from percpu_emu.shm.compiling import Row, inner
 
 @inner
 def at_interrupt_level(vm: Row, state: Row, context: int) -> bool:
-    """Whether it is an interrupt, or a callback that runs on a CPU as one."""
+    """Whether it is an interrupt, or what is queued and runs on a CPU as one."""
     kind = vm[vm[v.KINDS] + context]
     return kind == v.INTERRUPT or (kind == v.CALLBACK and state[block_of(vm, context) + v.CPU] != 0)
 
@@ -35,7 +35,7 @@ def irqs_are_off(state: Row, base: int) -> bool:
 def in_interrupt(vm: Row, state: Row, context: int) -> bool:
     """Whether it is an interrupt or an RCU callback, wherever that runs."""
     kind = vm[vm[v.KINDS] + context]
-    return kind == v.INTERRUPT or (kind == v.CALLBACK and state[block_of(vm, context) + v.WORK] == 0)
+    return kind == v.INTERRUPT or (kind == v.CALLBACK and state[block_of(vm, context) + v.WORK] != v.AS_WORK)
 
 
 @inner
@@ -61,6 +61,12 @@ def no_reader_any_more(vm: Row, state: Row, context: int) -> None:
 
 
 @inner
+def first_held(vm: Row, context: int) -> int:
+    """Where the locks stand that a context holds: behind its registers, 0 after the last."""
+    return block_of(vm, context) + v.REGISTERS + vm[vm[v.REGISTER_COUNTS] + context]
+
+
+@inner
 def end_context(vm: Row, state: Row, context: int) -> None:
     """Its program is over. A callback is free then, unless what it noted is in doubt: then it is never used again."""
     base = block_of(vm, context)
@@ -68,6 +74,7 @@ def end_context(vm: Row, state: Row, context: int) -> None:
         no_reader_any_more(vm, state, context)
     state[base + v.STATUS] = v.OVER
     state[base + v.MID_TURN] = state[base + v.LOADED] = 0
+    clear(state, first_held(vm, context), first_held(vm, context) + vm[v.HELD_LOCKS])
     if vm[vm[v.KINDS] + context] == v.CALLBACK:
         clear(state, base + v.REGISTERS, base + v.REGISTERS + vm[vm[v.REGISTER_COUNTS] + context])
         clear(state, base + v.PC, base + v.NOTED)

@@ -52,8 +52,9 @@ def change_cpu(vm: Row, state: Row, context: int, opcode: int, cpu: int) -> int:
 
 @inner
 def _leave_to_coordinator(state: Row, base: int, cpu: int) -> bool:
-    """A callback that has not begun on a CPU which goes is the coordinator's."""
-    leaves = state[base + v.CPU] == cpu + 1 and state[base + v.STATUS] == v.WAITING
+    """An RCU callback that has not begun on a CPU which goes is the coordinator's."""
+    waits = state[base + v.STATUS] == v.WAITING and state[base + v.WORK] != v.AS_INTERRUPT
+    leaves = waits and state[base + v.CPU] == cpu + 1
     if leaves:
         state[base + v.CPU] = 0
     return leaves

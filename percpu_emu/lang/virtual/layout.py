@@ -28,7 +28,7 @@ RESULT: Final = 7
 HELD: Final = 8  # regions that a reader found by rcu_dereference, as bits
 NOTED: Final = 9
 NOTES: Final = 10  # (counter, delta) x MAX_NOTES
-WORK: Final = 16  # 1 for queued work
+WORK: Final = 16  # of what is queued: AS_CALLBACK, AS_WORK or AS_INTERRUPT
 LOADED: Final = 17  # what the load of a read-modify-write has read; 0 where none is halfway
 REGISTERS: Final = 18
 HALFWAY: Final = 2
@@ -52,6 +52,11 @@ OFFLINE: Final = 2
 KILL: Final = 3
 CALLBACK: Final = 4
 
+# --- how what is queued runs
+AS_CALLBACK: Final = 0  # of RCU: on its CPU as an interrupt, behind a grace period
+AS_WORK: Final = 1
+AS_INTERRUPT: Final = 2  # of a CPU that another context has chosen
+
 # --- states of a region: one of these, with the size in words above
 LIVE: Final = 1
 FREED: Final = 2
@@ -70,6 +75,22 @@ LOG_WAIT: Final = 6
 LOG_BLOCKERS: Final = 7  # of a context that is blocked: the contexts that block it, as bits
 LOG_ENDED: Final = 8
 LOG_WORDS: Final = 16
+
+# --- a lock that is held: its address, and the row that took it above
+LOCK_BITS: Final = 40
+LOCK_MASK: Final = (1 << LOCK_BITS) - 1
+EFFECT_BITS: Final = 2  # of LOCKING
+EFFECT: Final = 3
+
+# --- a row of TAKINGS; what was held stands behind
+TAKING_CONTEXT: Final = 0
+TAKING_ROW: Final = 1
+TAKING_LOCK: Final = 2  # -1: interrupts were turned on
+TAKING_FLAGS: Final = 3
+TAKING_HELD: Final = 4
+IN_INTERRUPT: Final = 1
+INTERRUPTS_OFF: Final = 2
+TRIED: Final = 4
 
 # --- how a step touches a word
 NOT: Final = 0
@@ -117,7 +138,12 @@ MARKS: Final = 33  # for each mark, 1 where it was reached
 SCRATCH: Final = 34  # a block, as it was: to notice a context that goes round and round
 NEWS: Final = 35  # 1 after REMOTE has changed
 CHECKING: Final = 36  # 1 while a check runs its program, whose marks do not count
-VM_HEADER: Final = 40
+LOCKING: Final = 37  # for each row of code, what it does to a lock: an effect of `lang.locking`, and the offset above
+HELD_LOCKS: Final = 38  # locks that a context may hold at a time: words behind its registers; 0 where no row takes any
+TAKINGS: Final = 39  # how locks were taken, each once: rows of TAKING_HELD + HELD_LOCKS words
+TAKEN: Final = 40  # rows of TAKINGS in use
+MAX_TAKINGS: Final = 41
+VM_HEADER: Final = 48
 NOWHERE: Final = -2
 """An address that is none: a copy of a CPU that there is not."""
 LEDGER: Final = 1 << 60

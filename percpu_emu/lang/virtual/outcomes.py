@@ -12,6 +12,8 @@ NO_WORD: Final = -2
 NO_REGION: Final = -3
 ENDLESS: Final = -4
 MANY_REGIONS: Final = -5  # a reader holds a region beyond those that HELD has bits for
+NO_TAKING: Final = -8
+NO_LOCK: Final = -9  # a context holds more locks than there is room for
 UNKNOWN: Final = -7  # an instruction that the engine does not know
 LEARNED: Final = -6  # a schedule has written a CPU's copy from elsewhere for the first time
 

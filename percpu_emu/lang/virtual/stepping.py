@@ -8,6 +8,7 @@ from percpu_emu.lang.virtual.accesses import access, begin_to_spin, begins_to_sp
 from percpu_emu.lang.virtual.computing import compute
 from percpu_emu.lang.virtual.harness import observe
 from percpu_emu.lang.virtual.hotplug import change_cpu, take_down
+from percpu_emu.lang.virtual.locks import note_lock
 from percpu_emu.lang.virtual.memory import allocate, free
 from percpu_emu.lang.virtual.outcomes import DONE, UNKNOWN
 from percpu_emu.lang.virtual.rcu import begin_to_wait, queue
@@ -33,6 +34,8 @@ def step(vm: Row, state: Row, context: int) -> int:
         violated = DONE
     else:
         violated = _operate(vm, state, context, pc)
+    if violated == DONE and vm[v.HELD_LOCKS]:
+        violated = note_lock(vm, state, context, pc)
     if violated != DONE:
         return violated
     state[base + v.MID_TURN] = 1
@@ -53,7 +56,7 @@ def _operate(vm: Row, state: Row, context: int, pc: int) -> int:
         return observe(vm, state, context, pc)
     if opcode <= i.LOCAL_IRQ_RESTORE:
         return change_section(vm, state, context, opcode, a)
-    if opcode == i.CALL_RCU or opcode == i.QUEUE_WORK:
+    if opcode == i.CALL_RCU or opcode == i.QUEUE_WORK or opcode == i.IRQ_WORK:
         return queue(vm, state, context, pc)
     if opcode == i.ALLOC_PERCPU or opcode == i.KZALLOC:
         return allocate(vm, state, v.AREAS if opcode == i.ALLOC_PERCPU else v.OBJECTS, a)

@@ -13,6 +13,7 @@ VARIABLES: Final = {
     "DISPLAY": "`demo` opens a browser if this is set.",
     "WAYLAND_DISPLAY": "`demo` opens a browser if this is set.",
     "BROWSER": "`demo` opens a browser if this is set: the one that it names.",
+    "SHELL": "The program that `shell` starts where no command is given; `/bin/sh` where it is not set.",
     "NUMBA_*": "Ignored: numba runs as the package needs it.",
     "OPENBLAS_NUM_THREADS": "Set to 1: the package starts no thread of numpy's.",
 }

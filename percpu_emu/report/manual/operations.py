@@ -119,9 +119,10 @@ def _facts(operation: Operation) -> str:
         ["other CPUs see", _seen_in_full(operation)],
         ["sections", _sections(operation)],
         ["waits", _waits(operation)],
-        ["native runs", "have it" if operation.native else "refuse it: it is for `explore` and `replay`"],
         ["queues", "the program, which runs later" if operation.queues else "nothing"],
     ]
+    if not operation.native:
+        rows.append(["in `run`", "refused: `explore` and `replay` have it"])
     return table(["property", "value"], rows)
 
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
-from percpu_emu.lang import ops, state, structures
+from percpu_emu.lang import bits, locking, ops, state, structures
 from percpu_emu.report.manual.markdown import code, page, table
 from percpu_emu.scenario import decorator, linearizable
 
@@ -16,11 +16,14 @@ _FIELDS: Final = {
     "Ptr[T]": structures.Ptr,
     "PerCpu[T]": structures.PerCpu,
     "Array[T, Literal[n]]": structures.Array,
+    "Bits[Literal[n]]": structures.Bits,
 }
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "sizeof(T)": structures.sizeof,
     "T()": structures.Struct.__new__,
     "T.static_per_cpu()": structures.Struct.static_per_cpu,
+    "yield from read_bits(page.dirty)": bits.read_bits,
+    "yield from write_bits(page.dirty, value)": bits.write_bits,
     "with counted(counter, change):": ops.counted,
 }
 _STATES: Final[dict[str, Callable[..., Any]]] = {
@@ -33,6 +36,10 @@ _STATES: Final[dict[str, Callable[..., Any]]] = {
     "linearizable(history, initial, specification)": linearizable.linearizable,
     "yield from called(history, code, argument)": linearizable.called,
     "yield from returned(history, call, result)": linearizable.returned,
+}
+_LOCKS: Final[dict[str, Callable[..., Any]]] = {
+    "takes(program, by=operation)": locking.takes,
+    "releases(program, by=operation)": locking.releases,
 }
 _CONTEXTS: Final[dict[str, Callable[..., Any]]] = {
     "m.task(program, *args)": decorator.Contexts.task,
@@ -50,6 +57,12 @@ _POINTS: Final = (
     "assigned to it: an allocation of `sizeof(T)`, a load from a field `Ptr[T]` or `PerCpu[T]`, another such variable. "
     "A parameter is annotated: `def flush(slots: Slots)`. Columns and stories call words by their fields."
 )
+_NARROW: Final = (
+    "A field has 64 bits, and one operation reads or writes all of them. What a 32-bit machine does in two steps is "
+    "two fields, as in the scenario `u64-torn`. Bit fields in a row share a word until it is full or another field "
+    "follows: to write one writes the whole word, as in the scenario `bit-fields-two-locks`. A state shows a bit field "
+    "alone."
+)
 
 
 def structures_page() -> str:
@@ -60,6 +73,7 @@ def structures_page() -> str:
         _POINTS,
         "## Fields",
         _listed("field", _FIELDS),
+        _NARROW,
         "## Memory",
         _listed("Python", _FUNCTIONS),
         "## A scenario",
@@ -68,8 +82,16 @@ def structures_page() -> str:
         "summary and description. `percpu-emu show NAME --as python` and `--as toml` print the one form or the other.",
         _listed("in its body", _CONTEXTS),
         "## Checks of one's own",
-        "`final` and `invariant` name Python functions of a state, which give a sentence about what is wrong, or None.",
+        "`final` and `invariant` name Python functions of a state, which give a sentence about what is wrong, or None. "
+        "`after` has one for each step that it names, and shows it the state in which the step leaves the machine: "
+        '`after={"release:3": unpublished}`. A step is an injection point (PROGRAM:NUMBER, as reports print '
+        "it), all operations of one name in a program (PROGRAM:OPERATION), or a mark. A name that fits no step is "
+        "refused; where the step is never taken, the check is not judged.",
         _listed("Python", _STATES),
+        "## Locks of one's own",
+        "The check `circular-wait` knows the locks of `percpu_emu.kernel.locks`. One's own are declared behind their "
+        "functions, after `from percpu_emu.lang.locking import releases, takes`; a lock is known by its address.",
+        _listed("Python", _LOCKS),
     )
 
 

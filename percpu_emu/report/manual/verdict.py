@@ -23,6 +23,7 @@ _INCONCLUSIVE: Final = (
     "a limit is met: states, seconds, megabytes, preemptions, or what the search has room for",
     "the strategy is `pct` or `random`: random schedules prove nothing",
     "a mark that `sometimes` names is never reached: what it stands for was not tried",
+    "a step that `after` names is never taken: its check had no state to look at",
     "a run does less than `[[expect]]` asks with `at_least`",
     "the input is wrong or the environment lacks something: exit codes 2 and 3",
     "the command is interrupted, or percpu-emu itself has a fault",
@@ -30,7 +31,8 @@ _INCONCLUSIVE: Final = (
 _BOUNDS: Final = (
     "The number of CPUs, contexts and turns is the scenario's. Three CPUs that pass say nothing of four.",
     "The programs are those of the file. A pass is of the protocol as it is written there, not of a kernel.",
-    "`total`, `left`, `bound`, `exclusive`, `final` and `invariant` are checked only where the scenario gives the key.",
+    "Only with their keys are there checks of `total`, `left`, `bound`, `exclusive`, `final`, `invariant` and `after`.",
+    'Who waits may wait for ever, if only another can go on: without `progress = "fair"` that is no failure.',
     "Memory is sequentially consistent. A pass says nothing of an order that weaker memory allows.",
     "An access is one operation, as the program has it. What a compiler makes of C is not covered: torn accesses, say.",
 )

@@ -222,10 +222,10 @@ class Stepper {
 
   stepLink(step, i) {
     const {kind, who} = this.data.contexts[step.context];
-    const inner = ["interrupt", "callback", "work"].includes(kind);
+    const inner = ["interrupt", "sent", "callback", "work"].includes(kind);
     const dots = this.data.lanes.map((_, lane) =>
       make("span", {class: "lane" + (lane === step.lane ? (inner ? " acts inner" : " acts") : "")}));
-    const mark = kind === "interrupt" ? "irq> " : kind === "callback" ? "rcu: " : kind === "work" ? "work: " : "";
+    const mark = kind === "interrupt" || kind === "sent" ? "irq> " : kind === "callback" ? "rcu: " : kind === "work" ? "work: " : "";
     return make("a", {href: `#${i + 1}`, "data-step": String(i + 1), class: step.quiet ? "quiet" : "", tabindex: "-1"},
       make("span", {class: "mark"}, markOf(step)), make("span", {class: "no"}, String(i + 1)), ...dots,
       make("span", {class: "what"}, make("span", {class: "unseen"}, `${who}: `),
@@ -317,5 +317,5 @@ function markOf(step) {
 
 function short({kind, cpu, name, who}) {
   if (kind === "task") return who === "the coordinator" ? "coord." : who.startsWith("CPU") ? who : name;
-  return {interrupt: `irq ${cpu}`, callback: "rcu", work: "work", offline: "hotplug"}[kind] ?? name;
+  return {interrupt: `irq ${cpu}`, sent: `irq ${cpu}`, callback: "rcu", work: "work", offline: "hotplug"}[kind] ?? name;
 }

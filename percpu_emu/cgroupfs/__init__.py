@@ -1,0 +1,1 @@
+"""A running machine as a file system: a cgroup2 tree, pages of /proc, and a /tmp whose pages are charged."""
