@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from percpu_emu.lang import instructions as i
 from percpu_emu.report.calls import begins_again, call_of
-from percpu_emu.report.labels import Labels, allocation_of, definition
+from percpu_emu.report.labels import MOVES, Labels, allocation_of, definition
 from percpu_emu.report.moments import Moment, moments
 from percpu_emu.scenario import linearizable
 
@@ -197,7 +197,7 @@ class View:
     def _moves_after(self, index: int) -> bool:
         """Whether the step's task migrates later: the number of its CPU is then another's."""
         actor, later = self.labels.actors[index], range(index + 1, len(self.trace.steps))
-        return any(self.trace.steps[at].op == "migrate" and self.labels.actors[at] == actor for at in later)
+        return any(self.trace.steps[at].op in MOVES and self.labels.actors[at] == actor for at in later)
 
     def in_freed(self, index: int) -> bool:
         """Whether the step touched memory that had been freed."""
