@@ -44,7 +44,11 @@ WORK: Final = {
 }
 FORWARDED: Final = {"forwarded": "updates of a dying cgroup that went to its parent: of the protocol patch-2022"}
 CHAOS: Final = {"starved": "times that chaos starved CPUs"}
-HOW_MUCH: Final = frozenset((*WORK, *FORWARDED, *COUNTED, *INTERRUPTS)) - {"stalls", "grace_period_us", "grace_period_us_max"}
+HOW_MUCH: Final = frozenset((*WORK, *FORWARDED, *COUNTED, *INTERRUPTS)) - {
+    "stalls",
+    "grace_period_us",
+    "grace_period_us_max",
+}
 """What a run did, of which there is less in the same time on a machine with other work. A stall is no such thing: a
 reader that stays long enough has to be reported."""
 TORTURE: Final = {
@@ -70,7 +74,18 @@ ROUNDS: Final = {
     "recorded_operations": "operations of the recorded round that failed",
     "outcomes": "each result with how often it was seen, and whether it is allowed",
 }
-OF_A_RUN: Final = {**READING, **COST, **WORK, **FORWARDED, **COUNTED, **INTERRUPTS, **CHAOS, **ROUNDS, **TORTURE, **TORTURE_LISTS}
+OF_A_RUN: Final = {
+    **READING,
+    **COST,
+    **WORK,
+    **FORWARDED,
+    **COUNTED,
+    **INTERRUPTS,
+    **CHAOS,
+    **ROUNDS,
+    **TORTURE,
+    **TORTURE_LISTS,
+}
 """Every figure of `run`, whatever the scenario has."""
 EXPLORE: Final = {
     "executions": "interleavings that the states stand for, or random schedules that ran; null: not counted",

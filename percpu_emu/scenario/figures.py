@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
-from percpu_emu.scenario.figure_table import CHAOS, COST, COUNTED, FORWARDED, INTERRUPTS, OF_THE_OS, READING, TORTURE, WORK
+from percpu_emu.scenario.figure_table import (
+    CHAOS,
+    COST,
+    COUNTED,
+    FORWARDED,
+    INTERRUPTS,
+    OF_THE_OS,
+    READING,
+    TORTURE,
+    WORK,
+)
 from percpu_emu.scenario.schema import Read, all_steps
 from percpu_emu.shm import PAGE_SIZE
 
