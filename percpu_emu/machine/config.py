@@ -56,6 +56,8 @@ class MachineConfig:
     stall_seconds: float = 21.0
     programs: Sequence[ProgramFunction] = ()
     """Programs for `run_on`, besides the kernel's own; the reference engine runs them."""
+    compiled: Sequence[ProgramFunction] = ()
+    """Programs of the kernel that are compiled, too, where the reference engine is too slow for what is done."""
     image: Image | None = None
     """An image of the machine's own, instead of one of the kernel's programs, the workers and `programs`."""
     interrupts: Sequence[Interrupts] = ()
@@ -83,6 +85,7 @@ class MachineConfig:
 def image_of(config: MachineConfig) -> Image:
     """The programs of a machine."""
     return config.image or _image(
+        tuple(config.compiled),
         tuple(config.workers),
         (*config.programs, *_missing(config.protocol)),
         tuple(source.program for source in config.interrupts),
@@ -103,6 +106,7 @@ def texts_of(config: MachineConfig, image: Image) -> list[str]:
     programs = [
         *_AT_START,
         *dict.fromkeys(releases),
+        *config.compiled,
         *config.workers,
         *(source.program for source in config.interrupts),
     ]
@@ -116,6 +120,7 @@ def texts_of(config: MachineConfig, image: Image) -> list[str]:
 
 @cache
 def _image(
+    compiled: tuple[ProgramFunction, ...],
     workers: tuple[ProgramFunction, ...],
     programs: tuple[ProgramFunction, ...],
     interrupts: tuple[ProgramFunction, ...],
@@ -132,7 +137,7 @@ def _image(
         own = [protocol.css_free, protocol.cpu_dead, *([protocol.release] if protocol.release else [])]
         entries = [*_AT_START, *own, *_NUMBERED]
     return Image(
-        entries,
+        list(dict.fromkeys([*entries, *compiled])),
         workers,
         numbered=[*_NUMBERED, *_OF_THE_COORDINATOR, *programs],
         interrupts=interrupts,

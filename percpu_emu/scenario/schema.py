@@ -330,6 +330,12 @@ class ExplorePart(Part):
         le=2**32,
         description="how far a counter's twin may be from its ledger, for each CPU: the batch",
     )
+    allocations_fail: int = Field(
+        default=0,
+        ge=0,
+        le=8,
+        description="how many allocations of the contexts may give 0, whichever the search chooses",
+    )
     exclusive: bool = Field(default=False, description="only a CPU itself writes its slots")
     sometimes: list[str] = Field(default=[], description="marks that have to be reached, else nothing is proved")
     final: str | None = Field(default=None, description="Python function (state) -> what is wrong, or None; at the end")

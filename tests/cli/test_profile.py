@@ -41,6 +41,9 @@ def test_a_profile_is_written_and_used(btf: Path, tmp_path: Path) -> None:
         "NR_VM_EVENT_ITEMS": 90,
         "NR_VM_NODE_STAT_ITEMS": 50,
     }
+    shown = command("show", str(mine)).stdout
+    assert "Sizes verified: BTF of " in shown
+    assert "Assumed: the first chunk" not in shown
     used = command("footprint", "--kernel", str(mine), "--cpus", "4", "--cgroups", "10", "--json")
     assert used.returncode == 0, used.stderr
 
