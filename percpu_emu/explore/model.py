@@ -273,6 +273,7 @@ class Model:
         first, theirs = here[layout.FIRST_REGION], there[layout.FIRST_REGION]
         state[first : first + regions] = buffer[theirs : theirs + regions]
         state[layout.AREAS : layout.OBJECTS + 1] = buffer[layout.AREAS : layout.OBJECTS + 1]
+        state[layout.ONLINE] = buffer[layout.ONLINE]
 
     # --- reading a state
 

@@ -232,6 +232,7 @@ class Stepper:
             contexts_in(log[layout.LOG_WAIT]),
             bool(log[layout.LOG_ENDED]),
             half,
+            code.calls.get(pc, ()),
         )
 
     def _place_of_fault(self, context: int) -> Site | None:

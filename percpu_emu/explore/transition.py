@@ -8,7 +8,17 @@ from percpu_emu.explore import reduction as r
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang.arithmetic import absolute, sub
 from percpu_emu.lang.setting import FAIL, HALF, MIGRATE
-from percpu_emu.lang.virtual import accesses, blocking, computing, contexts, memory, outcomes, rows, stepping
+from percpu_emu.lang.virtual import (
+    accesses,
+    blocking,
+    computing,
+    contexts,
+    hotplug,
+    memory,
+    outcomes,
+    rows,
+    stepping,
+)
 from percpu_emu.lang.virtual import layout as v
 from percpu_emu.shm.compiling import Row, inner
 
@@ -35,10 +45,10 @@ def move(vm: Row, por: Row, state: Row, context: int) -> tuple[int, int, bool]:
         return after_callback(vm, state, context, violated), 1, False
     committed = guarded = False
     fresh = not contexts.is_reader(vm, state, context)
-    one_way = not r.has_other_ways(vm, state, context)
+    one_way = not r.has_other_ways(vm, por, state, context)
     steps, violated = 0, outcomes.DONE
     while steps < MAX_STEPS:
-        if steps > 0 and (r.between_turns(vm, state, context) or not blocking.is_enabled(vm, state, context)):
+        if steps > 0 and (r.between_turns(vm, por, state, context) or not blocking.is_enabled(vm, state, context)):
             break
         if steps > 0 and (may_migrate(vm, state, context) or r.is_seen_halfway(vm, por, state, context)):
             break
@@ -90,8 +100,10 @@ def _goes_round(vm: Row, state: Row, context: int, steps: int) -> bool:
 
 @inner
 def may_migrate(vm: Row, state: Row, context: int) -> bool:
-    """Whether a task can be moved to another CPU now."""
+    """Whether a task can be moved to another CPU now, or has to be."""
     base = rows.block_of(vm, context)
+    if hotplug.is_displaced(state, base):
+        return True
     cpu = state[base + v.CPU]
     if state[base + v.MIGRATIONS] <= 0 or cpu == 0 or state[base + v.STATUS] != v.RUNNING:
         return False
@@ -106,10 +118,11 @@ def may_migrate(vm: Row, state: Row, context: int) -> bool:
 
 @inner
 def migrate(vm: Row, state: Row, choice: int) -> None:
-    """Move a task to another CPU."""
+    """Move a task to another CPU; it counts where the task need not have moved."""
     base = rows.block_of(vm, choice % MIGRATE)
+    if not hotplug.is_displaced(state, base):
+        state[base + v.MIGRATIONS] -= 1
     state[base + v.CPU] = choice // MIGRATE
-    state[base + v.MIGRATIONS] -= 1
 
 
 @inner

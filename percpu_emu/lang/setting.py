@@ -30,6 +30,10 @@ The rules, the same in the virtual engine, on real processes and in the tests' o
   none that was sent there still to come: the CPU leaves CPU_ONLINE_MASK, its tasks and pending interrupts are over.
   Then it runs its program. **Kill** does the same at any moment, and what was sent to the CPU is lost; a killed
   context is no reader any more, and what it had noted in the ledger is in doubt.
+* **takedown_cpu** takes a CPU off line while another one is on line, no context there is in a section or inside one
+  instruction, and no interrupt active or sent there. Its tasks take no further step there: each moves, by a choice as
+  above that does not count as one of its moves, to a CPU that is on line, unless its own comes back first. Its
+  interrupts cannot come meanwhile. **migrate_to** has its task go on on another CPU at once.
 * **Memory**: the k-th per-CPU allocation, from 0, is at pointer `OBJECT_WORDS * (k + 1)`, the k-th object at
   `FIRST_OBJECT + OBJECT_WORDS * k`: nothing is handed out twice. A region has 1 to 4096 bytes, and the words that
   begin in them; no access goes beyond, nor to NULL. Per-CPU words 0 to OBJECT_WORDS - 1 are the static area. In

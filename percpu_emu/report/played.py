@@ -72,5 +72,7 @@ def why_not(labels: Labels, obstacle: Obstacle, step: int) -> str:
         "interrupt": f"waits: {who} {'have' if many else 'has'} to end first",
         "preemption off": f"waits: {who} has CPU {obstacle.cpu}, and may not be preempted now",
         "word": f"waits until {labels.word(obstacle.address)} is {number(obstacle.value)}",
+        "busy": f"waits until CPU {obstacle.cpu} can be stopped: {who} is in a section or an interrupt there",
+        "off line": f"cannot go on there: CPU {obstacle.cpu} is off line",
         "mid-turn": f"waits until CPU {obstacle.cpu} is between two programs: {who} is in the middle of one",
     }[obstacle.reason]

@@ -98,7 +98,7 @@ def _part(step: Step, waiting: set[int]) -> Part:
     operation = OPERATIONS[step.op]
     if operation.opcode in (i.ALLOC_PERCPU, i.KZALLOC) and step.result == 0 and 1 <= step.args[0] <= layout.MAX_BYTES:
         return Part.FAIL  # of another size, it breaks a check
-    begins = operation.wait == "sleeps" and not operation.is_access and step.context not in waiting
+    begins = operation.opcode in (i.SYNCHRONIZE_RCU, i.RCU_BARRIER) and step.context not in waiting
     return Part.REGISTER if begins else Part.WHOLE
 
 

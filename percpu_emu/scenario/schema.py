@@ -12,7 +12,7 @@ from percpu_emu.machine.faults import BadFault, parse_fault
 from percpu_emu.scenario.wording import said_of_fault
 
 PinKindName: TypeAlias = Literal["page-cache", "mlock", "vfs-cache", "slab"]
-ProtocolName: TypeAlias = Literal["original", "patched"]
+ProtocolName: TypeAlias = Literal["original", "patched", "patch-2022"]
 Word: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """What fits into a word of memory."""
 

@@ -105,15 +105,19 @@ class Model:
             return context.kind == "kill" or self._quiet(context.to_go_down)
         return not self._blocked(context) and self._has_cpu(context)
 
+    def is_online(self, cpu: int) -> bool:
+        return 0 <= cpu < self.setting.cpus and cpu not in self.down
+
     def _quiet(self, cpu: int) -> bool:
         """Whether no task is mid-turn on the CPU, no interrupt active, and none that was sent there still to come."""
         there = [context for context in self.all() if context.cpu == cpu]
-        sent = any(context.kind == "sent" and not context.over for context in there)
-        return not sent and not any(c.active or (c.kind == "task" and c.mid_turn) for c in there)
+        return not any(context.mid_turn or (context.kind == "sent" and not context.over) for context in there)
 
     def _has_cpu(self, context: Context) -> bool:
         if context.cpu is None or context.active:
             return True
+        if context.cpu in self.down:
+            return False
         others = [other for other in self.all() if other.cpu == context.cpu and other is not context]
         if any(other.active or other.loaded is not None for other in others):
             return False
@@ -126,9 +130,17 @@ class Model:
             return True
         if context.waits is not None:
             return len(context.waits) > 0
+        if context.op.name == "takedown_cpu":
+            return context.may_sleep and not self._may_stop(int(context.op.args[0]))
         if context.op.name == "wait_until":
             return context.may_sleep and not self._is(*context.op.args)
         return self._spins(context) and not self._only_begins(context)
+
+    def _may_stop(self, cpu: int) -> bool:
+        """Whether what runs there can be interrupted for good; or nothing will be done."""
+        there = [context for context in self.all() if context.cpu == cpu]
+        busy = any(c.in_section or c.active or c.loaded is not None or (c.kind == "sent" and not c.over) for c in there)
+        return not busy or not operations.may_go_down(self, cpu)
 
     def _spins(self, context: Context) -> bool:
         return context.op.name == "smp_cond_load_acquire" and not self._is(*context.op.args)
@@ -151,7 +163,10 @@ class Model:
         return address is not None and (self.split is None or address in self.split)
 
     def _migrations(self, context: Context) -> Iterator[int]:
-        if context.kind != "task" or context.migrates == 0 or not context.mid_turn or context.cpu is None:
+        has_to = context.cpu in self.down and not context.over and not context.interrupting
+        if has_to:
+            yield from (context.number + MIGRATE * (1 + cpu) for cpu in range(self.setting.cpus) if self.is_online(cpu))
+        if has_to or context.kind != "task" or context.migrates == 0 or not context.mid_turn or context.cpu is None:
             return
         there = [other for other in self.all() if other.cpu == context.cpu]
         if context.in_section or context.loaded is not None or any(other.active or other.irqs_off for other in there):
@@ -170,8 +185,8 @@ class Model:
         context = self.slots[number] if number in self.slots else self.contexts[number]
         self.ended = None
         if cpu >= 0:
+            context.migrates -= context.cpu not in self.down
             context.cpu = cpu
-            context.migrates -= 1
         elif context.to_go_down is not None:
             self._take_down(context)
         elif half:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from percpu_emu.lang.setting import ContextSpec, Setting
 
+from .writer_hotplug import add_hotplug, has_hotplug
 from .writer_pairs import SORTS
 from .writer_pieces import FAILING, HEAD, PLAIN, SHARES, Piece
 
@@ -42,7 +43,7 @@ class Written:
 
 def write(seed: int) -> Written:
     """The setting of that seed."""
-    return _Writer(random.Random(seed), random.Random(f"failures {seed}")).written()
+    return _Writer(random.Random(seed), random.Random(f"failures {seed}")).written(seed)
 
 
 class _Writer:
@@ -55,7 +56,7 @@ class _Writer:
         self._count = chance.choice([2, 2, 2, 3, 3, 4])
         self._contexts = [self._context(number) for number in range(self._count)]
 
-    def written(self) -> Written:
+    def written(self, seed: int) -> Written:
         sizes = {2: [1, 2, 3], 3: [1, 1, 2], 4: [0, 1, 1]}[self._count]
         pieces = [[self._piece(self._any(), number) for _ in range(self._chance.choice(sizes))] for number in self._all]
         if self._chance.random() < 0.7 or not any(pieces):
@@ -65,6 +66,11 @@ class _Writer:
             into = self._of_failures.choice([some for some in pieces if some])
             into[self._of_failures.randrange(len(into))] = list(self._of_failures.choice(FAILING))
         head = HEAD.replace("{small}", self._chance.choice(["8", "12"])).replace("{cpus}", str(self._cpus))
+        if has_hotplug(seed):
+            awake = [
+                lines for lines, spec in zip(pieces, self._contexts, strict=True) if spec.get("kind") != "interrupt"
+            ]
+            head = add_hotplug(seed, awake or pieces, head, self._cpus)
         programs = [_program(number, [line for piece in pieces[number] for line in piece]) for number in self._all]
         return Written("\n\n".join([head, *programs]), tuple(self._contexts), self._checks(), self._cpus, failures)
 

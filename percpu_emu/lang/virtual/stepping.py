@@ -6,8 +6,8 @@ from percpu_emu.lang import instructions as i
 from percpu_emu.lang.virtual import layout as v
 from percpu_emu.lang.virtual.accesses import access, begin_to_spin, begins_to_spin
 from percpu_emu.lang.virtual.computing import compute
-from percpu_emu.lang.virtual.contexts import take_down
 from percpu_emu.lang.virtual.harness import observe
+from percpu_emu.lang.virtual.hotplug import change_cpu, take_down
 from percpu_emu.lang.virtual.locks import note_lock
 from percpu_emu.lang.virtual.memory import allocate, free
 from percpu_emu.lang.virtual.outcomes import DONE, UNKNOWN
@@ -86,6 +86,8 @@ def _operate(vm: Row, state: Row, context: int, pc: int) -> int:
         return allocate(vm, state, v.AREAS if opcode == i.ALLOC_PERCPU else v.OBJECTS, a)
     if opcode == i.FREE_PERCPU or opcode == i.KFREE:
         return free(vm, state, context, a, opcode == i.FREE_PERCPU)
+    if opcode == i.CPU_DOWN or opcode == i.CPU_UP or opcode == i.MOVE_TO:
+        return change_cpu(vm, state, context, opcode, a)
     if opcode != i.TAKE_DOWN:
         return UNKNOWN
     take_down(vm, state, vm[vm[v.TARGETS] + context])
