@@ -17,14 +17,13 @@ from percpu_emu.shm.code_folder import code_folder
 
 LONG: Final = 0.5
 """Seconds of compiling from which on it is said: a program of a few lines takes less."""
-_SEARCH: Final = ("percpu_emu.explore", "percpu_emu.lang.virtual")
 _KIND: Final = "numba:compile"
 
 
 @contextmanager
-def compiling_told() -> Iterator[None]:
-    """A command that may compile. Where everything is kept from before, nothing is said."""
-    compiling = _Compiling()
+def compiling_told(what: str) -> Iterator[None]:
+    """A command that may compile that. Where everything is kept from before, nothing is said."""
+    compiling = _Compiling(what)
     numba_event.register(_KIND, compiling)
     try:
         yield
@@ -36,12 +35,13 @@ def compiling_told() -> Iterator[None]:
 class _Compiling(numba_event.Listener):  # type: ignore[misc]
     """Listens to numba, which tells of each function that it compiles, and of those that it compiles for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._process = os.getpid()
         """CPU processes are forked from it, and say nothing."""
         self._seconds, self._begun, self._open, self._said = 0.0, 0.0, 0, False
 
-    def on_start(self, event: Any) -> None:
+    def on_start(self, event: Any) -> None:  # noqa: ARG002, numba gives it
         """A function is compiled."""
         now = time.monotonic()
         if self._open == 0:
@@ -49,9 +49,7 @@ class _Compiling(numba_event.Listener):  # type: ignore[misc]
         self._open += 1
         if not self._said and self._seconds + now - self._begun >= LONG:
             self._said = True
-            module = event.data["dispatcher"].py_func.__module__
-            what = "the search: half a minute" if module.startswith(_SEARCH) else "what CPU processes run: some seconds"
-            self._say(f"compiling {what}, {_how_often()}")
+            self._say(f"compiling {self._what}, {_how_often()}")
 
     def on_end(self, event: Any) -> None:  # noqa: ARG002, numba gives it
         """It is done, or it has failed."""

@@ -13,6 +13,7 @@ from percpu_emu.api.limits import DEPTH, MEGABYTES, SCHEDULES, SECONDS
 from percpu_emu.cli import completing, talk
 from percpu_emu.cli.arguments import (
     WORST,
+    Busy,
     Chaos,
     Cpus,
     Described,
@@ -40,6 +41,7 @@ from percpu_emu.cli.arguments import (
     Width,
     machine_overrides,
 )
+from percpu_emu.cli.errors import PROGRAMS, SEARCH
 from percpu_emu.cli.process import settle_in
 
 app = typer.Typer(
@@ -156,7 +158,7 @@ def run(
     from percpu_emu.cli.face import Face
 
     face = Face(as_json, junit, sarif, github, quiet=quiet, log=log)
-    with errors_for_people("run", name, as_json=as_json, compiles=True) as so_far:
+    with errors_for_people("run", name, as_json=as_json, compiles=PROGRAMS) as so_far:
         from percpu_emu.cli.run import run_and_report
 
         face.begin(so_far)
@@ -195,7 +197,7 @@ def explore(
     from percpu_emu.cli.face import Face
 
     face = Face(as_json, junit, sarif, github, width, quiet, log)
-    with errors_for_people("explore", " ".join(names), as_json=as_json, compiles=True) as so_far:
+    with errors_for_people("explore", " ".join(names), as_json=as_json, compiles=SEARCH) as so_far:
         from percpu_emu.cli.explore import explore_and_report
         from percpu_emu.cli.options import search_options
         from percpu_emu.cli.searching import Request
@@ -227,7 +229,7 @@ def replay(
     """One schedule, step by step, on real processes."""
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("replay", token, as_json=as_json, compiles=True) as so_far:
+    with errors_for_people("replay", token, as_json=as_json, compiles=PROGRAMS) as so_far:
         from percpu_emu.cli.face import Face
         from percpu_emu.cli.replay import replay_and_report
         from percpu_emu.cli.trace_files import trace_files
@@ -255,7 +257,7 @@ def mutants(
     from percpu_emu.cli.face import Face
 
     face = Face(as_json, junit, sarif, github, quiet=quiet, log=log)
-    with errors_for_people("mutants", " ".join(names or []), as_json=as_json, compiles=True) as so_far:
+    with errors_for_people("mutants", " ".join(names or []), as_json=as_json, compiles=SEARCH) as so_far:
         from percpu_emu.cli.explore import mutants_and_report
 
         face.begin(so_far)
@@ -331,7 +333,7 @@ def quiz(
     """A run with question marks for what is read and written: predict, then look."""
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("quiz", name, as_json=as_json, compiles=True):
+    with errors_for_people("quiz", name, as_json=as_json, compiles=SEARCH):
         from percpu_emu.cli.quiz import quiz as ask
 
         ask(name, seed, answers=answers, as_json=as_json)
@@ -364,6 +366,7 @@ def mount(
     inject: Inject = None,
     guard: Guard = False,
     chaos: Chaos = False,
+    busy: Busy = False,
     quiet: Quiet = False,
     log: Log = None,
     seed: Seed = None,
@@ -378,7 +381,7 @@ def mount(
         from percpu_emu.cli.mounting import mount_and_report
 
         face.begin(so_far)
-        raise typer.Exit(mount_and_report(point, overrides, face))
+        raise typer.Exit(mount_and_report(point, overrides, face, busy=busy))
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -392,6 +395,11 @@ def shell(
     inject: Inject = None,
     guard: Guard = False,
     chaos: Chaos = False,
+    busy: Busy = False,
+    shim: Annotated[
+        bool,
+        typer.Option("--shim", help="A preload library, built by cc, for programs that ask for a mount of cgroup2."),
+    ] = False,
     quiet: Quiet = False,
     seed: Seed = None,
 ) -> None:
@@ -403,7 +411,7 @@ def shell(
         from percpu_emu.cli.mounting import shell_and_report
 
         talk.add(quiet=quiet, log=None)
-        raise typer.Exit(shell_and_report(words or [], overrides, as_json=as_json))
+        raise typer.Exit(shell_and_report(words or [], overrides, busy=busy, shim=shim, as_json=as_json))
 
 
 @app.command()

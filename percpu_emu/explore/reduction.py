@@ -24,7 +24,7 @@ from typing import Final
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang.arithmetic import mul
 from percpu_emu.lang.setting import UNIT_SHIFT
-from percpu_emu.lang.virtual import accesses, contexts, hotplug, memory, outcomes, rows
+from percpu_emu.lang.virtual import accesses, contexts, hotplug, memory, outcomes, rows, stepping
 from percpu_emu.lang.virtual import layout as v
 from percpu_emu.shm.compiling import Row, inner
 
@@ -474,6 +474,8 @@ def class_of(vm: Row, por: Row, state: Row, context: int) -> int:
     elif opcode == i.ALLOC_PERCPU or opcode == i.KZALLOC:
         which = ALLOCATOR_KEY + (1 if opcode == i.KZALLOC else 0)
         found = _disturbed(vm, por, state, context, which, 0, v.WRITES)
+        if stepping.may_fail(vm, state, context):
+            return VISIBLE  # it has another outcome, of which there are only so many
     elif opcode == i.FREE_PERCPU or opcode == i.KFREE:
         pointer = rows.operand(vm, state, base, rows.code(vm, pc, i.A))
         region = memory.freed_region(vm, pointer, opcode == i.FREE_PERCPU)

@@ -25,7 +25,7 @@ from numba import types
 from percpu_emu.explore import transition as t
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang.arithmetic import add, mul
-from percpu_emu.lang.setting import HALF, MIGRATE
+from percpu_emu.lang.setting import FAIL, HALF, MIGRATE
 from percpu_emu.lang.virtual import accesses, outcomes, rows, stepping
 from percpu_emu.lang.virtual import layout as v
 from percpu_emu.lang.words import wrap
@@ -301,11 +301,13 @@ def _walk(vm: Row, walk: Row, state: Row, found: Row, number: int) -> int:
         walk[walk[TRACE] + steps] = choice
         steps += 1
         if choice >= MIGRATE:
-            if choice >= HALF:
+            count, ended = LOOK, choice >= FAIL
+            if choice >= FAIL:
+                violated = t.after_callback(vm, state, choice - FAIL, stepping.step_fail(vm, state, choice - FAIL))
+            elif choice >= HALF:
                 violated = accesses.step_half(vm, state, choice - HALF)
             else:
                 t.migrate(vm, state, choice)
-            count, ended = LOOK, False
             continue
         relaxes = rows.code(vm, state[rows.block_of(vm, choice) + v.PC], i.OPCODE) == i.CPU_RELAX
         quiet = _is_quiet(vm, walk, state, choice)

@@ -103,6 +103,7 @@ MEM_CGROUP_WORDS: Final = NODEINFO + MAX_NODES
 
 CSS_ONLINE: Final = 1
 CSS_DYING: Final = 2
+CSS_PERCPU_STATS_DISABLED: Final = 4  # of the 2022 patch: updates go to the parent
 
 # --- struct mem_cgroup_per_node
 PN_MEMCG: Final = 0

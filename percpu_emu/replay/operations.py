@@ -48,6 +48,9 @@ class Operations(WordOperations):
         if order.part == Part.WHOLE:
             way, operation, writes = self._table[op.name]
             return way(operation, writes, op.args)
+        if order.part == Part.FAIL:
+            self._write_down(OPERATIONS[op.name], op.args)
+            return 0
         if order.part == Part.STORE:
             return self.store(OPERATIONS[op.name], op.args)
         if order.part == Part.LOAD:

@@ -254,7 +254,7 @@ def _queue_work(view: View, index: int, _operation: Operation) -> str:
 def _irq_work(view: View, index: int, _operation: Operation) -> str:
     step = view.trace.steps[index]
     if not step.result:
-        return f"finds CPU {_argument(step, 2)} off line, and interrupts it not"
+        return f"finds CPU {_argument(step, 2)} off line, and sends nothing"
     return f"interrupts CPU {_argument(step, 2)} to run {_queued(view, index)}"
 
 

@@ -40,6 +40,7 @@ class Keys(TypedDict, total=False):
     total: ProgramFunction
     left: int
     bound: int
+    allocations_fail: int
     exclusive: bool
     sometimes: Sequence[str]
     final: Callable[[Any], str | None]

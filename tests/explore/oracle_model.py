@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from percpu_emu.kernel.layout import CPU_ONLINE_MASK
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.lang.setting import HALF, MAX_NUMBERS, MIGRATE, ContextSpec, Setting
+from percpu_emu.lang.setting import FAIL, HALF, MAX_NUMBERS, MIGRATE, ContextSpec, Setting
 from percpu_emu.lang.words import wrap
 
 from . import oracle_operations as operations
 from .oracle_checks import Checks
 from .oracle_context import Context
-from .oracle_memory import Memory
+from .oracle_memory import MAX_BYTES, Memory
 from .oracle_programs import Programs, Violated
 
 
@@ -42,6 +42,8 @@ class Model:
         """What killed contexts had noted."""
         self.down: frozenset[int] = frozenset()
         self.freed_early = False
+        self.failures = 0
+        """How many allocations may still give nothing: none in the setup."""
         self.ended: Context | None = None
         """What ended in the last step."""
         self.contexts: list[Context] = []
@@ -49,6 +51,7 @@ class Model:
         """What is queued, by number."""
         if setting.setup is not None:
             self.alone(setting.setup)
+        self.failures = setting.allocations_fail
         self.contexts = [self._made(number, spec) for number, spec in enumerate(setting.contexts)]
 
     def copy(self) -> Model:
@@ -70,7 +73,7 @@ class Model:
         """Equal for two states from which the same can follow."""
         contexts = tuple(context.key() for context in self.all())
         ledger, doubts = frozenset(self.ledger.items()), tuple(sorted(self.doubts))
-        return self.memory.key(), contexts, ledger, doubts, self.down, self.freed_early
+        return self.memory.key(), contexts, ledger, doubts, self.down, self.freed_early, self.failures
 
     def all(self) -> list[Context]:
         return [*self.contexts, *(self.slots[number] for number in sorted(self.slots))]
@@ -87,7 +90,13 @@ class Model:
         steps = [context for context in self.all() if self._may_step(context)]
         halves = [context.number + HALF for context in steps if self._may_be_split(context)]
         moves = [choice for context in self.contexts for choice in self._migrations(context)]
-        return [context.number for context in steps] + halves + moves
+        failing = [context.number + FAIL for context in steps if self._may_fail(context)]
+        return [context.number for context in steps] + halves + moves + failing
+
+    def _may_fail(self, context: Context) -> bool:
+        if self.failures == 0 or context.to_go_down is not None or context.op.name not in ("alloc_percpu", "kzalloc"):
+            return False
+        return 1 <= context.op.args[0] <= MAX_BYTES
 
     def _may_step(self, context: Context) -> bool:
         if context.over:
@@ -170,6 +179,7 @@ class Model:
 
     def step(self, choice: int) -> None:
         assert choice in self.enabled(), choice
+        failing, choice = divmod(choice, FAIL)
         half, move = divmod(choice, HALF)
         cpu, number = move // MIGRATE - 1, move % MIGRATE
         context = self.slots[number] if number in self.slots else self.contexts[number]
@@ -182,6 +192,10 @@ class Model:
         elif half:
             context.began = context.mid_turn = True
             context.loaded = operations.load(self, context)
+        elif failing:
+            self.failures -= 1
+            context.began = context.mid_turn = True
+            self._go_on(context, 0)
         else:
             self._do(context)
         self._settle()
@@ -197,6 +211,9 @@ class Model:
         context.waits = None
         result = operations.perform(self, context)
         context.loaded = None
+        self._go_on(context, result)
+
+    def _go_on(self, context: Context, result: int) -> None:
         assert context.place is not None
         context.place = self.programs.next(context.place, result)
         if context.place.op is None:

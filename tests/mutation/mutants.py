@@ -23,6 +23,7 @@ LOCKS: Final = "lang/virtual/locks.py"
 LOCK_ORDER: Final = "explore/lock_order.py"
 FAIRNESS: Final = "explore/fairness.py"
 GRAPH: Final = "explore/graph.py"
+STEPPING: Final = "lang/virtual/stepping.py"
 PLANS: Final = "scenario/replaying.py"
 REPLAY: Final = "replay/operations.py"
 PROCESS: Final = "replay/process.py"
@@ -195,6 +196,13 @@ MUTANTS: Final = (
     Mutant(FAIRNESS, " & (vm[vm[layout.KINDS] + context] != layout.INTERRUPT)", ""),
     Mutant(GRAPH, "len(members) > 1 or members[0] in looping", "len(members) > 1"),
     Mutant(GRAPH, "lowest[at] = min(lowest[at], lowest.get(after[edge], lowest[at]))", "pass"),
+    # --- allocations that fail
+    Mutant(STEPPING, "    state[v.FAILURES] -= 1\n", ""),
+    Mutant(TRANSITION, "        if steps > 0 and stepping.may_fail(vm, state, context):\n            break\n", ""),
+    Mutant(
+        REDUCTION, "            return VISIBLE  # it has another outcome", "            pass  # it has another outcome"
+    ),
+    Mutant(STEPPING, "return 1 <= operand(", "return 0 <= operand("),
     # --- CPUs that go off line by an operation
     Mutant(REDUCTION, "return _may_go_down(vm, por, state, context)\n", "return False\n"),
     Mutant(REDUCTION, "return moves or _reaches_any", "return _reaches_any"),

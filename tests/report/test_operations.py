@@ -49,6 +49,12 @@ def one_step(operation: Operation) -> Step:
     return step(operation.name, *args, address=address, new=3 if operation.reads_only else 6, result=SLOTS)
 
 
+def test_an_interrupt_is_not_sent_to_a_cpu_that_is_off_line() -> None:
+    assert step_texts(View(trace(step("irq_work_queue_on", -1, 3, 1)))) == [
+        "CPU 0 finds CPU 1 off line, and sends nothing."
+    ]
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_each_is_told_by_its_verb(name: str) -> None:
     told = trace(one_step(OPERATIONS[name]))

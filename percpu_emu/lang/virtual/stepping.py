@@ -45,6 +45,30 @@ def step(vm: Row, state: Row, context: int) -> int:
     return compute(vm, state, context)
 
 
+@inner
+def may_fail(vm: Row, state: Row, context: int) -> bool:
+    """Whether the next operation is an allocation that may give 0: of a size that there is."""
+    pc = state[block_of(vm, context) + v.PC]
+    opcode = code(vm, pc, i.OPCODE)
+    if state[v.FAILURES] == 0 or (opcode != i.ALLOC_PERCPU and opcode != i.KZALLOC):
+        return False
+    return 1 <= operand(vm, state, block_of(vm, context), code(vm, pc, i.A)) <= v.MAX_BYTES
+
+
+@inner
+def step_fail(vm: Row, state: Row, context: int) -> int:
+    """Have the allocation give 0 (`may_fail`), and compute up to the next operation."""
+    base = block_of(vm, context)
+    pc = state[base + v.PC]
+    clear_log(vm)
+    state[v.FAILURES] -= 1
+    state[base + v.STATUS], state[base + v.MID_TURN] = v.RUNNING, 1
+    if code(vm, pc, i.DST) >= 0:
+        state[base + v.REGISTERS + code(vm, pc, i.DST)] = 0
+    state[base + v.PC] = pc + 1
+    return compute(vm, state, context)
+
+
 @inlined
 def _operate(vm: Row, state: Row, context: int, pc: int) -> int:
     """An operation that is done in one step; its result is left in the log."""
