@@ -8,17 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from percpu_emu.explore.model import Checks
-from percpu_emu.kernel.hotplug import cpu_hotplug_lock as lock
-from percpu_emu.kernel.hotplug import cpu_hotplug_readers as counts
-from percpu_emu.kernel.hotplug import (
-    cpuhp_setup_states,
-    cpus_read_lock,
-    cpus_read_unlock,
-    cpus_write_lock,
-    cpus_write_unlock,
-    online,
-    prepare,
-)
+from percpu_emu.kernel.cpus_lock import cpu_hotplug_lock as lock
+from percpu_emu.kernel.cpus_lock import cpu_hotplug_readers as counts
+from percpu_emu.kernel.cpus_lock import cpus_read_lock, cpus_read_unlock, cpus_write_lock, cpus_write_unlock
+from percpu_emu.kernel.hotplug import cpuhp_setup_states, online, prepare
 from percpu_emu.kernel.layout import CPU_ONLINE_MASK
 from percpu_emu.kernel.percpu_rwsem import wait_for_readers
 from percpu_emu.lang.ops import (
