@@ -103,25 +103,25 @@ def cpuhp_setup_states(*states: CpuhpState) -> Cpuhp:
         callback = specialised(program, STATE=number, **names)
     step = specialised(cpuhp_step, cpuhp_invoke_callback=callback)
     target = specialised(cpu_target, cpuhp_step=step, CPUHP_ONLINE=len(ladder))
-    up = specialised(cpu_up, cpu_target=target, CPUHP_ONLINE=len(ladder))
-    return Cpuhp(up, specialised(cpu_down, cpu_target=target), target)
+    up = specialised(cpu_up, to_state=target, CPUHP_ONLINE=len(ladder))
+    return Cpuhp(up, specialised(cpu_down, to_state=target), target)
 
 
 # --- the programs, in which `cpuhp_setup_states` has names stand for the states of a ladder
 
 CPUHP_OFFLINE: Final = 0
-CPUHP_ONLINE: Final = 0
+CPUHP_ONLINE: Final = -1
 STATE: Final = 0
 
 
 def cpu_up(cpu: int) -> Program[int]:
     """Bring a CPU all the way up."""
-    return (yield from cpu_target(cpu, CPUHP_ONLINE))
+    return (yield from to_state(cpu, CPUHP_ONLINE))
 
 
 def cpu_down(cpu: int) -> Program[int]:
     """Bring a CPU all the way down."""
-    return (yield from cpu_target(cpu, CPUHP_OFFLINE))
+    return (yield from to_state(cpu, CPUHP_OFFLINE))
 
 
 def cpu_target(cpu: int, target: int) -> Program[int]:
@@ -189,4 +189,11 @@ def nothing(_cpu: int) -> Program[int]:
     return 0
 
 
+def no_ladder(_cpu: int, _target: int) -> Program[int]:
+    """What `cpu_up` and `cpu_down` of this module come to, which have no states."""
+    yield warn_on(1)
+    return 0
+
+
 startup = teardown = nothing
+to_state = no_ladder

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from percpu_emu.explore.model import Checks
+from percpu_emu.kernel import hotplug
 from percpu_emu.kernel.cpus_lock import cpu_hotplug_lock as lock
 from percpu_emu.kernel.cpus_lock import cpu_hotplug_readers as counts
 from percpu_emu.kernel.cpus_lock import cpus_read_lock, cpus_read_unlock, cpus_write_lock, cpus_write_unlock
@@ -236,6 +237,11 @@ def test_real_processes_climb_it_as_well() -> None:
     done = replay(setting, plan_of(stepper))
     assert (done.difference, done.violation, done.steps) == (None, None, stepper.steps)
     assert done.results == (1_04213,)
+
+
+def test_the_programs_of_the_module_itself_have_no_states_and_say_so() -> None:
+    for program, arguments in ((hotplug.cpu_up, (1,)), (hotplug.cpu_down, (1,)), (hotplug.cpu_target, (1, 0))):
+        assert searched(of(task(program, 0, *arguments))).violations == {"warning"}
 
 
 def test_a_ladder_that_is_none_is_refused() -> None:
