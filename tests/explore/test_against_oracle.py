@@ -137,7 +137,7 @@ def test_every_scenario_comes_out_as_it_says(name: str) -> None:
     subject = subject_of(load(name))
 
     def search(model: Model) -> tuple[set[str], str]:
-        done = Search(model, judges=judges_of(subject, model))
+        done = Search(model, subject.reducible, judges=judges_of(subject, model), fair=subject.fair)
         return {found.check for found in done.run()}, done.stopped
 
     found, stopped = with_room(subject.setting, subject.checks, search)
