@@ -11,6 +11,7 @@ from percpu_emu.cgroupfs.branch import Attributes, Branch, Caller, Handle, Path
 from percpu_emu.cgroupfs.control_files import ControlFile
 from percpu_emu.cgroupfs.core_files import CORE_FILES
 from percpu_emu.cgroupfs.errors import refusal
+from percpu_emu.cgroupfs.hidden import PREFIX, hidden_file
 from percpu_emu.cgroupfs.memory_files import MEMORY_FILES
 
 if TYPE_CHECKING:
@@ -30,11 +31,16 @@ class CgroupBranch(Branch):
         self._system = system
 
     def attributes(self, path: Path) -> Attributes:
+        if hidden := self._hidden(path):
+            return hidden.attributes()
         group, name = self._find(path)
         if not name:
             links = 2 + len(group.children)
             return Attributes(stat.S_IFDIR | group.mode, group.inode * _PER_GROUP, group.uid, group.gid, links=links)
         return _file_attributes(group, name)
+
+    def _hidden(self, path: Path) -> Handle | None:
+        return hidden_file(self._system, path[0]) if len(path) == 1 and path[0].startswith(PREFIX) else None
 
     def _find(self, path: Path) -> tuple[Group, str]:
         """A cgroup and "", or a cgroup and the name of a file that it has. Raises ENOENT, ENOTDIR."""
@@ -63,6 +69,8 @@ class CgroupBranch(Branch):
         return [*(name for name, file in FILES.items() if file.belongs_to(group)), *group.children]
 
     def open(self, path: Path, flags: int, caller: Caller) -> Handle:  # noqa: ARG002 - the host's kernel looks at flags
+        if hidden := self._hidden(path):
+            return hidden
         group, name = self._find(path)
         if not name:
             raise refusal(errno.EISDIR)

@@ -10,10 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
+from percpu_emu.cgroupfs.hidden import SHIM
 from percpu_emu.cgroupfs.namespaces import CLONE_NEWNS, bind, unshare
 
 MOUNT_POINT: Final = "/sys/fs/cgroup"
 """Where the whole file system is mounted for the server; the command sees `cgroup/` of it there."""
+SHIM_PATH: Final = f"{MOUNT_POINT}/{SHIM}"
 _PROC_FILES: Final = ("meminfo", "vmstat", "cgroups")
 _FAILED: Final = 126
 _NOT_FOUND: Final = 127
@@ -25,22 +27,30 @@ def kept_folders(cwd: str) -> list[str]:
     return [str(path)] if Path("/tmp") in path.parents else []
 
 
-def start_command(words: Sequence[str]) -> int:
-    """Fork, and run it; the process. Its failure to start is told on stderr, its status is 126 or 127 then."""
+def start_command(words: Sequence[str], *, preload: bool) -> int:
+    """Fork, and run it, with the preload library or without; the process.
+
+    That it cannot be started is told on stderr; its status is 126 or 127 then.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     process = os.fork()
     if process == 0:
-        _become(words)
+        _become(words, preload=preload)
     return process
 
 
-def _become(words: Sequence[str]) -> NoReturn:
+def _become(words: Sequence[str], *, preload: bool) -> NoReturn:
     try:
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if os.isatty(0):
+            os.setpgid(0, 0)
+            take_terminal()
         _set_up()
+        if preload:
+            os.environ["LD_PRELOAD"] = " ".join(filter(None, (SHIM_PATH, os.environ.get("LD_PRELOAD"))))
         os.execvp(words[0], list(words))
     except FileNotFoundError as error:
         _say(f"{error.filename or words[0]}: {error.strerror}")
@@ -48,6 +58,18 @@ def _become(words: Sequence[str]) -> NoReturn:
     except BaseException as error:
         _say(f"{words[0]}: {error}")
         os._exit(_FAILED)
+
+
+def take_terminal() -> None:
+    """Have the terminal's keys, such as Ctrl-C, go to this process's group.
+
+    A command has a group of its own there: that of the server has no number in the command's namespace, and a shell
+    stumbles over that when it ends.
+    """
+    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    with suppress(OSError):
+        os.tcsetpgrp(0, os.getpgrp())
+    signal.signal(signal.SIGTTOU, before)
 
 
 def _set_up() -> None:

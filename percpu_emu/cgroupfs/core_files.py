@@ -35,16 +35,29 @@ def _threads(system: System, group: Group) -> str:
 
 
 def _attach(system: System, group: Group, text: str, caller: Caller) -> None:
-    """Raises EBUSY where the cgroup shares its controllers out: processes are in leaves, or in the root."""
+    """Raises EBUSY where the cgroup shares its controllers out: processes are in leaves, or in the root.
+
+    Who is not root moves processes of its own only: the kernel asks for the right to write where they come from, too.
+    """
     pid = number(text)
     if pid < 0:
         raise refusal(errno.EINVAL)
     if group.parent is not None and group.subtree_control:
         raise refusal(errno.EBUSY)
     pid = pid or caller.pid
+    if caller.uid != 0 and caller.uid != _owner(pid):
+        raise refusal(errno.EACCES)
     system.members.move(pid, group)
     if system.is_frozen(group):
         _send(pid, signal.SIGSTOP)
+
+
+def _owner(pid: int) -> int:
+    """The user of a process. Raises ESRCH."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116 - of a process, not of a file
+    except OSError as error:
+        raise refusal(errno.ESRCH) from error
 
 
 def _attach_thread(_system: System, _group: Group, text: str, _caller: Caller) -> None:

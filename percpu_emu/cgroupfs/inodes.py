@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _FIRST_INODE: Final = 1 << 40
 _NUMBERS: Final = itertools.count(_FIRST_INODE)
-LARGEST: Final = 1 << 30
-"""Bytes of a file: its contents are in this process's memory."""
+ROOM: Final = 1 << 30
+"""Bytes of all files together: what they hold is in this process's memory."""
 
 
 @dataclass(eq=False)
@@ -70,19 +70,36 @@ class Inode:
         missing = [at for at in range(start // PAGE_SIZE, -(-end // PAGE_SIZE)) if at not in self.pages]
         if missing:
             memory = system.members.home(caller.pid).charged_to
-            for index in missing:
-                self.pages[index] = system.charges.charge(memory, self, index, caller.pid)
+            for page in system.charges.charge(memory, self, missing, caller.pid):
+                self.pages[page.index] = page
 
-    def resize(self, system: System, size: int, caller: Caller) -> None:
-        """Cut it off, or have it go on with zeros; pages that are cut off are uncharged. Raises EFBIG."""
-        if size > LARGEST:
-            raise refusal(errno.EFBIG)
-        if size < len(self.data):
+    def _set_size(self, system: System, size: int) -> None:
+        """Cut it off, or have it go on with zeros. Raises ENOSPC."""
+        more = size - len(self.data)
+        if system.tmp_bytes + more > ROOM:
+            raise refusal(errno.ENOSPC)
+        system.tmp_bytes += more
+        if more < 0:
             del self.data[size:]
         else:
-            self.data.extend(bytes(size - len(self.data)))
-        for index in [index for index in self.pages if index >= -(-size // PAGE_SIZE)]:
-            system.charges.uncharge(self.pages.pop(index), caller.pid)
+            self.data.extend(bytes(more))
+
+    def put(self, system: System, data: bytes, offset: int, caller: Caller) -> None:
+        """Write over what is there, or behind it. Raises ENOMEM, ENOSPC."""
+        end = offset + len(data)
+        if end > len(self.data):
+            self._set_size(system, end)
+        self.load(system, offset, end, caller)
+        self.data[offset:end] = data
+        self.mode &= ~(stat.S_ISUID | stat.S_ISGID)
+        self.touched()
+
+    def resize(self, system: System, size: int, caller: Caller) -> None:
+        """Set the size; pages that are cut off are uncharged. Raises ENOSPC."""
+        self._set_size(system, size)
+        cut_off = [index for index in self.pages if index >= -(-size // PAGE_SIZE)]
+        if cut_off:
+            system.charges.uncharge([self.pages.pop(index) for index in cut_off], caller.pid)
         self.touched()
 
     def release(self, system: System, caller: Caller) -> None:
@@ -112,15 +129,7 @@ class FileHandle(Handle):
         return found
 
     def write(self, data: bytes, offset: int, caller: Caller) -> int:
-        end = offset + len(data)
-        if end > LARGEST:
-            raise refusal(errno.EFBIG)
-        self._inode.load(self._system, offset, end, caller)
-        if offset > len(self._inode.data):
-            self._inode.data.extend(bytes(offset - len(self._inode.data)))
-        self._inode.data[offset:end] = data
-        self._inode.mode &= ~(stat.S_ISUID | stat.S_ISGID)
-        self._inode.touched()
+        self._inode.put(self._system, data, offset, caller)
         return len(data)
 
     def truncate(self, size: int, caller: Caller) -> None:

@@ -7,8 +7,9 @@ is kept here is the page counter, which limits act on and which memory.current s
 from __future__ import annotations
 
 import errno
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -61,6 +62,11 @@ class MemoryState:
     news: int = 0
     """How often memory.events has changed."""
 
+    @property
+    def room(self) -> int:
+        """Pages that can be charged before a limit of its own acts."""
+        return min(self.limits["max"], self.limits["high"]) - self.usage
+
     def line(self) -> Iterator[MemoryState]:
         """Itself, its parent, and so on."""
         state: MemoryState | None = self
@@ -93,7 +99,7 @@ class Charges:
     def make(self, group: Group) -> MemoryState:
         """The controller's part of a new cgroup. Raises NoMemory."""
         parent = group.parent.charged_to if group.parent else self.root
-        state = MemoryState(self._machine.tree.mkdir(group.path), parent)
+        state = MemoryState(self._machine.make(group.path), parent)
         parent.children.append(state)
         return state
 
@@ -106,52 +112,66 @@ class Charges:
             released()
 
         memory.cgroup.on_released = gone
+        self._machine.behind += 1
         self._machine.tree.rmdir(memory.cgroup)
 
-    def charge(self, memory: MemoryState, cache: Cache, index: int, pid: int) -> Page:
-        """Charge a page for a process. Raises ENOMEM where a limit leaves no room; the process is killed then."""
+    def charge(self, memory: MemoryState, cache: Cache, indices: Sequence[int], pid: int) -> Iterator[Page]:
+        """Charge pages for a process, those that the limits have room for at once.
+
+        Raises ENOMEM where a limit leaves no room for one; the process is killed then. Those before are charged.
+        """
+        while indices:
+            room = min(state.room for state in memory.line())
+            if room <= 0:
+                self._make_room(memory, pid)
+            count = max(1, min(len(indices), room))
+            now, indices = indices[:count], indices[count:]
+            yield from self._charge(memory, cache, now, pid)
+
+    def _make_room(self, memory: MemoryState, pid: int) -> None:
         for state in memory.line():
             if state.usage + 1 > state.limits["max"]:
                 state.happened("max")
                 if not self.reclaim(state, state.usage + 1 - state.limits["max"]):
                     self._out_of_memory(state, memory, pid)
                     raise refusal(errno.ENOMEM)
+
+    def _charge(self, memory: MemoryState, cache: Cache, indices: Sequence[int], pid: int) -> Iterator[Page]:
         try:
-            pin = self._machine.charge(memory.cgroup, pid)
+            pins = self._machine.charge(memory.cgroup, len(indices), pid)
         except NoMemory as error:
             raise refusal(errno.ENOMEM) from error
-        page = Page(memory, cache, index, pin)
-        memory.pages[page] = None
         for state in memory.line():
-            state.usage += 1
+            state.usage += len(pins)
             state.peak = max(state.peak, state.usage)
+        for index, pin in zip(indices, pins, strict=True):
+            page = Page(memory, cache, index, pin)
+            memory.pages[page] = None
+            yield page
         for state in memory.line():
             if state.usage > state.limits["high"]:
                 state.happened("high")
-                self.reclaim(state, state.usage - state.limits["high"], spare=page)
-        return page
+                self.reclaim(state, state.usage - state.limits["high"])
 
-    def uncharge(self, page: Page, pid: int = 0) -> None:
-        """The page is gone."""
-        del page.memory.pages[page]
-        for state in page.memory.line():
-            state.usage -= 1
-        self._machine.uncharge(page.pin, pid)
+    def uncharge(self, pages: Sequence[Page], pid: int = 0) -> None:
+        """The pages are gone."""
+        for page in pages:
+            del page.memory.pages[page]
+            for state in page.memory.line():
+                state.usage -= 1
+        self._machine.uncharge([page.pin for page in pages], pid)
 
-    def reclaim(self, memory: MemoryState, count: int, spare: Page | None = None) -> bool:
+    def reclaim(self, memory: MemoryState, count: int) -> bool:
         """Have files of the subtree lose pages, the oldest of each cgroup first; whether there were so many.
 
         What a file holds stays: it is as if it were on a disk, and reading it charges a page anew.
         """
-        for state in list(memory.below()):
-            for page in list(state.pages):
-                if count <= 0:
-                    return True
-                if page is not spare:
-                    page.cache.drop(page.index)
-                    self.uncharge(page)
-                    count -= 1
-        return count <= 0
+        found = list(itertools.islice((page for state in memory.below() for page in state.pages), max(count, 0)))
+        for page in found:
+            page.cache.drop(page.index)
+        if found:
+            self.uncharge(found)
+        return len(found) >= count
 
     def limit(self, memory: MemoryState, pages: int) -> None:
         """Write memory.max: what is over it is reclaimed now."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from percpu_emu.cgroupfs.guardian import guarded
 from percpu_emu.cgroupfs.mounted import mounted, serve
 from percpu_emu.cgroupfs.operations import Operations, poll_handle_notifier
 from percpu_emu.cgroupfs.session import Session, running
@@ -18,23 +17,21 @@ from percpu_emu.machine import EventStream, Trapped
 from percpu_emu.scenario.load import Loaded
 
 HELPER: Final = "fusermount3"
-"""It stays beside the mount, and takes it away if this process is killed."""
-_OPTIONS: Final = "fsname=percpu-emu,subtype=percpu-emu,default_permissions,auto_unmount"
+"""How who is not root mounts and unmounts."""
+_KIND: Final = "percpu-emu"
+_OPTIONS: Final = f"fsname={_KIND},subtype={_KIND},default_permissions"
 
 
-class NoFolder(ValueError):
-    """What is no folder to mount at."""
-
-
-def mount_and_serve(loaded: Loaded, point: str, events: EventStream, ready: Callable[[], None]) -> Session:
-    """Serve at `point`; the session, judged. Raises NoFolder, MountFailed, and what the machine raises."""
-    if not Path(point).is_dir():
-        raise NoFolder(f"{point}: no folder; make it, and mount there")
-    if shutil.which(HELPER) is None:
-        raise OSError(errno.ENOENT, f"mount needs {HELPER}, which Debian has in the package fuse3")
+def mount_and_serve(
+    loaded: Loaded, point: str, events: EventStream, ready: Callable[[], None], *, busy: bool = False
+) -> Session:
+    """Serve at the folder `point`; the session, judged. Raises MountFailed, and what the machine raises."""
+    is_root = os.geteuid() == 0
+    if not is_root and shutil.which(HELPER) is None:
+        raise OSError(f"mount needs {HELPER}, which Debian has in the package fuse3")
     point = os.path.realpath(point)  # now: later it would have to be asked for at the mount
-    options = _OPTIONS + (",allow_other" if os.geteuid() == 0 else "")
-    with running(loaded, events) as session:
+    options = _OPTIONS + (",allow_other" if is_root else "")
+    with guarded(point, _KIND), running(loaded, events, busy=busy) as session:
         operations = Operations(session.files, poll_handle_notifier())
         stop = _Stop()
         with mounted(operations, point, options) as mount:

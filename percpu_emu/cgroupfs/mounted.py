@@ -94,10 +94,11 @@ def mounted(operations: Operations, point: str, options: str) -> Iterator[Mount]
     held: list[Any] = []
 
     def instead_of_the_loop(_argc: int, _argv: Any, table: Any, size: int, _data: None) -> int:
-        table.contents.rename = held_rename = _without_flags(table.contents.rename)
+        mended = (_rename(_copied(table.contents.rename)), _truncate(_copied(table.contents.truncate), operations))
+        table.contents.rename, table.contents.truncate = mended
         words = (ctypes.c_char_p * 3)(b"percpu-emu", b"-o", options.encode())
         arguments = _Arguments(3, words, 0)
-        held.extend((table, held_rename, words, arguments))
+        held.extend((table, mended, words, arguments))
         fuse = LIBRARY.fuse_new(ctypes.byref(arguments), table, size, None)
         if not fuse:
             return 1
@@ -125,13 +126,32 @@ def mounted(operations: Operations, point: str, options: str) -> Iterator[Mount]
             end()
 
 
-def _without_flags(rename: Any) -> Any:
+def _copied(function: Any) -> Any:
+    """A function pointer by itself: that of a structure is what stands in the structure, also when that changes."""
+    return ctypes.cast(function, type(function))
+
+
+def _rename(rename: Any) -> Any:
     """A rename with flags is refused, and mv(1) does without: mfusepy drops them, and would overwrite."""
 
     def call(old: bytes, new: bytes, flags: int) -> int:
         return -errno.EINVAL if flags else int(rename(old, new, flags))
 
     return type(rename)(call)
+
+
+def _truncate(truncate: Any, operations: Operations) -> Any:
+    """An open file is truncated as such, as it may have no name: mfusepy drops which one it is."""
+
+    def call(path: bytes | None, size: int, info: Any) -> int:
+        if not info:
+            return int(truncate(path, size, info))
+        try:
+            return int(operations.truncate_open(info.contents, size))
+        except OSError as error:
+            return -(error.errno or errno.EIO)
+
+    return type(truncate)(call)
 
 
 def serve(mount: Mount, operations: Operations, attend: Callable[[], bool], busy: Callable[[], bool],

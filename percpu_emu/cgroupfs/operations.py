@@ -13,6 +13,8 @@ import mfusepy
 
 from percpu_emu.cgroupfs.branch import Attributes, Caller
 from percpu_emu.cgroupfs.errors import refusal
+from percpu_emu.cgroupfs.inodes import ROOM
+from percpu_emu.shm import PAGE_SIZE
 
 if TYPE_CHECKING:
     from percpu_emu.cgroupfs.branch import Handle
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 _SPLICING: Final = 0b111 << 7  # FUSE_CAP_SPLICE_WRITE, _MOVE, _READ: requests are small, and go through memory
 _NEWS: Final = select.POLLPRI | select.POLLERR
 _ALWAYS: Final = select.POLLIN | select.POLLOUT | select.POLLRDNORM | select.POLLWRNORM
-_FREE_BLOCKS: Final = 1 << 20
 
 
 def _answered(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -164,20 +165,23 @@ class Operations:
         return 0
 
     @_answered
-    def truncate(self, path: str | None, size: int, info: Any = None) -> int:
-        """Also of an open file, ftruncate."""
-        if info is not None:
-            self._handle(info).truncate(size, self._caller())
-            return 0
+    def truncate(self, path: str | None, size: int) -> int:
         branch, names = self._files.route(_named(path))
         branch.truncate(names, size, self._caller())
         return 0
 
     @_answered
+    def truncate_open(self, info: Any, size: int) -> int:
+        """The system call ftruncate; mfusepy has no operation for it (`mounted`)."""
+        self._handle(info).truncate(size, self._caller())
+        return 0
+
+    @_answered
     def statfs(self, path: str) -> dict[str, int]:  # noqa: ARG002
-        """There is always room."""
-        sizes = {"f_bsize": 4096, "f_frsize": 4096, "f_namemax": 255}
-        return sizes | dict.fromkeys(("f_blocks", "f_bfree", "f_bavail", "f_files", "f_ffree"), _FREE_BLOCKS)
+        """Of `tmp/`, as it were; the other files hold nothing."""
+        free = (ROOM - self._files.system.tmp_bytes) // PAGE_SIZE
+        sizes = {"f_bsize": PAGE_SIZE, "f_frsize": PAGE_SIZE, "f_namemax": 255, "f_blocks": ROOM // PAGE_SIZE}
+        return sizes | dict.fromkeys(("f_bfree", "f_bavail", "f_files", "f_ffree"), free)
 
     # --- open files
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from percpu_emu.cgroupfs.filesystem import FileSystem
-from percpu_emu.cgroupfs.running import RunningMachine
+from percpu_emu.cgroupfs.running import COMPILED, RunningMachine
 from percpu_emu.cgroupfs.system import System
 from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.machine import CgroupTree, EventStream, Machine, Trapped
 from percpu_emu.scenario.figures import Meter
 from percpu_emu.scenario.load import Loaded, ScenarioError, load
-from percpu_emu.scenario.machines import UNTOUCHED, config_of, faults_of, machine_of, refuse_kernel
+from percpu_emu.scenario.machines import (
+    UNTOUCHED,
+    config_of,
+    faults_of,
+    foreign_kernel,
+    machine_of,
+    refuse_kernel,
+)
 from percpu_emu.scenario.protocol_runs import listening, machine_checks, machine_notes
 from percpu_emu.scenario.verdict import Check, Verdict, verdict_of
 
@@ -65,15 +72,18 @@ class Session:
         try:
             if self.trap is not None:
                 raise self.trap
+            self.meter.stop_workers()
             self.machine.settle()
             tree.audit_all()
+            tree.table.clear()
+            self.machine.settle()
             self.meter.read("end")
         except Trapped as trap:
             self.checks = [Check(UNTOUCHED, False, str(trap))]
         else:
             self.checks = machine_checks(self.machine, tree, self.meter, self.refusals)
         self.figures = {self.loaded.scenario.protocols[0]: self.meter.figures()}
-        self.notes = machine_notes(self.machine, tree)
+        self.notes = [*machine_notes(self.machine, tree), *foreign_kernel(self.loaded)]
 
 
 def load_machine(overrides: Mapping[str, Any]) -> Loaded:
@@ -86,16 +96,19 @@ def load_machine(overrides: Mapping[str, Any]) -> Loaded:
 
 
 @contextmanager
-def running(loaded: Loaded, events: EventStream, kernel: Callable[[], set[int]] = set) -> Iterator[Session]:
-    """Start the machine for the block. `kernel` gives processes that are in no cgroup."""
+def running(loaded: Loaded, events: EventStream, *, busy: bool = False) -> Iterator[Session]:
+    """Start the machine for the block. `busy`: its CPUs update the youngest cgroups meanwhile, dying ones, too."""
     scenario, name = loaded.scenario, loaded.scenario.protocols[0]
     refusals: list[str] = []
-    config = config_of(loaded, PROTOCOLS[name])
+    config = replace(config_of(loaded, PROTOCOLS[name]), workers=loaded.workers if busy else (), compiled=COMPILED)
     with machine_of(loaded, config, events) as machine, listening(events, "refused", refusals):
         tree = CgroupTree(machine)
         letter = scenario.letter.get(name)
         meter = Meter(scenario, machine, tree, letter)
         meter.read("start")
-        revive = scenario.faults.revive
-        system = System(RunningMachine(machine, tree, letter.before.slab_kb if letter else 0, revive=revive), kernel())
+        tree.table.resize(scenario.table)
+        if busy:
+            meter.start_workers(machine.cpus.online)
+        slab_kb = letter.before.slab_kb if letter else 0
+        system = System(RunningMachine(machine, tree, slab_kb, meter.start_workers if busy else None))
         yield Session(loaded, machine, system, FileSystem(system), meter, refusals)

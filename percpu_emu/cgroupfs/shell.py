@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
-from percpu_emu.cgroupfs.command import MOUNT_POINT, start_command
+from percpu_emu.cgroupfs.command import MOUNT_POINT, start_command, take_terminal
 from percpu_emu.cgroupfs.members import stat_of
 from percpu_emu.cgroupfs.mounted import Mount, mounted, serve
 from percpu_emu.cgroupfs.namespaces import NoNamespaces, clear_below, enter_own, mount_proc
@@ -60,7 +60,10 @@ def isolate() -> int | None:
     os.close(outside)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda one, _frame: os.kill(process, one))
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    status = os.waitpid(process, 0)[1]
+    if os.isatty(0):
+        take_terminal()
+    return os.waitstatus_to_exitcode(status)
 
 
 def _die_with_the_writer_of(pipe: int) -> None:
@@ -72,13 +75,14 @@ def _die_with_the_writer_of(pipe: int) -> None:
 
 
 def run_shell(
-    loaded: Loaded, words: Sequence[str], events: EventStream, ready: Callable[[], None]
+    loaded: Loaded, words: Sequence[str], events: EventStream, ready: Callable[[], None], *, busy: bool, shim: bytes
 ) -> tuple[Session, Ended]:
     """Serve while the command runs; then judge the machine. In the process that `isolate` has made."""
     if not mount_proc():
         raise NoNamespaces("shell needs a /proc of its own, which the operating system refuses: a container hides it")
     clear_below(MOUNT_POINT)
-    with running(loaded, events) as session:
+    with running(loaded, events, busy=busy) as session:
+        session.system.shim = shim
         operations = Operations(session.files, poll_handle_notifier())
         with mounted(operations, MOUNT_POINT, OPTIONS) as mount:
             ready()
@@ -100,7 +104,7 @@ class _Command:
     def run(self, words: Sequence[str]) -> Ended:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._terminate)
-        self._process = start_command(words)
+        self._process = start_command(words, preload=bool(self._session.system.shim))
         machine = self._session.machine
         try:
             serve(self._mount, self._operations, self._attend, lambda: not machine.settled, machine.poll_or_sleep)
@@ -123,6 +127,7 @@ class _Command:
         if self._kill_at and time.monotonic() >= self._kill_at:
             self._end_others()
         self._reap()
+        self._go_on()
         return self._status is not None
 
     def _reap(self) -> None:
@@ -138,6 +143,12 @@ class _Command:
             if found.si_pid == self._process:
                 code = os.waitstatus_to_exitcode(status)
                 self._status = code if code >= 0 else _SIGNAL_BASE - code
+
+    def _go_on(self) -> None:
+        """Ctrl-Z stops the command only, and no shell would continue it: it goes on."""
+        with suppress(ChildProcessError):
+            if os.waitid(os.P_PID, self._process, os.WSTOPPED | os.WNOHANG) is not None and os.isatty(0):
+                os.kill(self._process, signal.SIGCONT)
 
     def _end_others(self) -> None:
         """SIGKILL to all that is in the namespace and not the machine's."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,14 +17,18 @@ if TYPE_CHECKING:
 
 
 class System:
-    """One machine with everything around it. `kernel`: processes that are in no cgroup, beside those of CPUs."""
+    """One machine with everything around it."""
 
-    def __init__(self, running: RunningMachine, kernel: Iterable[int] = ()) -> None:
+    def __init__(self, running: RunningMachine) -> None:
         self.running = running
+        self.tmp_bytes = 0
+        """What the files of `tmp/` hold together."""
+        self.shim = b""
+        """The preload library, where the command has one."""
         self.charges = Charges(running)
         self.charges.kill = self._kill
         self.hierarchy = Hierarchy(self.charges, running.plain, lambda group: bool(self.members.of(group)))
-        self.members = Members(self.hierarchy.root, {os.getpid(), *kernel, *running.own_processes})
+        self.members = Members(self.hierarchy.root, {os.getpid(), *running.own_processes})
 
     @property
     def memory(self) -> MachineMemory:

@@ -49,6 +49,12 @@ Inject: TypeAlias = Annotated[
 Guard: TypeAlias = Annotated[
     bool, typer.Option("--guard", help="Freed per-CPU memory is gone: any access to it traps and is reported.")
 ]
+Busy: TypeAlias = Annotated[
+    bool, typer.Option("--busy", help="Every CPU updates the youngest cgroups meanwhile, dying ones, too.")
+]
+Shim: TypeAlias = Annotated[
+    bool, typer.Option("--shim", help="A preload library, built by cc, for programs that ask for a mount of cgroup2.")
+]
 Chaos: TypeAlias = Annotated[bool, typer.Option("--chaos", help="Starve CPUs at random, for short and for long.")]
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]

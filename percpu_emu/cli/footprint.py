@@ -58,7 +58,7 @@ def footprint_and_report(
     if plot is not None:
         from percpu_emu.report.footprint_plot import draw
 
-        draw(report, plot, f"percpu-emu footprint --kernel {kernel} --sweep {sweep}")
+        draw(report, plot)
         report.notes.append(f"the picture is in {plot}")
     face.give(report, lambda console: print_footprint(console, report))
     return exit_code(report.verdict)

@@ -13,6 +13,7 @@ from percpu_emu.api.limits import DEPTH, MEGABYTES, SCHEDULES, SECONDS
 from percpu_emu.cli import completing, talk
 from percpu_emu.cli.arguments import (
     WORST,
+    Busy,
     Chaos,
     Cpus,
     Described,
@@ -365,6 +366,7 @@ def mount(
     inject: Inject = None,
     guard: Guard = False,
     chaos: Chaos = False,
+    busy: Busy = False,
     quiet: Quiet = False,
     log: Log = None,
     seed: Seed = None,
@@ -379,7 +381,7 @@ def mount(
         from percpu_emu.cli.mounting import mount_and_report
 
         face.begin(so_far)
-        raise typer.Exit(mount_and_report(point, overrides, face))
+        raise typer.Exit(mount_and_report(point, overrides, face, busy=busy))
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -393,6 +395,11 @@ def shell(
     inject: Inject = None,
     guard: Guard = False,
     chaos: Chaos = False,
+    busy: Busy = False,
+    shim: Annotated[
+        bool,
+        typer.Option("--shim", help="A preload library, built by cc, for programs that ask for a mount of cgroup2."),
+    ] = False,
     quiet: Quiet = False,
     seed: Seed = None,
 ) -> None:
@@ -404,7 +411,7 @@ def shell(
         from percpu_emu.cli.mounting import shell_and_report
 
         talk.add(quiet=quiet, log=None)
-        raise typer.Exit(shell_and_report(words or [], overrides, as_json=as_json))
+        raise typer.Exit(shell_and_report(words or [], overrides, busy=busy, shim=shim, as_json=as_json))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from percpu_emu.cli import talk
-from percpu_emu.cli.errors import MissingExtra
+from percpu_emu.cli.errors import MissingExtra, WrongArgument
 from percpu_emu.cli.face import Face
 from percpu_emu.cli.output import print_object
 from percpu_emu.machine import Event, EventStream
@@ -26,33 +27,39 @@ if TYPE_CHECKING:
 
     from percpu_emu.cgroupfs.session import Session
 
-_LONG_SECONDS: Final = 1.0
+_LONG_SECONDS: Final = 2.0
 
 
-def mount_and_report(point: str, overrides: Mapping[str, Any], face: Face) -> int:
+def mount_and_report(point: str, overrides: Mapping[str, Any], face: Face, *, busy: bool) -> int:
     """Serve at a folder; the report at the end. The exit code."""
     start = time.monotonic()
     _need_library("mount")
+    if not os.path.isdir(point):  # noqa: PTH112
+        raise WrongArgument(f"{point}: no folder; make it, and mount there")
     from percpu_emu.cgroupfs.mount import mount_and_serve
     from percpu_emu.cgroupfs.session import load_machine
 
     def ready() -> None:
         typer.echo(f"percpu-emu: mounted at {point}; umount, or Ctrl-C, ends it", err=True)
 
-    session = mount_and_serve(load_machine(overrides), point, _events(), ready)
+    session = mount_and_serve(load_machine(overrides), point, _events(), ready, busy=busy)
     report = _report("mount", point, session, time.monotonic() - start)
     face.give(report, lambda console: _print(console, report))
     return exit_code(report.verdict)
 
 
-def shell_and_report(words: Sequence[str], overrides: Mapping[str, Any], *, as_json: bool) -> int:
+def shell_and_report(
+    words: Sequence[str], overrides: Mapping[str, Any], *, busy: bool, shim: bool, as_json: bool
+) -> int:
     """Run a command in the machine; a line, or the object, at the end. The exit code: the command's, if it failed."""
     start = time.monotonic()
     _need_library("shell")
     from percpu_emu.cgroupfs.session import load_machine
     from percpu_emu.cgroupfs.shell import isolate, run_shell
+    from percpu_emu.cgroupfs.shim import build
 
     loaded = load_machine(overrides)
+    library = build() if shim else b""
     status = isolate()
     if status is not None:
         return _of_the_server(status)
@@ -63,7 +70,7 @@ def shell_and_report(words: Sequence[str], overrides: Mapping[str, Any], *, as_j
         for line in greeting:
             typer.echo(line, err=True)
 
-    session, ended = run_shell(loaded, words, _events(), ready)
+    session, ended = run_shell(loaded, words, _events(), ready, busy=busy, shim=library)
     report = _report("shell", " ".join(words), session, time.monotonic() - start)
     report.figures["status"] = ended.status
     if as_json:
@@ -108,13 +115,13 @@ def _need_library(command: str) -> None:
 def _events() -> EventStream:
     """Says on stderr what takes long: compiling programs, the first time."""
     events = EventStream()
-    began = time.monotonic()
-    said: list[str] = []
+    began: dict[str, float] = {}
 
     def hear(event: Event) -> None:
         what = event.fields.get("what", "") if event.kind == "progress" else ""
-        if what and what not in said and time.monotonic() - began > _LONG_SECONDS and not talk.is_quiet():
-            said.append(what)
+        since = time.monotonic() - began.setdefault(what, time.monotonic())
+        if what and since > _LONG_SECONDS and not talk.is_quiet():
+            began[what] = math.inf
             typer.echo(f"percpu-emu: {what}", err=True)
 
     events.listen(hear)

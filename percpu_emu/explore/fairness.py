@@ -91,9 +91,16 @@ class Steps:
         return found
 
     def _can_go_on(self, context: int, states: Numbers) -> Flags:
-        """In which of the states a context can take a step; a move to another CPU is none."""
-        steps = (self.contexts == context) & ((self.choices < MIGRATE) | (self.choices >= HALF))
-        return np.isin(states, self.sources[steps])
+        """In which of the states a context can take a step; a move to another CPU is none, unless it has to move."""
+        moves = (self.choices >= MIGRATE) & (self.choices < HALF) & ~self._off_line(context)
+        return np.isin(states, self.sources[(self.contexts == context) & ~moves])
+
+    def _off_line(self, context: int) -> Flags:
+        """Of each step, whether the CPU of a context is off line before it."""
+        cpus = self.states[self.sources, self.model.block(context) + layout.CPU]
+        online = self.states[self.sources, layout.ONLINE] >> np.maximum(cpus - 1, 0) & 1
+        flags: Flags = (cpus > 0) & (online == 0)
+        return flags
 
     # --- a way around
 

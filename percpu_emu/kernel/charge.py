@@ -34,6 +34,18 @@ def uncharge_page(memcg: int, nid: int, item: int, node_item: int) -> Program[No
     yield from css_put(memcg)
 
 
+def charge_pages(memcg: int, nid: int, item: int, node_item: int, pages: int) -> Program[None]:
+    """So many pages, one after the other."""
+    for _ in range(pages):
+        yield from charge_page(memcg, nid, item, node_item)
+
+
+def uncharge_pages(memcg: int, nid: int, item: int, node_item: int, pages: int) -> Program[None]:
+    """So many pages are gone."""
+    for _ in range(pages):
+        yield from uncharge_page(memcg, nid, item, node_item)
+
+
 def charge_slab(memcg: int, nid: int) -> Program[None]:
     """A page of slab for objects of the cgroup."""
     yield from css_get(memcg)

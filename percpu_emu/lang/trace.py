@@ -18,6 +18,8 @@ Reason: TypeAlias = Literal[
     "half done",
     "word",
     "mid-turn",
+    "busy",
+    "off line",
     "earlier interrupt",
 ]
 

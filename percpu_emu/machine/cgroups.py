@@ -6,12 +6,13 @@ programs; this is the part of the kernel around them, and the memory that a cgro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from percpu_emu.kernel import css
+from percpu_emu.kernel.charge import charge_pages, uncharge_pages
 from percpu_emu.kernel.layout import CSS_REFCNT, MEM_CGROUP_WORDS, PERCPU_COUNT_PTR
 from percpu_emu.kernel.pins import PIN_KINDS
 from percpu_emu.kernel.profile import SlabObject
@@ -89,6 +90,9 @@ class Pin:
     """Who still uses it, for people."""
 
 
+PAGE_CACHE: Final = "page-cache"
+
+
 class CgroupTree:
     """All cgroups of a machine."""
 
@@ -155,16 +159,40 @@ class CgroupTree:
 
         Raises NoMemory; then nothing stays.
         """
-        if not cgroup.charged:
-            with _short_of_memory(cgroup.path), ExitStack() as undo:
-                self._allocate(cgroup, "charge", undo)
-                undo.pop_all()
-            cgroup.charged = True
+        self._prepare_to_charge(cgroup)
         what, nid = PIN_KINDS[kind], self._machine.memory.layout.node_of(cpu)
         self._machine.run_on(cpu, what.charge, cgroup.memcg, nid, *what.arguments)
         pin = Pin(kind, cgroup, cpu, user)
         cgroup.pins.append(pin)
         return pin
+
+    def charge_pages(self, cgroup: Cgroup, cpu: int, pages: int, user: str = "") -> list[Pin]:
+        """The same for so many pages of page cache at once."""
+        self._prepare_to_charge(cgroup)
+        nid = self._machine.memory.layout.node_of(cpu)
+        self._machine.run_on(cpu, charge_pages, cgroup.memcg, nid, *PIN_KINDS[PAGE_CACHE].arguments, pages)
+        pins = [Pin(PAGE_CACHE, cgroup, cpu, user) for _ in range(pages)]
+        cgroup.pins += pins
+        return pins
+
+    def uncharge_pages(self, pins: Sequence[Pin], cpu: int) -> None:
+        """Have a CPU let go of pages of page cache; those of one cgroup and node at once."""
+        groups: dict[tuple[Cgroup, int], list[Pin]] = {}
+        for pin in pins:
+            groups.setdefault((pin.cgroup, self._machine.memory.layout.node_of(pin.cpu)), []).append(pin)
+        for (cgroup, nid), of_one in groups.items():
+            arguments = PIN_KINDS[PAGE_CACHE].arguments
+            self._machine.run_on(cpu, uncharge_pages, cgroup.memcg, nid, *arguments, len(of_one))
+            gone = {*map(id, of_one)}
+            cgroup.pins = [pin for pin in cgroup.pins if id(pin) not in gone]
+
+    def _prepare_to_charge(self, cgroup: Cgroup) -> None:
+        """What the first charge of a cgroup allocates."""
+        if not cgroup.charged:
+            with _short_of_memory(cgroup.path), ExitStack() as undo:
+                self._allocate(cgroup, "charge", undo)
+                undo.pop_all()
+            cgroup.charged = True
 
     def uncharge(self, pin: Pin, cpu: int) -> None:
         """Have a CPU let go of a charged object; it may be another CPU than charged it."""

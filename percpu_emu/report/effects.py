@@ -108,7 +108,7 @@ def _access(view: View, access: Access, index: int) -> str:
 def _of_memory(view: View, index: int) -> list[str]:
     step = view.trace.steps[index]
     if opcode(step) in ALLOCATES:
-        return [f"= {view.labels.pointer(step.result)}"]
+        return [f"= {view.labels.pointer(step.result)}" if step.result else "fails: it gives NULL"]
     if opcode(step) in FREES and step.args[0]:
         again = " AGAIN" if step.args[0] in view.moments[index].freed else ""
         return [f"{view.labels.allocation(step.args[0])} is freed{again}"]

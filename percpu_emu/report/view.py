@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from percpu_emu.lang import instructions as i
 from percpu_emu.report.calls import begins_again, call_of
-from percpu_emu.report.labels import Labels, allocation_of, definition
+from percpu_emu.report.labels import MOVES, Labels, allocation_of, definition
 from percpu_emu.report.moments import Moment, moments
 from percpu_emu.scenario import linearizable
 
@@ -102,7 +102,14 @@ class View:
         """Whether it is a call of a helper that touches one word or is the kernel's, and nothing in it is marked."""
         words = {access.address for index in part for access in self.trace.steps[index].accesses}
         is_small = len(words) == 1 or self.is_of_a_history(part.start) or self.is_whole_call(part)
-        return len(part) > 1 and self.is_helper(part.start) and is_small and not any(map(self.is_marked, part))
+        told = any(self.is_marked(index) or self.gets_no_memory(index) for index in part)
+        return len(part) > 1 and self.is_helper(part.start) and is_small and not told
+
+    def gets_no_memory(self, index: int) -> bool:
+        """Whether the step is an allocation that fails."""
+        step = self.trace.steps[index]
+        operation = definition(step)
+        return operation is not None and operation.opcode in (i.ALLOC_PERCPU, i.KZALLOC) and step.result == 0
 
     @cached_property
     def _whole_calls(self) -> frozenset[tuple[int, ...]]:
@@ -190,7 +197,7 @@ class View:
     def _moves_after(self, index: int) -> bool:
         """Whether the step's task migrates later: the number of its CPU is then another's."""
         actor, later = self.labels.actors[index], range(index + 1, len(self.trace.steps))
-        return any(self.trace.steps[at].op == "migrate" and self.labels.actors[at] == actor for at in later)
+        return any(self.trace.steps[at].op in MOVES and self.labels.actors[at] == actor for at in later)
 
     def in_freed(self, index: int) -> bool:
         """Whether the step touched memory that had been freed."""

@@ -22,6 +22,7 @@ SCOPE: Final = {
     "cpus": "how many CPUs the machine has",
     "contexts": "which contexts run, and how many turns each has",
     "constants": "the kernel's constants that the scenario makes smaller",
+    "allocations_fail": "how many allocations may give nothing, whichever",
     "complete": "whether every interleaving of this scope was covered",
     "controlled": "what the search chooses",
     "not_controlled": "what it does not look at",
@@ -94,6 +95,8 @@ def scope_of(explored: Explored) -> dict[str, Any]:
         "controlled": "which context takes the next step; when callbacks, interrupts and events come",
         "not_controlled": "weak memory ordering: every operation takes effect at once, in the program's order",
     }
+    if subject.setting.allocations_fail:
+        scope["allocations_fail"] = subject.setting.allocations_fail
     if explored.stopped:
         scope["stopped"] = explored.stopped
     reduction = explored.reduction

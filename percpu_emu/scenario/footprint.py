@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from percpu_emu.kernel.footprint import NEVER, Footprint, Reading, footprint
 from percpu_emu.kernel.profile import KernelProfile, ProfileError, load_profile, profile_names
+from percpu_emu.percpu.balance import PCPU_EMPTY_POP_PAGES_HIGH
 from percpu_emu.percpu.layout import spread
 from percpu_emu.scenario.verdict import Check
 from percpu_emu.scenario.wording import allowed, did_you_mean
@@ -73,18 +74,12 @@ class Plan:
 
 def kernel_named(name: str) -> KernelProfile:
     """The profile of a kernel: by its name, with or without `linux-`, or the path of a file. Raises WrongPlan."""
-    known = profile_names()
-    if Path(name).suffix != ".toml" and name not in known:
-        if f"linux-{name}" in known:
-            name = f"linux-{name}"
-        else:
-            near = did_you_mean(f"linux-{name.removeprefix('linux-')}", known)
-            listed = f"allowed: {', '.join(known)}, or the path of a .toml file"
-            raise WrongPlan(f"kernel {name}: {listed}{f'; {near}' if near else ''}")
     try:
         return load_profile(name)
     except ProfileError as error:
-        raise WrongPlan(str(error)) from error
+        near = did_you_mean(f"linux-{name.removeprefix('linux-')}", profile_names())
+        known = f"kernel {name}: {error}"
+        raise WrongPlan(f"{known}; {near}" if near and Path(name).suffix != ".toml" else known) from error
 
 
 def protocols_named(names: Sequence[str]) -> list[str]:
@@ -158,7 +153,7 @@ def checks_of(plan: Plan, protocols: Sequence[str]) -> list[Check]:
     found = {protocol: plan.footprint(protocol) for protocol in protocols}
     short = [name for name, of in found.items() if of.settled.pages * PAGE_SIZE < _least(plan, RELEASES[name])]
     never = plan.footprint("original").after.pages
-    worse = [name for name, of in found.items() if of.after.pages > never]
+    worse = [name for name, of in found.items() if of.after.pages > never + PCPU_EMPTY_POP_PAGES_HIGH]
     trust = None if not plan.kernel.verified else True
     return [
         Check("the pages hold the areas", not short, "; ".join(short) or "none is smaller than what lies on it"),

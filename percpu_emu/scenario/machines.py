@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from percpu_emu.kernel.program_sizes import cannot_show
+from percpu_emu.kernel.program_sizes import cannot_show, has_own_counters
 from percpu_emu.kernel.protocols import Protocol
 from percpu_emu.machine import EventStream, Machine, MachineConfig, Topology
 from percpu_emu.machine.faults import BadFault, FaultTable, parse_fault
@@ -28,9 +28,9 @@ def refuse_kernel(loaded: Loaded) -> None:
 
 
 def foreign_kernel(loaded: Loaded) -> list[str]:
-    """What a run with a kernel shows that never had the patchset: its sizes, and nothing else of it."""
+    """What a run shows of a kernel whose counters are not those of the programs: its sizes, and nothing else of it."""
     profile = loaded.profile
-    if profile.release_posted:
+    if has_own_counters(profile):
         return []
     own = "counters, updates and release are those of Linux 5.0 and the patchset"
     notes = [f"{profile.name} gives the sizes ({profile.trust}); {own}"]

@@ -12,7 +12,7 @@ from percpu_emu.machine.faults import BadFault, parse_fault
 from percpu_emu.scenario.wording import said_of_fault
 
 PinKindName: TypeAlias = Literal["page-cache", "mlock", "vfs-cache", "slab"]
-ProtocolName: TypeAlias = Literal["original", "patched"]
+ProtocolName: TypeAlias = Literal["original", "patched", "patch-2022"]
 Word: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """What fits into a word of memory."""
 
@@ -329,6 +329,12 @@ class ExplorePart(Part):
         ge=0,
         le=2**32,
         description="how far a counter's twin may be from its ledger, for each CPU: the batch",
+    )
+    allocations_fail: int = Field(
+        default=0,
+        ge=0,
+        le=8,
+        description="how many allocations of the contexts may give 0, whichever the search chooses",
     )
     exclusive: bool = Field(default=False, description="only a CPU itself writes its slots")
     sometimes: list[str] = Field(default=[], description="marks that have to be reached, else nothing is proved")

@@ -318,6 +318,8 @@ def _not_controlled(subject: Subject) -> Iterator[str]:
     yield "what the processor cannot see: an access beyond an object inside of its page, or wild into mapped memory"
     if any(spec.kind == "interrupt" for spec in subject.setting.contexts):
         yield "interrupts come between two operations, at injection points; in the scenarios interrupts-*, anywhere"
+    if subject.setting.allocations_fail:
+        yield "allocations fail in no round: only `explore` and `replay` have them give nothing"
     checks = [
         ("invariant", subject.invariant),
         ("after", subject.after or None),

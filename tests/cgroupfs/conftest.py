@@ -194,7 +194,7 @@ def shell(
 ) -> subprocess.CompletedProcess[str]:
     """`percpu-emu shell`, to its end."""
     return subprocess.run(  # type: ignore[call-overload, no-any-return]
-        command("shell", *options, "--", *words), capture_output=True, text=True, timeout=110, check=False, **more
+        command("shell", *options, "--", *words), check=False, capture_output=True, text=True, timeout=110, **more
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from percpu_emu.cgroupfs.branch import Caller
 from percpu_emu.cgroupfs.memory import MemoryState
 from percpu_emu.kernel.layout import VMSTATS, Item
 from tests.cgroupfs.conftest import Files
@@ -227,6 +228,22 @@ def test_names_move_are_linked_and_go(files: Files) -> None:
     handle.write(b"end", 6, caller)
     handle.close(caller)
     assert files.read("tmp/w") == "\0" * 6 + "end"
+
+
+def test_there_is_room_for_a_gigabyte(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("percpu_emu.cgroupfs.inodes.ROOM", 2 * PAGE)
+    files.save("tmp/x", bytes(PAGE))
+    with pytest.raises(OSError, match="No space left"):
+        files.save("tmp/y", bytes(PAGE + 1))
+    files.unlink("tmp/x")
+    files.save("tmp/y", bytes(2 * PAGE))
+
+
+def test_a_user_moves_only_processes_of_its_own(files: Files) -> None:
+    files.mkdir("cgroup/a")
+    handle = files.open("cgroup/a/cgroup.procs")
+    with pytest.raises(OSError, match="Permission denied"):
+        handle.write(str(os.getppid()).encode(), 0, Caller(files.pid, uid=1234))
 
 
 def test_nothing_moves_between_the_branches(files: Files) -> None:

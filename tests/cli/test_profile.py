@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
 
+from percpu_emu.cli.profile import RUNNING
 from percpu_emu.kernel.profile import load_profile
 from percpu_emu.report.result import Report
 from tests.kernel.btf_builder import KernelBuilder, elf
@@ -39,6 +41,9 @@ def test_a_profile_is_written_and_used(btf: Path, tmp_path: Path) -> None:
         "NR_VM_EVENT_ITEMS": 90,
         "NR_VM_NODE_STAT_ITEMS": 50,
     }
+    shown = command("show", str(mine)).stdout
+    assert "Sizes verified: BTF of " in shown
+    assert "Assumed: the first chunk" not in shown
     used = command("footprint", "--kernel", str(mine), "--cpus", "4", "--cgroups", "10", "--json")
     assert used.returncode == 0, used.stderr
 
@@ -90,3 +95,23 @@ def test_here_takes_the_host_and_no_other_machine() -> None:
         result = command("footprint", "--here", option, "2")
         assert (result.returncode, result.stdout) == (2, "")
         assert f"--here takes that from this host: leave {option} out" in result.stderr
+
+
+def test_a_packer_that_is_not_installed_is_a_lack_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    (tmp_path / "vmlinuz").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(20))
+    result = command("profile", "--btf", str(tmp_path / "vmlinuz"))
+    assert result.returncode == 3
+    assert "install percpu-emu[kernels], or unpack the kernel by the program zstd first" in result.stderr
+
+
+@pytest.mark.skipif(not RUNNING.exists(), reason="needs BTF of the kernel that runs")
+def test_this_host_is_counted_beside_its_own_figures() -> None:
+    result = command("footprint", "--here", "--cgroups", "5", "--json")
+    assert result.returncode in (0, 2), result.stderr  # 2: a kernel without memory cgroups
+    if result.returncode == 0:
+        report = Report.model_validate(json.loads(result.stdout))
+        assert report.figures["here"]["percpu_kb"] > 0
+        assert any(note.startswith("this host, Linux ") for note in report.notes)

@@ -26,6 +26,7 @@ from percpu_emu.lang.ops import (
     preempt_enable,
     read_once,
     smp_cond_load_acquire,
+    takedown_cpu,
     wait_until,
     write_once,
     xchg,
@@ -89,6 +90,10 @@ def holds_again_and_again() -> Program[None]:
             yield write_once(LOCK, 0)
 
 
+def takes_cpu_1_down() -> Program[None]:
+    yield takedown_cpu(1)
+
+
 def task(program: Any, cpu: int) -> ContextSpec:
     return ContextSpec(program.__name__, program, cpu=cpu)
 
@@ -107,6 +112,7 @@ SERVES = {
     "a loop that polls": [task(polls, 0), task(ends, 1)],
     "a loop that polls on the same CPU": [task(polls, 0), task(ends, 0)],
     "a context that spins": [task(spins, 0), task(ends, 1)],
+    "a task whose CPU goes off line": [task(polls, 0), task(ends, 1), task(takes_cpu_1_down, 0)],
 }
 
 

@@ -263,22 +263,31 @@ def test_a_damaged_kernel_is_read_or_refused_and_nothing_else(
         assert profile_of(tomllib.loads(profile_text(derived.profile)), "") == derived.profile
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
-    st.sampled_from([ELF, bzimage(PACKED["gzip"]), bzimage(PACKED["xz"]), PACKED["bzip2"], PACKED["lzma"]]),
+    st.sampled_from(["elf", *PACKED, "lz4", "zstd"]),
+    st.booleans(),
     st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), max_size=8),
     st.integers(0, 1 << 20),
 )
 def test_a_damaged_file_is_read_or_refused_and_nothing_else(
-    tmp_path_factory: pytest.TempPathFactory, whole: bytes, changes: list[tuple[int, int]], end: int
+    tmp_path_factory: pytest.TempPathFactory, name: str, boots: bool, changes: list[tuple[int, int]], end: int
 ) -> None:
-    data = bytearray(whole)
+    data = bytearray(ELF if name == "elf" else bzimage(packed(name)) if boots else packed(name))
     for at, value in changes:
         data[at % len(data)] = value
     path = tmp_path_factory.getbasetemp() / "damaged"
     path.write_bytes(data[: end % len(data)] if end % 3 == 0 else data)
     with suppress(BtfError):
         assert read_image(path).btf.pointer_size
+
+
+@pytest.mark.parametrize("name", ["lz4", "zstd"])
+@pytest.mark.parametrize("end", [6, 9, 100])
+def test_a_stream_of_a_library_that_is_cut_is_refused(file: Path, name: str, end: int) -> None:
+    file.write_bytes(packed(name)[:end])
+    with pytest.raises(BtfError, match=f"its {name} stream is damaged or cut short|neither BTF, nor an ELF file"):
+        read_image(file)
 
 
 @pytest.mark.timeout(60)

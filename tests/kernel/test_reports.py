@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from percpu_emu.kernel.profile import KernelProfile, load_profile
 from percpu_emu.kernel.slab import SlabCache
 from percpu_emu.shm import PAGE_SIZE
 
+PAGE = (Path(__file__).parents[2] / "docs" / "footprint.md").read_text(encoding="utf-8")
 REFILL = 4
 """Empty pages that the balance work keeps ready: which reading gets them, depends on what a machine did before."""
 
@@ -48,6 +50,7 @@ def test_the_2022_patch_on_96_cpus_is_met_within_three_pages_in_sum(
 ) -> None:
     found = grown(load_profile("linux-5.18-v1"), dying, early_release=early_release)
     assert abs(sum(found) - sum(measured)) <= 3
+    assert ", ".join(map(str, found)) in PAGE
     assert all(abs(ours - theirs) <= REFILL + 1 for ours, theirs in zip(found, measured, strict=True))
 
 
@@ -97,6 +100,7 @@ def test_the_depopulation_series_is_met_within_one_percent() -> None:
     """To the page it cannot be: the configuration of that VM, which decides the number of events, is not known."""
     found = depopulated(load_profile("linux-5.12"), depopulates=True)
     assert found == pytest.approx([117, 7522, 2118], rel=0.01)
+    assert " → ".join(map(str, found)) in PAGE
 
 
 def test_without_the_series_no_page_comes_back() -> None:

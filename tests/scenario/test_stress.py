@@ -188,7 +188,7 @@ def test_without_anything_recorded_it_is_searched_from_the_start() -> None:
 
 
 def test_what_cannot_be_stressed_is_refused() -> None:
-    loaded = load("hotplug-wrong-cpu")
+    loaded = load("sum-misses-dying-cpu")
     subject = subject_of(loaded)
     *others, offline = subject.setting.contexts
     killing = replace(subject.setting, contexts=(*others, replace(offline, kind="kill")))

@@ -14,6 +14,8 @@ VARIABLES: Final = {
     "WAYLAND_DISPLAY": "`demo` opens a browser if this is set.",
     "BROWSER": "`demo` opens a browser if this is set: the one that it names.",
     "SHELL": "The program that `shell` starts where no command is given; `/bin/sh` where it is not set.",
+    "CC": "`shell --shim` compiles its preload library with it, and with `cc` if it is not set.",
+    "LD_PRELOAD": "`shell --shim` puts its preload library before what it names, for the command.",
     "NUMBA_*": "Ignored: numba runs as the package needs it.",
     "OPENBLAS_NUM_THREADS": "Set to 1: the package starts no thread of numpy's.",
 }
