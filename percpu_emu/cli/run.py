@@ -18,7 +18,8 @@ from percpu_emu.cli.face import Face
 from percpu_emu.cli.files import refuse_unwritable
 from percpu_emu.cli.run_page import RunPage
 from percpu_emu.machine import Event, EventStream
-from percpu_emu.report.exploration_report import print_counterexample, print_notes, print_verdict
+from percpu_emu.report.ending import print_notes, print_verdict
+from percpu_emu.report.exploration_report import print_counterexample
 from percpu_emu.report.live import LiveMachine
 from percpu_emu.report.result import Report
 from percpu_emu.report.run_report import report_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 
-from percpu_emu.report.exploration_report import print_notes, print_verdict
+from percpu_emu.report.ending import print_notes, print_verdict
 from percpu_emu.report.result import Report, reported
 from percpu_emu.report.tables import checks_table
 from percpu_emu.scenario.footprint import LIMITS, Plan, checks_of, figures_of, notes_of, rows_of, variations
