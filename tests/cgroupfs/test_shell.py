@@ -49,7 +49,7 @@ def figures(text: str) -> list[tuple[int, int, int]]:
 
 @pytest.mark.parametrize(("protocol", "lag"), [("patched", 1), ("original", NEVER)])
 def test_the_letters_loop_costs_what_the_footprint_says(protocol: str, lag: float) -> None:
-    cgroups = 150
+    cgroups = 100
     options = ("--cpus", str(CPUS_OF_THE_LETTER), "--protocol", protocol)
     done = shell("sh", "-c", LETTER, "sh", str(cgroups), options=options)
     expected = footprint(load_profile("linux-5.0-mmotm"), [CPUS_OF_THE_LETTER], cgroups, lag)
