@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from percpu_emu.api.counterexample import Counterexample
     from percpu_emu.api.errors import Error, RunFailed, WrongEnvironment, WrongInput
     from percpu_emu.api.exploring import explore
+    from percpu_emu.api.planning import footprint
     from percpu_emu.api.replaying import replay
     from percpu_emu.api.result import Check, Result, ScenarioFailed
     from percpu_emu.api.running import run
@@ -33,6 +34,7 @@ __all__ = [
     "WrongInput",
     "__version__",
     "explore",
+    "footprint",
     "replay",
     "run",
 ]
@@ -46,6 +48,7 @@ _MODULES: Final = {
     "WrongEnvironment": "errors",
     "WrongInput": "errors",
     "explore": "exploring",
+    "footprint": "planning",
     "replay": "replaying",
     "run": "running",
 }

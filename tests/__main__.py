@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -33,9 +34,14 @@ def parts() -> list[list[Path]]:
 
 
 def run(part: list[Path], arguments: list[str]) -> int:
-    """Pytest's exit code; the output stands together, when the part has ended."""
-    command = [sys.executable, "-m", "pytest", *arguments, *map(str, part)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    """Pytest's exit code; the output stands together, when the part has ended.
+
+    Each part has a temporary folder of its own: pytest clears old ones away, and would do so in two processes at once.
+    """
+    with tempfile.TemporaryDirectory(prefix="pytest-of-", ignore_cleanup_errors=True) as root:
+        base = Path(root, Path(root).name.removeprefix("pytest-of-"))
+        command = [sys.executable, "-m", "pytest", f"--basetemp={base}", *arguments, *map(str, part)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     sys.stdout.buffer.write(done.stdout)
     sys.stdout.buffer.flush()
     return done.returncode

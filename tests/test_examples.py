@@ -16,7 +16,7 @@ from types import ModuleType
 
 import pytest
 
-from percpu_emu.kernel import completion, llist, locks, rcu_poll, refcount, seqlock, smp, srcu, workqueue
+from percpu_emu.kernel import completion, llist, locks, percpu_rwsem, rcu_poll, refcount, seqlock, smp, srcu, workqueue
 from percpu_emu.kernel import list as lists
 from percpu_emu.lang.source import is_program
 from percpu_emu.lang.structures import is_struct
@@ -62,7 +62,7 @@ def test_each_broken_one_says_what_is_missing_and_shows_where(folder: str) -> No
         assert "# wrong: " in in_folder(folder)[name].path.read_text()
 
 
-PARTS = [completion, lists, llist, locks, rcu_poll, refcount, seqlock, smp, srcu, workqueue]
+PARTS = [completion, lists, llist, locks, percpu_rwsem, rcu_poll, refcount, seqlock, smp, srcu, workqueue]
 
 
 @pytest.mark.parametrize("module", PARTS, ids=lambda module: module.__name__)
@@ -70,5 +70,6 @@ def test_every_part_is_listed_with_its_module(module: ModuleType) -> None:
     own = {name: value for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__}
     public = {name for name, value in own.items() if (is_program(value) or is_struct(value)) and name[0] != "_"}
     assert public
-    rows = EXAMPLES.read_text().partition(f"| `{module.__name__}` |")[2].partition("| `percpu_emu.")[0]
+    behind = EXAMPLES.read_text().partition(f"| `{module.__name__}` |")[2]
+    rows = re.split(r"\| `percpu_emu\.|\n\n", behind)[0]
     assert public == set(re.findall(r"`(\w+)`", rows))

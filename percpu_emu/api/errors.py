@@ -10,11 +10,13 @@ from typing import Final, Literal, TypeAlias
 from percpu_emu.explore.model import SetupFailed
 from percpu_emu.explore.token import BadToken
 from percpu_emu.kernel.btf import BtfError, MissingUnpacker
+from percpu_emu.kernel.host import HostError
 from percpu_emu.kernel.profile import ProfileError
 from percpu_emu.lang.source import Refused
 from percpu_emu.machine import CgroupError, CpuDied, NoMemory, StartFailed, Trapped
 from percpu_emu.machine.faults import BadFault
 from percpu_emu.replay import ReplayFailed
+from percpu_emu.scenario.footprint import WrongPlan
 from percpu_emu.scenario.load import ScenarioError
 from percpu_emu.scenario.programs import ProgramNotFound
 from percpu_emu.shm import OutOfPages
@@ -31,9 +33,19 @@ class WrongOption(ValueError):
 
 
 _KINDS: Final[dict[Kind, tuple[type[Exception], ...]]] = {
-    "environment": (StartFailed, OutOfPages, NoMemory, OSError, MemoryError, MissingUnpacker),
+    "environment": (StartFailed, OutOfPages, NoMemory, OSError, MemoryError, MissingUnpacker, HostError),
     "input": (
-        *(ScenarioError, Refused, CgroupError, WrongOption, BadToken, SetupFailed, BadFault, ProgramNotFound),
+        *(
+            ScenarioError,
+            Refused,
+            CgroupError,
+            WrongOption,
+            BadToken,
+            SetupFailed,
+            BadFault,
+            ProgramNotFound,
+            WrongPlan,
+        ),
         *(BtfError, ProfileError),
     ),
     "failed": (CpuDied, ReplayFailed, Trapped),

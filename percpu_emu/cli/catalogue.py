@@ -7,25 +7,25 @@ import tomllib
 from pathlib import Path
 from typing import TypeAlias
 
-from percpu_emu.bundled import bundled_files
+from percpu_emu.bundled import bundled_files, bundled_kernels
 from percpu_emu.scenario.finding import shipped
 
 Catalogue: TypeAlias = dict[str, dict[str, str]]
 PROTOCOLS = {
     "original": "kernel/original.py",
     "patched": "kernel/release.py",
+    "patch-2022": "kernel/release_2022.py",
 }
 
 
 def catalogue() -> Catalogue:
     """Kind -> name -> one line."""
     package = Path(__file__).parent.parent
-    kernels = sorted((package / "kernel" / "profiles").glob("*.toml"))
     return {
         "scenarios": {name: entry.summary for name, entry in shipped().items()},
         "programs": {name: _doc_line(path) for name, path in bundled_files("workers", ".py").items()},
         "protocols": {name: _doc_line(package / file) for name, file in PROTOCOLS.items()},
-        "kernels": {path.stem: _kernel_line(path) for path in kernels},
+        "kernels": {name: _kernel_line(path) for name, path in bundled_kernels().items()},
     }
 
 

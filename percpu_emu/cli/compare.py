@@ -11,7 +11,7 @@ from rich.console import Console
 from percpu_emu.cli.errors import WrongArgument
 from percpu_emu.cli.output import print_object
 from percpu_emu.report.compare import NotComparable, compared, read_report
-from percpu_emu.report.exploration_report import print_notes, print_verdict
+from percpu_emu.report.ending import print_notes, print_verdict
 from percpu_emu.report.result import Report
 from percpu_emu.report.tables import checks_table, differences_table
 from percpu_emu.scenario.verdict import exit_code

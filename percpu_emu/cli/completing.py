@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from percpu_emu.bundled import bundled_files
+from percpu_emu.bundled import bundled_files, bundled_kernels
 from percpu_emu.scenario.finding import shipped
 
 Completions: TypeAlias = list[tuple[str, str]]
@@ -26,13 +26,13 @@ def explored(incomplete: str) -> Completions:
 
 def anything(incomplete: str) -> Completions:
     """Whatever `show` describes."""
-    others = [*bundled_files("workers", ".py"), *_protocols(), *_kernels(), "glossary"]
+    others = [*bundled_files("workers", ".py"), *_protocols(), *bundled_kernels(), "glossary"]
     return [*scenarios(incomplete), *_like(incomplete, others)]
 
 
 def kernels(incomplete: str) -> Completions:
     """Kernel profiles, and paths of such."""
-    return [*_like(incomplete, _kernels()), *_paths(incomplete)]
+    return [*_like(incomplete, bundled_kernels()), *_paths(incomplete)]
 
 
 def protocols(incomplete: str) -> Completions:
@@ -63,7 +63,3 @@ def _protocols() -> list[str]:
     from percpu_emu.cli.catalogue import PROTOCOLS
 
     return list(PROTOCOLS)
-
-
-def _kernels() -> list[str]:
-    return sorted(path.stem for path in (Path(__file__).parent.parent / "kernel" / "profiles").glob("*.toml"))

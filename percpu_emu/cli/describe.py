@@ -10,7 +10,7 @@ from typing import Final
 
 from percpu_emu.bundled import bundled_files
 from percpu_emu.cli.errors import WrongArgument
-from percpu_emu.kernel.profile import KernelProfile, load_profile, profile_names
+from percpu_emu.kernel.profile import KernelProfile, is_profile, load_profile, profile_names
 from percpu_emu.kernel.protocols import PROTOCOLS, Protocol
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.source import called, sites
@@ -36,7 +36,7 @@ def describe(name: str, form: str | None = None) -> str:
         return glossary_page().rstrip()
     if name in PROTOCOLS:
         return _protocol(PROTOCOLS[name])
-    if name in profile_names():
+    if name in profile_names() or is_profile(Path(name)):
         return _kernel(load_profile(name))
     if name in shipped() or name.endswith(".toml") or SEPARATOR in name or _declares(Path(name)):
         return _scenario(load(name))

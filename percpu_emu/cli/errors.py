@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["input", "environment", "interrupted", "failed", "fault"]
 """`fault`: of percpu-emu itself."""
 _CODES: Final = {"input": Exit.INPUT, "environment": Exit.ENVIRONMENT, "failed": Exit.FAILED}
+SEARCH: Final = "the search: half a minute"
+PROGRAMS: Final = "what CPU processes run: some seconds"
+"""What a command compiles, and for how long where the machine has nothing else to do."""
 _A_FAULT: Final = "a fault of percpu-emu, so there is no verdict; please report it with the lines above"
 
 
@@ -48,10 +51,11 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[SoFar]:
+def errors_for_people(command: str, subject: str, *, as_json: bool, compiles: str = "") -> Iterator[SoFar]:
     """Turn what the user or the environment got wrong into a message on stderr and an exit code.
 
-    The command enters its figures in the object that this gives: an interrupt reports them.
+    The command enters its figures in the object that this gives: an interrupt reports them. `compiles`: what it may
+    have to compile, which is said where it takes long.
     """
     start, so_far = time.monotonic(), SoFar()
 
@@ -59,7 +63,7 @@ def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[
         _say(command, subject, failure, time.monotonic() - start, so_far, as_json=as_json)
 
     try:
-        with stdout_for_the_object() if as_json else nullcontext():
+        with stdout_for_the_object() if as_json else nullcontext(), _compiling_told(compiles):
             yield so_far
             sys.stdout.flush()  # a disk that is full, a reader that has gone: known here, and not at the end of Python
     except KeyboardInterrupt as error:
@@ -77,6 +81,22 @@ def errors_for_people(command: str, subject: str, *, as_json: bool) -> Iterator[
         failure = failure_of(error)
         say(failure)
         raise typer.Exit(failure.code) from error
+
+
+def refuse_together(context: typer.Context, option: str, *others: str) -> None:
+    """Raise WrongArgument where the command line has one of the others beside `option`, which says it already."""
+    for name in others:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise WrongArgument(f"{option} takes that from this host: leave --{name.replace('_', '-')} out")
+
+
+def _compiling_told(what: str) -> AbstractContextManager[None]:
+    if not what:
+        return nullcontext()
+    from percpu_emu.cli.compiling import compiling_told  # which imports numba
+
+    return compiling_told(what)
 
 
 def refuse_usage(message: str) -> int:

@@ -12,6 +12,7 @@ from percpu_emu.cli.face import Face
 from percpu_emu.cli.files import refuse_unwritable
 from percpu_emu.report.footprint_report import csv_of, print_footprint, report_of
 from percpu_emu.scenario.footprint import Plan, WrongPlan, kernel_named, protocols_named
+from percpu_emu.scenario.here import COMMON, Here
 from percpu_emu.scenario.sweep import parse_sweep
 from percpu_emu.scenario.verdict import exit_code
 
@@ -22,7 +23,8 @@ class Machine:
 
     cpus: int
     nodes: int
-    cgroups: int
+    cgroups: int | None
+    """None where the command line names no number."""
     lag: int
 
 
@@ -31,6 +33,7 @@ def footprint_and_report(
     machine: Machine,
     protocols: Sequence[str],
     face: Face,
+    here: Here | None = None,
     *,
     sweep: str | None,
     plot: Path | None,
@@ -41,21 +44,30 @@ def footprint_and_report(
     refuse_unwritable({"--csv": csv})
     _refuse_plot(plot, sweep)
     try:
-        plan = Plan(kernel_named(kernel), machine.cpus, machine.nodes, machine.cgroups, machine.lag)
+        plan = _plan(kernel, machine, here)
         names = protocols_named(protocols)
         report = report_of(plan, names, parse_sweep(sweep) if sweep else None, 0.0)
     except WrongPlan as error:
         raise WrongArgument(f"--{error}") from None
+    if here is not None:
+        report.figures["here"] = here.figures()
+        report.notes += here.notes()
     report.seconds = round(time.monotonic() - start, 3)
     if csv is not None:
         csv.write_text(csv_of(report), encoding="utf-8")
     if plot is not None:
         from percpu_emu.report.footprint_plot import draw
 
-        draw(report, plot, f"percpu-emu footprint --kernel {kernel} --sweep {sweep}")
+        draw(report, plot)
         report.notes.append(f"the picture is in {plot}")
     face.give(report, lambda console: print_footprint(console, report))
     return exit_code(report.verdict)
+
+
+def _plan(kernel: str, machine: Machine, here: Here | None) -> Plan:
+    if here is not None:
+        return here.plan(machine.cgroups, machine.lag)
+    return Plan(kernel_named(kernel), machine.cpus, machine.nodes, machine.cgroups or COMMON, machine.lag)
 
 
 def _refuse_plot(plot: Path | None, sweep: str | None) -> None:

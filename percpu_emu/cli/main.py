@@ -41,6 +41,7 @@ from percpu_emu.cli.arguments import (
     Width,
     machine_overrides,
 )
+from percpu_emu.cli.errors import PROGRAMS, SEARCH
 from percpu_emu.cli.process import settle_in
 
 app = typer.Typer(
@@ -157,7 +158,7 @@ def run(
     from percpu_emu.cli.face import Face
 
     face = Face(as_json, junit, sarif, github, quiet=quiet, log=log)
-    with errors_for_people("run", name, as_json=as_json) as so_far:
+    with errors_for_people("run", name, as_json=as_json, compiles=PROGRAMS) as so_far:
         from percpu_emu.cli.run import run_and_report
 
         face.begin(so_far)
@@ -196,7 +197,7 @@ def explore(
     from percpu_emu.cli.face import Face
 
     face = Face(as_json, junit, sarif, github, width, quiet, log)
-    with errors_for_people("explore", " ".join(names), as_json=as_json) as so_far:
+    with errors_for_people("explore", " ".join(names), as_json=as_json, compiles=SEARCH) as so_far:
         from percpu_emu.cli.explore import explore_and_report
         from percpu_emu.cli.options import search_options
         from percpu_emu.cli.searching import Request
@@ -228,7 +229,7 @@ def replay(
     """One schedule, step by step, on real processes."""
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("replay", token, as_json=as_json) as so_far:
+    with errors_for_people("replay", token, as_json=as_json, compiles=PROGRAMS) as so_far:
         from percpu_emu.cli.face import Face
         from percpu_emu.cli.replay import replay_and_report
         from percpu_emu.cli.trace_files import trace_files
@@ -256,7 +257,7 @@ def mutants(
     from percpu_emu.cli.face import Face
 
     face = Face(as_json, junit, sarif, github, quiet=quiet, log=log)
-    with errors_for_people("mutants", " ".join(names or []), as_json=as_json) as so_far:
+    with errors_for_people("mutants", " ".join(names or []), as_json=as_json, compiles=SEARCH) as so_far:
         from percpu_emu.cli.explore import mutants_and_report
 
         face.begin(so_far)
@@ -281,13 +282,17 @@ def compare(
 
 @app.command()
 def footprint(
+    context: typer.Context,
     kernel: Annotated[
         str,
         typer.Option(help="Kernel profile, by name (6.1, linux-6.1) or path.", autocompletion=completing.kernels),
     ] = "linux-6.1",
     cpus: Annotated[int, typer.Option(help="Possible CPUs: those that hot-plug may add count, too.")] = 32,
     nodes: Annotated[int, typer.Option(help="NUMA nodes.")] = 1,
-    cgroups: Annotated[int, typer.Option(help="Dying cgroups.")] = 1000,
+    cgroups: Annotated[int | None, typer.Option(help="Dying cgroups.", show_default="1000")] = None,
+    here: Annotated[
+        bool, typer.Option("--here", help="The kernel and CPUs of this host, beside what its /proc and cgroups say.")
+    ] = False,
     lag: Annotated[int, typer.Option(help="Removed cgroups that wait for their grace period at a time.")] = 1,
     protocol: Protocols = None,
     sweep: Annotated[
@@ -300,16 +305,20 @@ def footprint(
     seed: Seed = None,  # noqa: ARG001 - every command takes it
 ) -> None:
     """What dying cgroups cost in slab and per-CPU memory, with and without early release."""
-    from percpu_emu.cli.errors import errors_for_people
+    from percpu_emu.cli.errors import errors_for_people, refuse_together
     from percpu_emu.cli.face import Face
 
     with errors_for_people("footprint", kernel, as_json=as_json) as so_far:
         from percpu_emu.cli.footprint import Machine, footprint_and_report
+        from percpu_emu.scenario.here import read_here
 
         face = Face(as_json, quiet=quiet)
         face.begin(so_far)
-        machine = Machine(cpus, nodes, cgroups, lag)
-        raise typer.Exit(footprint_and_report(kernel, machine, protocol or (), face, sweep=sweep, plot=plot, csv=csv))
+        if here:
+            refuse_together(context, "--here", "kernel", "cpus", "nodes")
+        machine, names = Machine(cpus, nodes, cgroups, lag), protocol or ()
+        host = read_here() if here else None
+        raise typer.Exit(footprint_and_report(kernel, machine, names, face, host, sweep=sweep, plot=plot, csv=csv))
 
 
 @app.command()
@@ -324,7 +333,7 @@ def quiz(
     """A run with question marks for what is read and written: predict, then look."""
     from percpu_emu.cli.errors import errors_for_people
 
-    with errors_for_people("quiz", name, as_json=as_json):
+    with errors_for_people("quiz", name, as_json=as_json, compiles=SEARCH):
         from percpu_emu.cli.quiz import quiz as ask
 
         ask(name, seed, answers=answers, as_json=as_json)

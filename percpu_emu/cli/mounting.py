@@ -143,7 +143,7 @@ def _report(command: str, subject: str, session: Session, seconds: float) -> Rep
 
 
 def _print(console: Console, report: Report) -> None:
-    from percpu_emu.report.exploration_report import print_notes, print_verdict
+    from percpu_emu.report.ending import print_notes, print_verdict
     from percpu_emu.report.tables import checks_table
 
     console.print(checks_table(report))

@@ -13,9 +13,9 @@ from percpu_emu.cli.reading import print_json
 from percpu_emu.kernel.btf import read_image
 from percpu_emu.kernel.derive import Derived, derive
 from percpu_emu.kernel.profile_text import profile_text
+from percpu_emu.scenario.here import BTF
 
-RUNNING: Final = Path("/sys/kernel/btf/vmlinux")
-"""Where a kernel that was built with CONFIG_DEBUG_INFO_BTF shows its types."""
+RUNNING: Final = Path("/") / BTF
 
 
 def write_profile(btf: Path, boot_pages: int | None, output: Path | None, seed: int | None, *, as_json: bool) -> None:

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from percpu_emu.cli.face import Face
 from percpu_emu.cli.trace_files import TraceFiles
-from percpu_emu.report.exploration_report import print_counterexample, print_notes, print_verdict
+from percpu_emu.report.ending import print_notes, print_verdict
+from percpu_emu.report.exploration_report import print_counterexample
 from percpu_emu.report.replay_report import report_of
 from percpu_emu.report.result import Report
 from percpu_emu.report.tables import checks_table

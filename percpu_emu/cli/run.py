@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -17,14 +16,13 @@ from percpu_emu.cli import talk
 from percpu_emu.cli.errors import SoFar, WrongArgument
 from percpu_emu.cli.face import Face
 from percpu_emu.cli.files import refuse_unwritable
+from percpu_emu.cli.run_page import RunPage
 from percpu_emu.machine import Event, EventStream
-from percpu_emu.report.exploration_report import print_counterexample, print_notes, print_verdict
+from percpu_emu.report.ending import print_notes, print_verdict
+from percpu_emu.report.exploration_report import print_counterexample
 from percpu_emu.report.live import LiveMachine
-from percpu_emu.report.replay_line import quoted
 from percpu_emu.report.result import Report
-from percpu_emu.report.run_page import page
 from percpu_emu.report.run_report import report_of
-from percpu_emu.report.run_series import RunSeries
 from percpu_emu.report.tables import checks_table, outcomes_table
 from percpu_emu.report.terminal import LiveProgress, print_report
 from percpu_emu.report.torture import print_torture
@@ -32,7 +30,6 @@ from percpu_emu.scenario.dispatch import run_loaded
 from percpu_emu.scenario.load import Loaded, ScenarioError, load
 from percpu_emu.scenario.stress import StressResult
 from percpu_emu.scenario.verdict import exit_code
-from percpu_emu.scenario.wording import encodable
 
 
 def run_and_report(
@@ -51,6 +48,9 @@ def run_and_report(
     """
     start = time.monotonic()
     refuse_unwritable({"--html": html})
+    page = RunPage(html) if html is not None else None
+    if page is not None:
+        page.stand_by(so_far)
     loaded = load(name, overrides)
     if record and (loaded.scenario.steps or loaded.scenario.explore is None):
         raise ScenarioError(loaded.source, ["--record is for scenarios that have a table explore, and no steps"])
@@ -63,9 +63,9 @@ def run_and_report(
     )
     events = EventStream()
     events.listen(partial(_note, so_far))
-    series = RunSeries()
-    if html is not None:
-        events.listen(series)
+    if page is not None:
+        page.loaded = loaded
+        events.listen(page.series)
     with LiveProgress(errors, logger, as_lines=talk.has_log()) if not live else nullcontext() as progress:
         if progress is not None:
             events.listen(progress)
@@ -74,17 +74,10 @@ def run_and_report(
         watch = partial(LiveMachine, errors) if live else None
         result = run_loaded(loaded, events, watch, record=record)
     report = report_of(result, time.monotonic() - start, face.columns_width())
-    if html is not None:
-        report.notes.append(_write_page(html, report, series, loaded))
+    if page is not None:
+        page.write(report)
     face.give(report, lambda console: _print(console, report, loaded, stressed=isinstance(result, StressResult)))
     return exit_code(report.verdict, report.as_expected)
-
-
-def _write_page(path: Path, report: Report, series: RunSeries, loaded: Loaded) -> str:
-    """Write the page; the note that says so."""
-    command = " ".join(map(quoted, ["percpu-emu", *sys.argv[1:]]))
-    path.write_text(page(report, series, summary=loaded.scenario.summary, command=command), encoding="utf-8")
-    return f"{encodable(str(path))}: open it in a browser"
 
 
 def _print(console: Console, report: Report, loaded: Loaded, *, stressed: bool) -> None:

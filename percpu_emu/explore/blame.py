@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from percpu_emu.explore.compiled import compiled
-from percpu_emu.explore.lock_order import Order
 from percpu_emu.explore.lock_schedule import circle_of, said_of, steps_of
+from percpu_emu.explore.search import Found
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.tracing import Stepper
-from percpu_emu.explore.waiting import name_of_word, who_waits
+from percpu_emu.explore.waiting import name_of_context, name_of_word, who_waits
 from percpu_emu.lang.checks import COUNTS, check_of
 from percpu_emu.lang.setting import OBJECT_WORDS, UNIT_SHIFT
 from percpu_emu.lang.trace import Step, Violation
@@ -18,8 +18,8 @@ from percpu_emu.lang.trace import Step, Violation
 Steps = tuple[int, ...]
 
 
-def blame(subject: Subject, stepper: Stepper, check: str, detail: str = "", circle: Sequence[Order] = ()) -> Violation:
-    """The violation that a stepper stands before; of a circular wait, `circle` is what a search has found."""
+def blame(subject: Subject, stepper: Stepper, check: str, detail: str = "", found: Found | None = None) -> Violation:
+    """The violation that a stepper stands before, and what a search has found of it."""
     steps = stepper.steps
     last = (len(steps) - 1,) if steps else ()
     if check_of(check).group is COUNTS:
@@ -30,9 +30,12 @@ def blame(subject: Subject, stepper: Stepper, check: str, detail: str = "", circ
         frees = _frees(steps)
         return Violation(check, _of_access(subject, stepper, check), tuple(frees) or last, last if frees else ())
     if check == "circular-wait":
-        orders = circle or circle_of(stepper)
+        orders = found.circle if found and found.circle else circle_of(stepper)
         said = f"{check_of(check).sentence}: {said_of(subject, stepper, orders)}"
         return Violation(check, said, steps_of(stepper, orders))
+    if check == "starvation" and found is not None:
+        first = len(steps) - found.repeated
+        return Violation(check, _starved(subject, stepper, found), tuple(range(first, len(steps))))
     if check == "double-free":
         return Violation(check, "what is freed here was freed already", tuple(_frees(steps)[-2:]))
     said = detail or _DETAILS.get(check, _plain)(subject, stepper, check)
@@ -52,6 +55,21 @@ def _stuck(subject: Subject, stepper: Stepper, check: str) -> str:
     """A deadlock or a livelock: every context that is not over, and what it waits for."""
     waiting = [n for n in stepper.contexts() if stepper.is_unfinished(n)]
     return f"{check_of(check).sentence}: " + "; ".join(who_waits(subject, stepper, number) for number in waiting)
+
+
+def _starved(subject: Subject, stepper: Stepper, found: Found) -> str:
+    """The circle, and for each context that never ends what it can do in it."""
+    first, many = len(stepper.steps) - found.repeated, found.repeated
+    said = [f"{check_of('starvation').sentence}: steps {first + 1} to {len(stepper.steps)} can come again and again"]
+    for context in found.starved:
+        own = sum(step.context == context for step in stepper.steps[first:])
+        states = stepper.standings[first + 1 :]
+        free = sum(any(s.context == context and s.obstacle is None for s in standing) for standing in states)
+        takes = "takes none of them" if not own else f"takes {own} of them"
+        said.append(
+            f"{name_of_context(subject, stepper, context)} {takes}, and can go on in {free} of their {many} states"
+        )
+    return "; ".join(said)
 
 
 def _leak(subject: Subject, stepper: Stepper, _check: str) -> str:

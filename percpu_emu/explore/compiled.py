@@ -15,7 +15,7 @@ _ENTRY_POINTS: Final = {
     "lang.virtual.computing": ("compute",),
     "lang.virtual.contexts": ("is_reader", "must_finish"),
     "lang.virtual.memory": ("make_word",),
-    "lang.virtual.stepping": ("step",),
+    "lang.virtual.stepping": ("step", "step_fail"),
     "explore.store": ("begin", "expand", "refill", "wander"),
     "explore.transition": (
         "check_bound", "check_counters", "check_final", "choices", "is_final", "migrate", "total_of",

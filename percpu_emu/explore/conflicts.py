@@ -45,6 +45,7 @@ def known(model: Model, enabled: bool) -> Words:
         r.MAX_ROWS: keys,
         r.HASH_MASK: table - 1,
         r.BITS: blocks,
+        r.HOTPLUG: int(any(code.rows[at][i.OPCODE] in (i.CPU_DOWN, i.MOVE_TO) for at in operations)),
     }
     parts: dict[int, list[int]] = {
         r.NUMBERS: [numbers.get(at, -1) for at in range(len(code.rows))],
@@ -54,6 +55,8 @@ def known(model: Model, enabled: bool) -> Words:
         r.WAITS: of(i.CALL_RCU, i.SYNCHRONIZE_RCU),
         r.ENTERS: of(i.RCU_READ_LOCK, i.PREEMPT_DISABLE, i.LOCAL_IRQ_SAVE, i.LOCAL_IRQ_RESTORE, *queues),
         r.BARRIERS: of(i.RCU_BARRIER),
+        r.DOWNS: of(i.CPU_DOWN),
+        r.MOVES: of(i.MOVE_TO),
         r.SENDS: of(i.IRQ_WORK),
         r.KEYS: [layout.EMPTY] * table,
         r.KEY_ROWS: [0] * table,
@@ -90,7 +93,8 @@ def _blocks_inside(model: Model) -> list[int]:
 def _may_interrupt(model: Model) -> bool:
     """Whether a callback may run on a CPU, where it is a reader as an interrupt is: a context there queues it."""
     contexts = zip(model.stretches, model.setting.contexts, strict=True)
-    starts = [stretch.start for stretch, spec in contexts if spec.home is not None]
+    moves = any(row[i.OPCODE] == i.MOVE_TO for row in model.code.rows)
+    starts = [stretch.start for stretch, spec in contexts if moves or spec.home is not None]
     entries = [stretch.start for stretch in model.queued]
     rows = model.code.rows
     sent = [model.code.value(row[i.A]) for row in rows if row[i.OPCODE] == i.IRQ_WORK]

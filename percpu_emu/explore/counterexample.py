@@ -40,7 +40,8 @@ def smallest(subject: Subject, budget: Budget) -> Counterexample | None:
     """The smallest that there is within the budget; None if there is none."""
 
     def search(model: Model) -> Counterexample | None:
-        first = Search(model, subject.reducible, budget, judges=judges_of(subject, model)).run()
+        judges = judges_of(subject, model)
+        first = Search(model, subject.reducible, budget, judges=judges, fair=subject.fair).run()
         return shrunk(subject, model, first[0], budget) if first else None
 
     example: Counterexample | None = with_room(subject.setting, subject.checks, search)
@@ -53,7 +54,7 @@ def shrunk(subject: Subject, model: Model, found: Found, budget: Budget) -> Coun
         schedule = with_cycle(model, list(found.schedule))
         return tell_of(subject, Stepper(model).run(schedule), schedule, Found(found.check, tuple(schedule)))
     first = tell(subject, model, list(found.schedule), found)
-    if found.check == "circular-wait":
+    if found.check in ("circular-wait", "starvation"):
         return first
     seconds = min(SHRINK_SECONDS, budget.seconds)
     judges = judges_of(subject, model)
@@ -139,7 +140,7 @@ def tell_of(subject: Subject, stepper: Stepper, schedule: list[int], found: Foun
         check, said = own_failure(subject, stepper)
         detail = said or detail
     check = check or (found.check if found else "")
-    violation = blame(subject, stepper, check, detail, found.circle if found else ()) if check else None
+    violation = blame(subject, stepper, check, detail, found) if check else None
     token = str(Token(subject.name, departures_of(model, schedule), digest(model), subject.turns, subject.cpus))
     trace = Trace(
         scenario=subject.name,

@@ -13,7 +13,7 @@ from percpu_emu.explore.compiled import compiled
 from percpu_emu.explore.model import Model, Words
 from percpu_emu.explore.store import Store
 from percpu_emu.lang import instructions as i
-from percpu_emu.lang.setting import MIGRATE
+from percpu_emu.lang.setting import FAIL, MIGRATE
 from percpu_emu.lang.source import Site
 from percpu_emu.lang.virtual import layout
 
@@ -100,7 +100,7 @@ class Judging:
         vm, contexts = self._model.vm, choices % MIGRATE
         blocks = vm[vm[layout.BLOCKS] + contexts]
         rows = store.states[sources, blocks + layout.PC]
-        named = np.isin(rows, self._rows) & (choices < MIGRATE)
+        named = np.isin(rows, self._rows) & ((choices < MIGRATE) | (choices >= FAIL))
         begun = store.states[sources, blocks + layout.WAIT] & layout.REGISTERED != 0
         for at in np.flatnonzero(named).tolist():
             row, source, context = int(rows[at]), int(sources[at]), int(contexts[at])

@@ -107,7 +107,17 @@ class Model:
         start = sorted(self.words(self.initial).items())
         first = int(self.vm[layout.FIRST_REGION])
         regions = [int(word) for word in self.initial[first:] if word]
-        return self.code.rows, self.code.constants, self.setting.cpus, self.setting.nodes, specs, start, regions
+        failing = [self.setting.allocations_fail] if self.setting.allocations_fail else []
+        return (
+            self.code.rows,
+            self.code.constants,
+            self.setting.cpus,
+            self.setting.nodes,
+            specs,
+            start,
+            regions,
+            *failing,
+        )
 
     @property
     def code(self) -> Code:
@@ -206,6 +216,7 @@ class Model:
     def _initial(self) -> Words:
         state = np.zeros(self.buffer_words, dtype=np.int64)
         state[layout.ONLINE] = (1 << self.setting.cpus) - 1
+        state[layout.FAILURES] = self.setting.allocations_fail
         self._boot_masks(state)
         if self.setting.setup is not None:
             self._set_up(state)
@@ -262,6 +273,7 @@ class Model:
         first, theirs = here[layout.FIRST_REGION], there[layout.FIRST_REGION]
         state[first : first + regions] = buffer[theirs : theirs + regions]
         state[layout.AREAS : layout.OBJECTS + 1] = buffer[layout.AREAS : layout.OBJECTS + 1]
+        state[layout.ONLINE] = buffer[layout.ONLINE]
 
     # --- reading a state
 

@@ -23,6 +23,8 @@ REASONS: Final[dict[int, Reason]] = {
     blocking.HALF_DONE: "half done",
     blocking.WORD: "word",
     blocking.MID_TURN_THERE: "mid-turn",
+    blocking.BUSY_THERE: "busy",
+    blocking.OFF_LINE: "off line",
     blocking.EARLIER_INTERRUPT: "earlier interrupt",
 }
 
@@ -43,7 +45,9 @@ def obstacle_of(stepper: Stepper, context: int) -> Obstacle | None:
     mask = int(vm[vm[layout.LOG] + layout.LOG_BLOCKERS])
     cpu = int(vm[vm[layout.TARGETS] + context] if reason == blocking.MID_TURN_THERE else state[base + layout.CPU] - 1)
     address = value = 0
+    arguments = stepper.model.code.rows[int(state[base + layout.PC])][i.A : i.C]
     if reason == blocking.WORD:
-        row = stepper.model.code.rows[int(state[base + layout.PC])]
-        address, value = (stepper.operand(context, which) for which in row[i.A : i.C])
+        address, value = (stepper.operand(context, which) for which in arguments)
+    elif reason == blocking.BUSY_THERE:
+        cpu = stepper.operand(context, arguments[0])
     return Obstacle(REASONS[reason], contexts_in(mask), cpu if cpu >= 0 else None, address, value)

@@ -24,7 +24,7 @@ from typing import Final
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang.arithmetic import mul
 from percpu_emu.lang.setting import UNIT_SHIFT
-from percpu_emu.lang.virtual import accesses, contexts, memory, outcomes, rows
+from percpu_emu.lang.virtual import accesses, contexts, hotplug, memory, outcomes, rows, stepping
 from percpu_emu.lang.virtual import layout as v
 from percpu_emu.shm.compiling import Row, inner
 
@@ -54,6 +54,7 @@ FULL: Final = 3
 MAX_ROWS: Final = 4
 HASH_MASK: Final = 5
 BITS: Final = 6
+HOTPLUG: Final = 7  # 1 where an operation takes a CPU off line, or moves its task to another
 # where its parts begin:
 NUMBERS: Final = 8  # for each row of code the operation's number, -1 for the rest
 NOW: Final = 9  # a set for each operation: what can be reached without passing a wait for RCU
@@ -68,7 +69,9 @@ TOUCHED: Final = 17  # KINDS sets for each row
 BLOCKS_INSIDE: Final = 18  # for each row of code, 1 if its program may wait or poll as a reader
 STALLS: Final = 19  # one set: call_rcu of a callback that may wait or poll on a CPU
 SENDS: Final = 20  # one set: interrupts that are sent to a CPU
-POR_HEADER: Final = 21
+DOWNS: Final = 21  # one set: takedown_cpu
+MOVES: Final = 22  # one set: migrate_to
+POR_HEADER: Final = 23
 
 
 @inner
@@ -105,7 +108,7 @@ def _note(por: Row, row: int, kind: int, operation: int) -> None:
 
 
 @inner
-def _held_up(vm: Row, state: Row, context: int, other: int) -> bool:
+def _held_up(vm: Row, por: Row, state: Row, context: int, other: int) -> bool:
     """Whether `other` cannot take a step before `context` does."""
     mine, base = rows.block_of(vm, context), rows.block_of(vm, other)
     status = state[base + v.STATUS]
@@ -114,7 +117,7 @@ def _held_up(vm: Row, state: Row, context: int, other: int) -> bool:
     if state[base + v.WAIT] >> context & 1:
         return True  # it waits for `context`, as a reader or as a callback
     cpu = state[mine + v.CPU]
-    if cpu == 0 or state[base + v.CPU] != cpu or state[base + v.MIGRATIONS] > 0:
+    if cpu == 0 or state[base + v.CPU] != cpu or _may_move(vm, por, state, other):
         return False
     level = contexts.at_interrupt_level(vm, state, context)
     if contexts.at_interrupt_level(vm, state, other):
@@ -122,6 +125,39 @@ def _held_up(vm: Row, state: Row, context: int, other: int) -> bool:
             return False
         return (level and state[mine + v.STATUS] == v.RUNNING) or state[mine + v.DEPTH] >= v.IRQ
     return (level and state[mine + v.STATUS] == v.RUNNING) or state[mine + v.DEPTH] != 0
+
+
+@inner
+def _may_go_down(vm: Row, por: Row, state: Row, context: int) -> bool:
+    """Whether another context can still take the CPU of a context off line."""
+    if not por[HOTPLUG] or state[rows.block_of(vm, context) + v.CPU] == 0:
+        return False
+    for other in range(rows.contexts_of(vm)):
+        status = state[rows.block_of(vm, other) + v.STATUS]
+        if other != context and status != v.UNUSED and status != v.OVER:
+            if _reaches_any(vm, por, state, other, por[DOWNS], False):
+                return True
+    return False
+
+
+@inner
+def _may_be_moved(vm: Row, por: Row, state: Row, context: int) -> bool:
+    """Whether a task may come to another CPU than its program says."""
+    base = rows.block_of(vm, context)
+    if state[base + v.MIGRATIONS] > 0 or hotplug.is_displaced(state, base):
+        return True
+    return _may_go_down(vm, por, state, context)
+
+
+@inner
+def _may_move(vm: Row, por: Row, state: Row, context: int) -> bool:
+    """Whether a context may come to another CPU, on its own account or not."""
+    if _may_be_moved(vm, por, state, context):
+        return True
+    if not por[HOTPLUG] or not contexts.must_finish(vm, state, context):
+        return False
+    moves = _reaches_any(vm, por, state, context, por[MOVES], False)
+    return moves or _reaches_any(vm, por, state, context, por[DOWNS], False)
 
 
 @inner
@@ -160,7 +196,7 @@ def _commute(kind: int, mode: int, own: bool) -> bool:
 def _meets(vm: Row, por: Row, state: Row, other: int, reader: bool, row: int, cpu: int, mode: int, own: bool) -> bool:
     """Whether `other` can still touch the word in a way that does not commute with `mode`."""
     theirs = rows.block_of(vm, other)
-    may_own = cpu == 0 or state[theirs + v.CPU] == cpu or state[theirs + v.MIGRATIONS] > 0
+    may_own = cpu == 0 or state[theirs + v.CPU] == cpu or _may_move(vm, por, state, other)
     may_own = may_own or _reaches_any(vm, por, state, other, por[SENDS], reader)
     for block in range(por[BITS]):
         reached = _reaches(vm, por, state, other, reader, block)
@@ -207,7 +243,7 @@ def _disturbed(vm: Row, por: Row, state: Row, context: int, key: int, cpu: int, 
             continue
         if not _meets(vm, por, state, other, False, row, cpu, mode, own):
             continue
-        if not _held_up(vm, state, context, other):
+        if not _held_up(vm, por, state, context, other):
             if not reader or _meets(vm, por, state, other, True, row, cpu, mode, own):
                 return VISIBLE
         found = GUARDED
@@ -237,7 +273,7 @@ def is_seen_halfway(vm: Row, por: Row, state: Row, context: int) -> bool:
     reader = contexts.is_reader(vm, state, context)
     for other in range(rows.contexts_of(vm)):
         status = state[rows.block_of(vm, other) + v.STATUS]
-        if other == context or status == v.UNUSED or status == v.OVER or _held_up(vm, state, context, other):
+        if other == context or status == v.UNUSED or status == v.OVER or _held_up(vm, por, state, context, other):
             continue
         for block in range(por[BITS]):
             writes = por[_touched(por, row, v.ADDS - 1 + OTHERS) + block]
@@ -267,7 +303,7 @@ def note_waits(vm: Row, por: Row, state: Row) -> None:
 def _others_reach(vm: Row, por: Row, state: Row, context: int, operations: int, reader: bool) -> bool:
     """Whether another context can still do one of these; with `reader`, while this one stays in its section."""
     for other in range(rows.contexts_of(vm)):
-        if other == context or _held_up(vm, state, context, other):
+        if other == context or _held_up(vm, por, state, context, other):
             continue
         if _reaches_any(vm, por, state, other, operations, reader):
             return True
@@ -295,7 +331,7 @@ def _entering_matters(vm: Row, por: Row, state: Row, context: int) -> bool:
         status = state[base + v.STATUS]
         if status == v.UNUSED or status == v.OVER:
             continue
-        if state[base + v.MIGRATIONS] > 0:
+        if _may_move(vm, por, state, other):
             return True
         if other != context and cpu > 0 and state[base + v.CPU] == cpu:
             return True
@@ -305,9 +341,9 @@ def _entering_matters(vm: Row, por: Row, state: Row, context: int) -> bool:
 
 
 @inner
-def kill_pending(vm: Row, state: Row, context: int) -> bool:
+def kill_pending(vm: Row, por: Row, state: Row, context: int) -> bool:
     """Whether a context's CPU may still be killed."""
-    return _down_pending(vm, state, context, v.KILL)
+    return _down_pending(vm, por, state, context, v.KILL)
 
 
 @inner
@@ -321,27 +357,27 @@ def _may_be_stalled(vm: Row, por: Row, state: Row, context: int) -> bool:
         base = rows.block_of(vm, other)
         if other == context or state[base + v.STATUS] == v.UNUSED or state[base + v.STATUS] == v.OVER:
             continue
-        meets = state[base + v.CPU] == cpu or state[base + v.MIGRATIONS] > 0 or state[mine + v.MIGRATIONS] > 0
-        if meets and state[base + v.CPU] != 0 and por[por[BLOCKS_INSIDE] + state[base + v.PC]]:
+        meets = state[base + v.CPU] == cpu or _may_move(vm, por, state, other) or _may_move(vm, por, state, context)
+        if meets and (state[base + v.CPU] != 0 or por[HOTPLUG]) and por[por[BLOCKS_INSIDE] + state[base + v.PC]]:
             return True
     return _others_reach(vm, por, state, context, por[STALLS], False)
 
 
 @inner
-def has_other_ways(vm: Row, state: Row, context: int) -> bool:
+def has_other_ways(vm: Row, por: Row, state: Row, context: int) -> bool:
     """Whether something else than its next step may become of a context: it moves, its CPU goes, it never starts."""
-    if state[rows.block_of(vm, context) + v.MIGRATIONS] > 0 or not contexts.must_finish(vm, state, context):
+    if _may_be_moved(vm, por, state, context) or not contexts.must_finish(vm, state, context):
         return True
-    return kill_pending(vm, state, context) or _down_pending(vm, state, context, v.OFFLINE)
+    return kill_pending(vm, por, state, context) or _down_pending(vm, por, state, context, v.OFFLINE)
 
 
 @inner
-def _down_pending(vm: Row, state: Row, context: int, kind: int) -> bool:
+def _down_pending(vm: Row, por: Row, state: Row, context: int, kind: int) -> bool:
     cpu = state[rows.block_of(vm, context) + v.CPU]
     if cpu == 0:
         return False
     for other in range(vm[v.CONTEXTS]):
-        mine = vm[vm[v.TARGETS] + other] == cpu - 1 or state[rows.block_of(vm, context) + v.MIGRATIONS] > 0
+        mine = vm[vm[v.TARGETS] + other] == cpu - 1 or _may_move(vm, por, state, context)
         if vm[vm[v.KINDS] + other] == kind and mine:
             if rows.code(vm, state[rows.block_of(vm, other) + v.PC], i.OPCODE) == i.TAKE_DOWN:
                 return True
@@ -349,9 +385,9 @@ def _down_pending(vm: Row, state: Row, context: int, kind: int) -> bool:
 
 
 @inner
-def between_turns(vm: Row, state: Row, context: int) -> bool:
+def between_turns(vm: Row, por: Row, state: Row, context: int) -> bool:
     """Whether a context is where its CPU may be taken offline."""
-    return state[rows.block_of(vm, context) + v.MID_TURN] == 0 and _down_pending(vm, state, context, v.OFFLINE)
+    return state[rows.block_of(vm, context) + v.MID_TURN] == 0 and _down_pending(vm, por, state, context, v.OFFLINE)
 
 
 @inner
@@ -372,7 +408,7 @@ def _class_of_access(vm: Row, por: Row, state: Row, context: int, opcode: int) -
         held = memory.region_pointed_to(vm, memory.load(vm, state, address))
         if held >= 0:  # from now on it holds that region, which a free of it notices
             found = _both(found, _disturbed(vm, por, state, context, REGION_KEY + held, 0, v.READS))
-    if own & 1 and state[base + v.MIGRATIONS] > 0:
+    if own & 1 and _may_be_moved(vm, por, state, context):
         return VISIBLE
     return found
 
@@ -417,7 +453,7 @@ def class_of(vm: Row, por: Row, state: Row, context: int) -> int:
     if opcode <= i.LAST_ACCESS:
         found = _class_of_access(vm, por, state, context, opcode)
     elif opcode == i.PROCESSOR_ID:
-        found = VISIBLE if state[base + v.MIGRATIONS] > 0 else SAFE
+        found = VISIBLE if _may_be_moved(vm, por, state, context) else SAFE
     elif opcode == i.RCU_READ_LOCK or opcode == i.PREEMPT_DISABLE:
         entering = not contexts.is_reader(vm, state, context)
         found = PUT_OFF if entering and _entering_matters(vm, por, state, context) else SAFE
@@ -438,18 +474,24 @@ def class_of(vm: Row, por: Row, state: Row, context: int) -> int:
     elif opcode == i.ALLOC_PERCPU or opcode == i.KZALLOC:
         which = ALLOCATOR_KEY + (1 if opcode == i.KZALLOC else 0)
         found = _disturbed(vm, por, state, context, which, 0, v.WRITES)
+        if stepping.may_fail(vm, state, context):
+            return VISIBLE  # it has another outcome, of which there are only so many
     elif opcode == i.FREE_PERCPU or opcode == i.KFREE:
         pointer = rows.operand(vm, state, base, rows.code(vm, pc, i.A))
         region = memory.freed_region(vm, pointer, opcode == i.FREE_PERCPU)
         if pointer != 0 and region >= 0:
             found = _disturbed(vm, por, state, context, REGION_KEY + region, 0, v.WRITES)
-    elif opcode == i.TAKE_DOWN:
+    elif i.TAKE_DOWN <= opcode <= i.CPU_UP:
         _disturbed(vm, por, state, context, vm[v.ONLINE_MASK], 0, v.WRITES)
+        found = VISIBLE
+    elif opcode == i.MOVE_TO:
         found = VISIBLE
     if contexts.at_interrupt_level(vm, state, context) and _class_of_holding(vm, por, state, context) == VISIBLE:
         return VISIBLE  # it may end with this step, and lets go then
     inside = por[por[BLOCKS_INSIDE] + pc]  # then entering a section late could hide that it never goes on
-    if kill_pending(vm, state, context) or (inside and found == PUT_OFF) or _may_be_stalled(vm, por, state, context):
+    if _may_go_down(vm, por, state, context) or kill_pending(vm, por, state, context):
+        return VISIBLE
+    if (inside and found == PUT_OFF) or _may_be_stalled(vm, por, state, context):
         return VISIBLE
     if inside and state[base + v.STATUS] == v.WAITING and contexts.at_interrupt_level(vm, state, context):
         return VISIBLE

@@ -14,6 +14,7 @@ from percpu_emu.explore import conflicts, graph, states
 from percpu_emu.explore import reduction as r
 from percpu_emu.explore import store as s
 from percpu_emu.explore.compiled import compiled
+from percpu_emu.explore.fairness import Steps
 from percpu_emu.explore.judging import Judging, OwnCheck
 from percpu_emu.explore.lock_order import Order, circle_in, takings_of
 from percpu_emu.explore.lock_schedule import showing
@@ -45,6 +46,10 @@ class Found:
     """What a user's check says."""
     circle: tuple[Order, ...] = ()
     """Of a circular wait: the orders in which locks are taken."""
+    starved: tuple[int, ...] = ()
+    """Of starvation: the contexts that never end, ..."""
+    repeated: int = 0
+    """... while so many steps at the end can come again and again."""
 
 
 @dataclass
@@ -57,6 +62,8 @@ class Search:
     progress: Progress | None = None
     judges: tuple[OwnCheck, ...] = ()
     """The scenario's own checks."""
+    fair: bool = False
+    """Whether no context may be starved by a fair scheduler: only without reduction."""
     preemptions: int | None = None
     """Where the deepening search stops."""
     reached: int = 0
@@ -139,8 +146,12 @@ class Search:
             best = self._deepen()
             if self.stopped or not self._news():
                 break
+        if best is None and not self.stopped:
+            self._judge_progress()
+        if best is None and not self._violated():
+            self._judge_lock_order()
         self.seconds += time.perf_counter() - start
-        return best
+        return best or next(iter(self._judgements), None)
 
     def fewest_steps(self, preemptions: int) -> Found | None:
         """A violation with the fewest preemptions, at most so many, and of those one with the fewest steps.
@@ -282,6 +293,22 @@ class Search:
         lost = graph.lost_states(self.states, *states.edges(self.store), self._ended)
         if len(lost):
             self._judgements.append(Found("livelock", self.way_to(int(lost[0]))))
+        elif self.fair:
+            self._judge_fairness()
+
+    def _judge_fairness(self) -> None:
+        """Find a circle that is fair, and in which a context never ends."""
+        choices = states.choices(self.store).astype(np.int64)
+        steps = Steps(self.model, self.store.states[: self.states], *states.edges(self.store), choices, self._deadline)
+        try:
+            found = steps.starvation()
+        except TimeoutError:
+            self.stopped = f"limit of {self.budget.seconds:g} s"
+            return
+        if found is not None:
+            schedule = (*self.way_to(found.state), *found.choices)
+            around = len(found.choices)
+            self._judgements.append(Found("starvation", schedule, starved=found.starved, repeated=around))
 
     def _judge_lock_order(self) -> None:
         """Find a circle in the orders of locks that were seen, each in some schedule: also where the search stopped."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from percpu_emu.explore import reduction as r
 from percpu_emu.explore import transition as t
 from percpu_emu.lang.arithmetic import mul
-from percpu_emu.lang.setting import HALF, MIGRATE
-from percpu_emu.lang.virtual import accesses, blocking, contexts, outcomes, rows
+from percpu_emu.lang.setting import FAIL, HALF, MIGRATE
+from percpu_emu.lang.virtual import accesses, blocking, contexts, outcomes, rows, stepping
 from percpu_emu.lang.virtual import layout as v
 from percpu_emu.shm.compiling import Row, inner
 
@@ -184,6 +184,8 @@ def _preempts(vm: Row, state: Row, choice: int) -> bool:
 @inner
 def make_choice(vm: Row, por: Row, state: Row, choice: int) -> tuple[int, int]:
     """Make a choice; DONE or what is wrong, and how many steps it was."""
+    if choice >= FAIL:
+        return t.after_callback(vm, state, choice - FAIL, stepping.step_fail(vm, state, choice - FAIL)), 1
     if choice >= HALF:
         return accesses.step_half(vm, state, choice - HALF), 1
     if choice >= MIGRATE:
@@ -238,7 +240,7 @@ def expand(
             continue
         for index in range(count):
             choice = found[index]
-            if choice >= HALF and not r.is_seen_halfway(vm, por, here, choice - HALF):
+            if HALF <= choice < FAIL and not r.is_seen_halfway(vm, por, here, choice - HALF):
                 continue
             preempts = which != ALL and _preempts(vm, here, choice)
             spent = here[v.SPENT] + (1 if preempts else 0)

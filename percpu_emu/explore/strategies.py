@@ -94,7 +94,8 @@ def _gave_up(subject: Subject, options: Options, error: OutOfRoom) -> Explored:
 
 def _by_search(subject: Subject, options: Options, model: Model, progress: Callable[[Search], None] | None) -> Explored:
     reduce = options.reduce and subject.reducible
-    search = Search(model, reduce, options.budget, progress, judges_of(subject, model), options.preemptions)
+    judges = judges_of(subject, model)
+    search = Search(model, reduce, options.budget, progress, judges, subject.fair, options.preemptions)
     deepening = options.strategy == "preemptions"
     found = search.least_preempted() if deepening else next(iter(search.run()), None)
     figures = {

@@ -40,6 +40,8 @@ class Subject:
     final: Judge | None = None
     invariant: Judge | None = None
     after: tuple[After, ...] = ()
+    fair: bool = False
+    """Whether no context may be starved by a fair scheduler."""
     expect: str | None = None
     missing: str = ""
     turns: tuple[int, ...] | None = None
@@ -51,8 +53,9 @@ class Subject:
 
     @property
     def reducible(self) -> bool:
-        """Whether the reduction keeps what is checked: a check on every state, or after a step, needs every state."""
-        return self.invariant is None and not self.after and self.checks.bound is None
+        """Whether the reduction keeps what is checked: what looks at states on the way, or at cycles, needs all."""
+        on_the_way = self.invariant is not None or self.after or self.checks.bound is not None
+        return not (on_the_way or self.fair)
 
     def with_turns(self, turns: tuple[int, ...]) -> Subject:
         """The same with fewer contexts, or fewer turns of them; counted as in the scenario."""

@@ -4,9 +4,9 @@
 
 A schedule is given by where it departs from the plain one, in which a context goes on for as long as it can and then
 the lowest-numbered one that can: "after 10 steps context 1, after 28 more context 0". `-` stands before a move to
-another CPU, `=` before the load of a read-modify-write that other CPUs see in two halves. Before the colon stands the
-scenario, with what was changed (`+2110`: turns of each context, `~4`: CPUs); after the dot, a digest of all that is
-replayed. A token of a later format than the first ends in its number: `@2`.
+another CPU, `=` before the load of a read-modify-write that other CPUs see in two halves, `,` before an allocation
+that fails. Before the colon stands the scenario, with what was changed (`+2110`: turns of each context, `~4`: CPUs);
+after the dot, a digest of all that is replayed. A token of a later format than the first ends in its number: `@2`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from typing import Final
 
 from percpu_emu.explore.model import Model
 from percpu_emu.explore.tracing import Stepper
-from percpu_emu.lang.setting import HALF, MIGRATE, is_migration
+from percpu_emu.lang.setting import FAIL, HALF, MIGRATE, fails, is_half, is_migration
 
 DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MORE: Final = "_"
 _MOVES: Final = "-"
 _HALVES: Final = "="
+_FAILS: Final = ","
 _FORM: Final = re.compile(
-    r"(?P<scenario>[a-z0-9-]+)(\+(?P<turns>[0-9a-zA-Z]+))?(~(?P<cpus>\d+))?:(?P<departures>[-=_0-9a-zA-Z]*)\.(?P<digest>\w{4})(@\d{1,4})?"
+    r"(?P<scenario>[a-z0-9-]+)(\+(?P<turns>[0-9a-zA-Z]+))?(~(?P<cpus>\d+))?:(?P<departures>[-=,_0-9a-zA-Z]*)\.(?P<digest>\w{4})(@\d{1,4})?"
 )
 FORMAT: Final = 1
 """Of the tokens that are written: how a schedule is spelled, how contexts are numbered, what the digest is taken of.
@@ -82,8 +83,10 @@ def _encoded(departure: tuple[int, int]) -> str:
     text = _MORE * (steps // len(DIGITS)) + DIGITS[steps % len(DIGITS)]
     if is_migration(choice):
         text += _MOVES + DIGITS[choice // MIGRATE - 1]
-    elif choice >= HALF:
+    elif is_half(choice):
         text += _HALVES
+    elif fails(choice):
+        text += _FAILS
     return text + DIGITS[choice % MIGRATE]
 
 
@@ -100,6 +103,8 @@ def _decoded(text: str, whole: str) -> list[tuple[int, int]]:
                 choice, at = MIGRATE * (DIGITS.index(text[at + 1]) + 1), at + 2
             elif text[at] == _HALVES:
                 choice, at = HALF, at + 1
+            elif text[at] == _FAILS:
+                choice, at = FAIL, at + 1
             departures.append((steps, choice + DIGITS.index(text[at])))
             at += 1
     except (IndexError, ValueError) as error:

@@ -15,7 +15,7 @@ from percpu_emu.explore.obstacles import contexts_in, obstacle_of
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang.checks import LABELS
 from percpu_emu.lang.operation import OPERATIONS
-from percpu_emu.lang.setting import HALF, MIGRATE, context_of, is_migration
+from percpu_emu.lang.setting import MIGRATE, context_of, fails, is_half, is_migration
 from percpu_emu.lang.source import Site
 from percpu_emu.lang.trace import Access, Standing, Step, TracedContext
 from percpu_emu.lang.virtual import layout, outcomes
@@ -58,7 +58,7 @@ class Stepper:
 
     def is_possible(self, choice: int) -> bool:
         """Whether a choice can be made now: also the half of a read-modify-write that no other CPU is known to see."""
-        if self.violated or choice < HALF:
+        if self.violated or not is_half(choice):
             return choice in self.choices()
         context = context_of(choice)
         vm = self.model.vm
@@ -107,14 +107,14 @@ class Stepper:
         pc, halfway = int(self.state[base + layout.PC]), self.state[base + layout.MID_TURN] == layout.HALFWAY
         args = self._arguments(context, pc)
         begins = bool(compiled().begins_to_spin(vm, self.state, context))
-        step = compiled().step_half if choice >= HALF else compiled().step
+        step = compiled().step_half if is_half(choice) else compiled().step_fail if fails(choice) else compiled().step
         vm[layout.TAKEN] = 0
         violated = int(step(vm, self.state, context))
         if violated < 0:
             raise OutOfRoom(violated)
         known = {taking for _, taking in self.takings}
         self.takings += [(len(self.steps), taking) for taking in takings_of(self.model) if taking not in known]
-        half = "load" if choice >= HALF or begins else "store" if halfway else ""
+        half = "load" if is_half(choice) or begins else "store" if halfway else ""
         self.steps.append(self._step(context, pc, args, cpu, half))
         if not violated and self.steps[-1].ended and context >= len(self.model.setting.contexts):
             violated = int(compiled().check_counters(vm, self.state, False))
@@ -232,6 +232,7 @@ class Stepper:
             contexts_in(log[layout.LOG_WAIT]),
             bool(log[layout.LOG_ENDED]),
             half,
+            code.calls.get(pc, ()),
         )
 
     def _place_of_fault(self, context: int) -> Site | None:

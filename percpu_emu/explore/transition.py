@@ -7,8 +7,18 @@ from typing import Final
 from percpu_emu.explore import reduction as r
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang.arithmetic import absolute, sub
-from percpu_emu.lang.setting import HALF, MIGRATE
-from percpu_emu.lang.virtual import accesses, blocking, computing, contexts, memory, outcomes, rows, stepping
+from percpu_emu.lang.setting import FAIL, HALF, MIGRATE
+from percpu_emu.lang.virtual import (
+    accesses,
+    blocking,
+    computing,
+    contexts,
+    hotplug,
+    memory,
+    outcomes,
+    rows,
+    stepping,
+)
 from percpu_emu.lang.virtual import layout as v
 from percpu_emu.shm.compiling import Row, inner
 
@@ -32,15 +42,17 @@ def move(vm: Row, por: Row, state: Row, context: int) -> tuple[int, int, bool]:
     """
     if not por[r.ENABLED]:
         violated = stepping.step(vm, state, context)
-        return _after_callback(vm, state, context, violated), 1, False
+        return after_callback(vm, state, context, violated), 1, False
     committed = guarded = False
     fresh = not contexts.is_reader(vm, state, context)
-    one_way = not r.has_other_ways(vm, state, context)
+    one_way = not r.has_other_ways(vm, por, state, context)
     steps, violated = 0, outcomes.DONE
     while steps < MAX_STEPS:
-        if steps > 0 and (r.between_turns(vm, state, context) or not blocking.is_enabled(vm, state, context)):
+        if steps > 0 and (r.between_turns(vm, por, state, context) or not blocking.is_enabled(vm, state, context)):
             break
         if steps > 0 and (may_migrate(vm, state, context) or r.is_seen_halfway(vm, por, state, context)):
+            break
+        if steps > 0 and stepping.may_fail(vm, state, context):
             break
         kind = r.class_of(vm, por, state, context)
         if committed and (kind == r.VISIBLE or kind == r.PUT_OFF):
@@ -50,7 +62,7 @@ def move(vm: Row, por: Row, state: Row, context: int) -> tuple[int, int, bool]:
         if r.enables_others(vm, state, context) or (kind == r.EARLY and (guarded or not fresh)):
             committed = True  # what it enables cannot have come before
         relaxes = rows.code(vm, state[rows.block_of(vm, context) + v.PC], i.OPCODE) == i.CPU_RELAX
-        violated = _after_callback(vm, state, context, stepping.step(vm, state, context))
+        violated = after_callback(vm, state, context, stepping.step(vm, state, context))
         steps += 1
         if violated != outcomes.DONE:
             return violated, steps, False
@@ -63,7 +75,7 @@ def move(vm: Row, por: Row, state: Row, context: int) -> tuple[int, int, bool]:
 
 
 @inner
-def _after_callback(vm: Row, state: Row, context: int, violated: int) -> int:
+def after_callback(vm: Row, state: Row, context: int, violated: int) -> int:
     """What is wrong after a step: after the last one of a callback, the counters are looked at, too."""
     if violated != outcomes.DONE or not vm[vm[v.LOG] + v.LOG_ENDED] or vm[vm[v.KINDS] + context] != v.CALLBACK:
         return violated
@@ -88,8 +100,10 @@ def _goes_round(vm: Row, state: Row, context: int, steps: int) -> bool:
 
 @inner
 def may_migrate(vm: Row, state: Row, context: int) -> bool:
-    """Whether a task can be moved to another CPU now."""
+    """Whether a task can be moved to another CPU now, or has to be."""
     base = rows.block_of(vm, context)
+    if hotplug.is_displaced(state, base):
+        return True
     cpu = state[base + v.CPU]
     if state[base + v.MIGRATIONS] <= 0 or cpu == 0 or state[base + v.STATUS] != v.RUNNING:
         return False
@@ -104,10 +118,11 @@ def may_migrate(vm: Row, state: Row, context: int) -> bool:
 
 @inner
 def migrate(vm: Row, state: Row, choice: int) -> None:
-    """Move a task to another CPU."""
+    """Move a task to another CPU; it counts where the task need not have moved."""
     base = rows.block_of(vm, choice % MIGRATE)
+    if not hotplug.is_displaced(state, base):
+        state[base + v.MIGRATIONS] -= 1
     state[base + v.CPU] = choice // MIGRATE
-    state[base + v.MIGRATIONS] -= 1
 
 
 @inner
@@ -120,6 +135,9 @@ def choices(vm: Row, state: Row, found: Row) -> int:
             count += 1
             if accesses.is_split(vm, state, context):
                 found[count] = context + HALF
+                count += 1
+            if stepping.may_fail(vm, state, context):
+                found[count] = context + FAIL
                 count += 1
         if may_migrate(vm, state, context):
             for cpu in range(vm[v.CPUS]):

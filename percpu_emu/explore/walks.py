@@ -25,7 +25,7 @@ from numba import types
 from percpu_emu.explore import transition as t
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang.arithmetic import add, mul
-from percpu_emu.lang.setting import HALF, MIGRATE
+from percpu_emu.lang.setting import FAIL, HALF, MIGRATE
 from percpu_emu.lang.virtual import accesses, outcomes, rows, stepping
 from percpu_emu.lang.virtual import layout as v
 from percpu_emu.lang.words import wrap
@@ -184,13 +184,19 @@ def _change(walk: Row, found: Row, count: int, steps: int) -> None:
 
 @inner
 def _move_or_step(walk: Row, found: Row, count: int, best: int) -> int:
-    """Which choice is first; at one step in LENGTH a task that may move to another CPU chooses among all it can do."""
+    """Which choice is first; at one step in LENGTH a task that may move chooses among all it can do.
+
+    A task that has to move chooses among the CPUs.
+    """
     last = best
     if best + 1 < count and found[best + 1] >= HALF:
         return best + draw(walk, 2)
-    while last + 1 < count and found[last + 1] >= MIGRATE:
+    while last + 1 < count and found[last + 1] >= MIGRATE and found[last + 1] % MIGRATE == found[best] % MIGRATE:
         last += 1
-    return best + draw(walk, last - best + 1) if last > best and draw(walk, walk[LENGTH]) == 0 else best
+    has_to_move = found[best] >= MIGRATE
+    return (
+        best + draw(walk, last - best + 1) if last > best and (has_to_move or draw(walk, walk[LENGTH]) == 0) else best
+    )
 
 
 @inlined
@@ -231,6 +237,7 @@ def _may_wait(vm: Row, state: Row, base: int) -> bool:
         or opcode == i.SYNCHRONIZE_RCU
         or opcode == i.RCU_BARRIER
         or opcode == i.TAKE_DOWN
+        or opcode == i.CPU_DOWN
     )
 
 
@@ -294,11 +301,13 @@ def _walk(vm: Row, walk: Row, state: Row, found: Row, number: int) -> int:
         walk[walk[TRACE] + steps] = choice
         steps += 1
         if choice >= MIGRATE:
-            if choice >= HALF:
+            count, ended = LOOK, choice >= FAIL
+            if choice >= FAIL:
+                violated = t.after_callback(vm, state, choice - FAIL, stepping.step_fail(vm, state, choice - FAIL))
+            elif choice >= HALF:
                 violated = accesses.step_half(vm, state, choice - HALF)
             else:
                 t.migrate(vm, state, choice)
-            count, ended = LOOK, False
             continue
         relaxes = rows.code(vm, state[rows.block_of(vm, choice) + v.PC], i.OPCODE) == i.CPU_RELAX
         quiet = _is_quiet(vm, walk, state, choice)

@@ -40,6 +40,8 @@ class Rule:
     cache: str | None = None
     only: str | None = None
     """Another structure or member that the kernel has to have."""
+    statistics: bool = False
+    """Whether it holds counters: what an early release frees, and what is charged to the parent since v5.9."""
 
 
 PERCPU_RULES: Final = (
@@ -59,23 +61,29 @@ PERCPU_RULES: Final = (
         "cgroup_bpf_inherit, a percpu_ref; the kernel frees it soon after rmdir, the profile keeps it",
         PERCPU_REF,
     ),
-    Rule("memcg_vmstats_percpu", "mem_cgroup.stat_cpu*", "mem_cgroup_alloc, up to v5.1"),
-    Rule("memcg_vmstats_local", "mem_cgroup.vmstats_local*", "mem_cgroup_alloc, v5.2 to v5.12"),
-    Rule("memcg_vmstats_percpu", "mem_cgroup.vmstats_percpu*", "mem_cgroup_alloc"),
+    Rule("memcg_vmstats_percpu", "mem_cgroup.stat_cpu*", "mem_cgroup_alloc, up to v5.1", statistics=True),
+    Rule("memcg_vmstats_local", "mem_cgroup.vmstats_local*", "mem_cgroup_alloc, v5.2 to v5.12", statistics=True),
+    Rule("memcg_vmstats_percpu", "mem_cgroup.vmstats_percpu*", "mem_cgroup_alloc", statistics=True),
     Rule("memcg1_events_percpu", "mem_cgroup.events_percpu*", "mem_cgroup_alloc: memcg1_alloc_events, since v6.13"),
     Rule(
         "lruvec_stat_local",
         "mem_cgroup_per_node.lruvec_stat_local*",
         "alloc_mem_cgroup_per_node_info, v5.2 to v5.14",
+        statistics=True,
         per="node",
     ),
     Rule(
-        "lruvec_stat", "mem_cgroup_per_node.lruvec_stat_cpu*", "alloc_mem_cgroup_per_node_info, up to v5.14", per="node"
+        "lruvec_stat",
+        "mem_cgroup_per_node.lruvec_stat_cpu*",
+        "alloc_mem_cgroup_per_node_info, up to v5.14",
+        statistics=True,
+        per="node",
     ),
     Rule(
         "lruvec_stats_percpu",
         "mem_cgroup_per_node.lruvec_stats_percpu*",
         "alloc_mem_cgroup_per_node_info, since v5.15",
+        statistics=True,
         per="node",
     ),
     Rule(

@@ -55,13 +55,11 @@ def derive(image: KernelImage, name: str, title: str, basis: str, boot_pages: in
         raise BtfError(
             f"the kernel has no structure {', no '.join(lacking)}: it has no memory cgroups, or ones that are not known"
         )
-    assumed: list[str] = []
+    assumed = ["a cgroup has the per-CPU areas of Linux 5.0 to 6.18, and none that came later"]
     sizes = _percpu_sizes(image, boot_pages, assumed)
     counters = _counters(btf, assumed)
     if "kmem_cache" in names:
         assumed.append("a first charge makes 12 slab caches, as the cover letter's table shows for 5.0")
-    for line in percpu:
-        line["until"] = "free"
     profile = profile_of(
         {
             "name": name,
@@ -96,6 +94,9 @@ def _line(btf: Btf, rule: Rule, place: _Place, rules: tuple[Rule, ...]) -> dict[
     line |= {"cache": cache} if cache else {}
     line |= {"per": rule.per} if rule.per != "cgroup" else {}
     line |= {"count": rule.count} if rule.count != 1 else {}
+    if percpu:
+        line["until"] = "release-percpu" if rule.statistics else "free"
+        line |= {"accounted": True} if rule.statistics and btf.structure("obj_cgroup") else {}
     return line | {"stage": rule.stage, "source": rule.source}
 
 
@@ -117,7 +118,7 @@ def _place(btf: Btf, where: str) -> _Place | None:
     return _Place(btf.size(target), btf.alignment(target)) if target else None
 
 
-def _percpu_sizes(image: KernelImage, boot_pages: int | None, assumed: list[str]) -> dict[str, int]:
+def _percpu_sizes(image: KernelImage, boot_pages: int | None, assumed: list[str]) -> dict[str, int | bool]:
     dynamic = PERCPU_DYNAMIC_RESERVE
     first, last = image.btf.constant("KMALLOC_RANDOM_START"), image.btf.constant("KMALLOC_RANDOM_END")
     if first is not None and last is not None and last > first:
@@ -133,7 +134,10 @@ def _percpu_sizes(image: KernelImage, boot_pages: int | None, assumed: list[str]
     reserves = -(-(PERCPU_MODULE_RESERVE + dynamic) // PAGE_SIZE)
     if boot_pages <= reserves:
         raise BtfError(f"{boot_pages} boot pages: found no room for static variables, as the reserves take {reserves}")
-    assumed.append("PERCPU_MODULE_RESERVE and PERCPU_DYNAMIC_RESERVE have the values of Linux 5.0 to 6.18 on x86-64")
+    assumed.append(
+        f"PERCPU_MODULE_RESERVE is {PERCPU_MODULE_RESERVE} and PERCPU_DYNAMIC_RESERVE {dynamic} bytes: r and d of the "
+        "line `percpu: Embedded` in the kernel's log"
+    )
     assumed.append(
         f"before the first cgroup the kernel uses {PERCPU_DYNAMIC_EARLY_SIZE} bytes a unit, its own budget; a booted "
         "one may use more"
@@ -143,7 +147,20 @@ def _percpu_sizes(image: KernelImage, boot_pages: int | None, assumed: list[str]
         "reserved": PERCPU_MODULE_RESERVE,
         "dynamic": dynamic,
         "early": PERCPU_DYNAMIC_EARLY_SIZE,
+        **_chunk_rules(image.btf, assumed),
     }
+
+
+def _chunk_rules(btf: Btf, assumed: list[str]) -> dict[str, bool]:
+    """How the allocator keeps chunks, which the members of a chunk tell (mm/percpu-internal.h)."""
+    if btf.structure("pcpu_chunk"):
+        depopulates = _place(btf, "pcpu_chunk.isolated") is not None
+        apart = btf.constant("PCPU_CHUNK_MEMCG") is not None
+    else:
+        depopulates = btf.structure("lruvec_stats_percpu") is not None
+        apart = btf.structure("obj_cgroup") is not None and not depopulates
+        assumed.append("how chunks are kept, by the version that the statistics are of: the types have no pcpu_chunk")
+    return {"depopulates": depopulates, "accounted_apart": apart}
 
 
 def _counters(btf: Btf, assumed: list[str]) -> dict[str, int]:

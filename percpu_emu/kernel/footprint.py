@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 NEVER: Final = math.inf  # grace periods as the unpatched kernel waits for them: nothing goes before the last reference
 RELEASED: Final = "release-percpu"
+FEW_AREAS: Final = 20_000
+"""Areas that Python allocates in half a second: up to here, compiled code is not worth its start."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,20 @@ class _Pages(NamedTuple):
 def _pages(profile: KernelProfile, unit_size: int, nr_nodes: int, cgroups: int, lag: float) -> _Pages:
     """Machines whose units have one size and that have as many nodes need the same pages in each unit.
 
-    The smallest of them stands for all: a node has one CPU, and the atom of the embed allocator is one unit.
+    The smallest of them stands for all: a node has one CPU, and the atom of the embed allocator is one unit. Many areas
+    are counted by compiled code; the first time on a machine it compiles, for some 25 s.
     """
-    kernel = CountedKernel(profile, profile.layout((1,) * nr_nodes, atom_size=unit_size))
+    layout = profile.layout((1,) * nr_nodes, atom_size=unit_size)
+    if cgroups * sum(line.times(nr_nodes) for line in profile.percpu_area) > FEW_AREAS:
+        from percpu_emu.kernel.counting import count_pages
+
+        return _Pages(*count_pages(profile, layout, cgroups, None if lag == NEVER else int(lag)))
+    return counted_by_python(profile, layout, cgroups, lag)
+
+
+def counted_by_python(profile: KernelProfile, layout: AreaLayout, cgroups: int, lag: float) -> _Pages:
+    """The same without compiled code, which is held against it."""
+    kernel = CountedKernel(profile, layout)
     kernel.make("mkdir", below_root=True)  # the parent, `percpu_test`: nothing in it is ever charged
     before = kernel.pages
     waiting: deque[list[Held]] = deque()

@@ -103,6 +103,7 @@ MEM_CGROUP_WORDS: Final = NODEINFO + MAX_NODES
 
 CSS_ONLINE: Final = 1
 CSS_DYING: Final = 2
+CSS_PERCPU_STATS_DISABLED: Final = 4  # of the 2022 patch: updates go to the parent
 
 # --- struct mem_cgroup_per_node
 PN_MEMCG: Final = 0
@@ -121,11 +122,15 @@ MEMCG_LIST: Final = CPU_ONLINE_MASK + MASK_WORDS  # first memory cgroup, linked 
 RCU_COOKIES: Final = MEMCG_LIST + 1  # how many cookies of polled grace periods were taken ...
 RCU_COOKIES_OVER: Final = RCU_COOKIES + 1  # ... and the last one whose grace period is over
 CPUMASK_OF: Final = BOOT + 64  # a mask of one CPU, for each CPU
+CPU_HOTPLUG_LOCK: Final = BOOT + 4544
 STATIC: Final = setting.STATIC  # BOOT + 4608
 STATIC_WORDS: Final = setting.STATIC_WORDS
 CGROUP_TABLE: Final = BOOT + 8192  # size, then pointers: the memory cgroups that workers update
 CGROUP_TABLE_ENTRIES: Final = 57343
 
+# --- the kernel's static per-CPU data: per-CPU pointers below those that scenarios are given
+CPU_HOTPLUG_READERS: Final = 1
+CPUHP_STATE: Final = 2
 WORD_NAMES: Final = {
     CPU_POSSIBLE_MASK: "cpu_possible_mask",
     CPU_ONLINE_MASK: "cpu_online_mask",

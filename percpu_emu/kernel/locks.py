@@ -7,6 +7,8 @@ out. Each program has the name of the kernel's function.
 
 from __future__ import annotations
 
+from typing import Final
+
 from percpu_emu.lang.locking import releases, takes
 from percpu_emu.lang.ops import (
     Program,
@@ -23,6 +25,9 @@ from percpu_emu.lang.ops import (
     wait_until,
 )
 from percpu_emu.lang.structures import AtomicLong, Struct, Word
+
+TICKET: Final = 1
+"""How far apart tickets are; a scenario whose CPUs draw them for ever has them 1 << 62 apart, so that 4 are all."""
 
 
 class SpinLock(Struct):
@@ -84,14 +89,14 @@ def spin_unlock_irqrestore(lock: SpinLock, flags: int) -> Program[None]:
 def ticket_lock(lock: TicketLock) -> Program[None]:
     """Take the lock in the order of arrival, spinning, with preemption off."""
     yield preempt_disable()
-    ticket = yield atomic_long_fetch_add(lock.next, 1)
+    ticket = yield atomic_long_fetch_add(lock.next, TICKET)
     yield smp_cond_load_acquire(lock.serving, ticket)
 
 
 def ticket_unlock(lock: TicketLock) -> Program[None]:
     """Serve the next ticket; the holder alone writes that word."""
     ticket = yield read_once(lock.serving)
-    yield smp_store_release(lock.serving, ticket + 1)
+    yield smp_store_release(lock.serving, ticket + TICKET)
     yield preempt_enable()
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
+from percpu_emu.bundled import bundled_kernels
 from percpu_emu.percpu import AreaLayout
 from percpu_emu.percpu.layout import ATOM_SIZE
 from percpu_emu.shm import PAGE_SIZE
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 PROFILES: Final = Path(__file__).parent / "profiles"
 
 Stage = Literal["mkdir", "charge"]
-_FROM_ARRAY: Final = Field(strict=False)  # a TOML array comes as a list
 
 
 class ProfileError(ValueError):
@@ -32,17 +32,14 @@ class _Section(BaseModel):
 
 
 class Line(_Section):
-    """Something that every cgroup allocates: `count` of `size` bytes, for the cgroup or for each of its NUMA nodes.
+    """Something that every cgroup allocates, for itself or for each of its NUMA nodes."""
 
-    `stage` is when: at `mkdir`, or at the first `charge` by a task in it. `source` names the kernel function.
-    """
-
-    name: str
+    name: str = Field(description="the structure, or the member that points to it")
     size: PositiveInt
-    per: Literal["cgroup", "node"] = "cgroup"
-    count: PositiveInt = 1
-    stage: Stage
-    source: str
+    per: Literal["cgroup", "node"] = Field(default="cgroup", description="what each of them is allocated for")
+    count: int = Field(default=1, gt=0, le=1000, description="how many are allocated at a time")
+    stage: Stage = Field(description="when: as the cgroup is made, or at the first charge by a task in it")
+    source: str = Field(description="the kernel function that allocates it")
 
     def times(self, nr_nodes: int) -> int:
         """How many of them a cgroup has on a machine of `nr_nodes` NUMA nodes."""
@@ -50,42 +47,45 @@ class Line(_Section):
 
 
 class PercpuArea(Line):
-    """A line of per-CPU memory: bytes per CPU.
+    """A line of per-CPU memory."""
 
-    `until` tells when it goes: with the last reference to the cgroup (`free`), or already a grace period after the
-    cgroup went offline, if the kernel is patched so (`release-percpu`). `calibrated` marks a size that is not traced
-    to a structure.
-    """
-
-    size: Annotated[int, Field(gt=0, le=32768)]  # PCPU_MIN_UNIT_SIZE
-    align: Literal[4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
-    until: Literal["release-percpu", "free"]
-    calibrated: bool = False
-    accounted: bool = False
-    """Whether the area is charged to the parent cgroup (GFP_KERNEL_ACCOUNT); see `PercpuSizes.accounted_apart`."""
+    size: int = Field(gt=0, le=32768, description="bytes on each possible CPU, up to PCPU_MIN_UNIT_SIZE")
+    align: Literal[4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096] = Field(description="alignment in bytes")
+    until: Literal["release-percpu", "free"] = Field(
+        description="when it goes: with the last reference to the cgroup (`free`), or a grace period after the cgroup "
+        "went offline already, where the kernel is patched so"
+    )
+    calibrated: bool = Field(default=False, description="whether the size is not traced to a structure")
+    accounted: bool = Field(
+        default=False, description="whether the area is charged to the parent cgroup (GFP_KERNEL_ACCOUNT)"
+    )
 
 
 class SlabObject(Line):
-    """A line of slab memory, kept until the last reference goes; from kmalloc unless it has a `cache` of its own."""
+    """A line of slab memory, kept until the last reference goes."""
 
-    align: Literal[8, 16, 32, 64] = 8
-    cache: str | None = None
+    size: int = Field(gt=0, le=8192, description="bytes, up to KMALLOC_MAX_CACHE_SIZE")
+    align: Literal[8, 16, 32, 64] = Field(default=8, description="alignment in bytes, in a cache of its own")
+    cache: str | None = Field(default=None, description="its own cache; from kmalloc where there is none")
 
 
 class PercpuSizes(_Section):
-    """The first chunk: `boot_pages` of each unit hold the static, the `reserved` and the `dynamic` area (bytes).
+    """The first chunk, and how the allocator keeps chunks."""
 
-    `early` bytes of the dynamic area are in use by the kernel itself before the first cgroup is made. `depopulates`:
-    the kernel gives empty pages of chunks in use back (since 5.14). `accounted_apart`: it keeps accounted areas in
-    chunks of their own (5.9 to 5.13).
-    """
-
-    boot_pages: PositiveInt
-    reserved: NonNegativeInt
-    dynamic: PositiveInt
-    early: NonNegativeInt
-    depopulates: bool = False
-    accounted_apart: bool = False
+    boot_pages: PositiveInt = Field(
+        description="pages of each unit that hold the static, the reserved and the dynamic area"
+    )
+    reserved: NonNegativeInt = Field(description="bytes of the reserved area: PERCPU_MODULE_RESERVE")
+    dynamic: PositiveInt = Field(description="bytes of the dynamic area: PERCPU_DYNAMIC_RESERVE")
+    early: NonNegativeInt = Field(
+        description="bytes of the dynamic area that the kernel itself uses before the first cgroup is made"
+    )
+    depopulates: bool = Field(
+        default=False, description="whether empty pages of chunks in use are given back (since 5.14)"
+    )
+    accounted_apart: bool = Field(
+        default=False, description="whether accounted areas lie in chunks of their own (5.9 to 5.13)"
+    )
 
     @property
     def static(self) -> int:
@@ -102,32 +102,35 @@ class PercpuSizes(_Section):
 
 
 class Counters(_Section):
-    """The numbers of counters, and the batch up to which a CPU keeps changes to itself, under the kernel's names."""
+    """Numbers under the kernel's names; of counters those that a cgroup keeps, which newer kernels choose."""
 
-    MEMCG_CHARGE_BATCH: PositiveInt
-    MEMCG_NR_STAT: PositiveInt
-    NR_VM_EVENT_ITEMS: PositiveInt
-    NR_VM_NODE_STAT_ITEMS: PositiveInt
+    MEMCG_CHARGE_BATCH: PositiveInt = Field(description="up to which a CPU keeps changes to itself")
+    MEMCG_NR_STAT: PositiveInt = Field(description="counters of a cgroup")
+    NR_VM_EVENT_ITEMS: PositiveInt = Field(description="events of a cgroup")
+    NR_VM_NODE_STAT_ITEMS: PositiveInt = Field(description="counters of a node of a cgroup")
 
 
 class KernelProfile(_Section):
-    """One kernel. The lines stand in the order in which the kernel allocates.
+    """One kernel. The lines stand in the order in which the kernel allocates."""
 
-    `verified`: every size was read out of a compiled kernel of that version. `basis` says what the sizes come from, and
-    `assumed` lists what that did not hold. `release_posted` names the patch for this very kernel that releases the
-    `release-percpu` areas at offline; where it is empty, there is none: a release is what such a patch would do.
-    """
-
-    name: str
-    title: str
-    verified: bool
-    basis: str
-    release_posted: str = ""
-    assumed: Annotated[tuple[str, ...], _FROM_ARRAY] = ()
-    percpu: PercpuSizes
-    counters: Counters
-    percpu_area: Annotated[tuple[PercpuArea, ...], _FROM_ARRAY]
-    slab_object: Annotated[tuple[SlabObject, ...], _FROM_ARRAY]
+    name: str = Field(description="the name of the file without its ending")
+    title: str = Field(description="which kernel, in a line")
+    verified: bool = Field(
+        description="whether every size was read out of a kernel that was built to run, or the figures of a booted one "
+        "come out"
+    )
+    basis: str = Field(description="what the sizes come from")
+    release_posted: str = Field(
+        default="",
+        description="the patch for this very kernel that releases the `release-percpu` areas at offline; where it is "
+        "empty, a release is what such a patch would do",
+    )
+    # a TOML array comes as a list, which is no tuple in strict mode
+    assumed: tuple[str, ...] = Field(default=(), strict=False, description="what the basis did not hold")
+    percpu: PercpuSizes = Field(description="the first chunk")
+    counters: Counters = Field(description="numbers of counters")
+    percpu_area: tuple[PercpuArea, ...] = Field(strict=False, description="per-CPU areas of a cgroup")
+    slab_object: tuple[SlabObject, ...] = Field(strict=False, description="slab objects of a cgroup")
 
     @property
     def trust(self) -> str:
@@ -141,19 +144,28 @@ class KernelProfile(_Section):
 
 
 def profile_names() -> list[str]:
-    """The kernels that come with the package."""
-    return sorted(path.stem for path in PROFILES.glob("*.toml"))
+    """The kernels that come with the package, by version."""
+    return list(bundled_kernels())
 
 
 def load_profile(name_or_path: str | Path) -> KernelProfile:
-    """The profile of that name, or of that TOML file. Raises ProfileError."""
-    path = Path(name_or_path)
-    if name_or_path in profile_names():
-        path = PROFILES / f"{name_or_path}.toml"
+    """The profile of that name, with or without `linux-`, or of that TOML file. Raises ProfileError."""
+    path, names = Path(name_or_path), profile_names()
+    found = [name for name in (name_or_path, f"linux-{name_or_path}") if name in names]
+    if found:
+        path = PROFILES / f"{found[0]}.toml"
     elif path.suffix != ".toml":
-        known = ", ".join(profile_names())
+        known = ", ".join(names)
         raise ProfileError(f"no kernel profile {str(name_or_path)!r}: known are {known}, or a path to a .toml file")
     return profile_of(_read(path), str(path))
+
+
+def is_profile(path: Path) -> bool:
+    """Whether a TOML file is meant as a kernel profile; of one that cannot be read, what loads it says why."""
+    try:
+        return path.suffix == ".toml" and "percpu_area" in _read(path)
+    except ProfileError:
+        return False
 
 
 def profile_of(data: dict[str, Any], where: str) -> KernelProfile:

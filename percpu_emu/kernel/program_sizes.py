@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from percpu_emu.kernel.layout import LRUVEC_STAT_WORDS, NODEINFO, PER_NODE_WORDS, VMSTATS_PERCPU_WORDS
+from percpu_emu.kernel.layout import (
+    LRUVEC_STAT_WORDS,
+    MEMCG_CHARGE_BATCH,
+    MEMCG_NR_STAT,
+    NODEINFO,
+    NR_VM_EVENT_ITEMS,
+    NR_VM_NODE_STAT_ITEMS,
+    PER_NODE_WORDS,
+    VMSTATS_PERCPU_WORDS,
+)
+from percpu_emu.kernel.profile import Counters
 from percpu_emu.shm import WORD_SIZE
 
 if TYPE_CHECKING:
@@ -17,12 +27,23 @@ _PARTS: Final = (
     (("lruvec_stat", "lruvec_stats_percpu"), LRUVEC_STAT_WORDS),
 )
 """In the order of `css.mem_cgroup_alloc`: the line, whose name changed once, and how many words the programs use."""
+_COUNTERS: Final = Counters(
+    MEMCG_CHARGE_BATCH=MEMCG_CHARGE_BATCH,
+    MEMCG_NR_STAT=MEMCG_NR_STAT,
+    NR_VM_EVENT_ITEMS=NR_VM_EVENT_ITEMS,
+    NR_VM_NODE_STAT_ITEMS=NR_VM_NODE_STAT_ITEMS,
+)
 MADE_BY_PROGRAMS: Final = frozenset(name for names, _ in _PARTS for name in names)
 
 
 def program_sizes(profile: KernelProfile) -> list[int]:
     """The sizes in bytes that `css.mem_cgroup_alloc` takes, of a profile that `cannot_show` has no word against."""
     return [size for names, _ in _PARTS if (size := _size(profile, names)) is not None]
+
+
+def has_own_counters(profile: KernelProfile) -> bool:
+    """Whether the counters that the programs update are those of this kernel: of Linux 5.0."""
+    return profile.counters == _COUNTERS
 
 
 def cannot_show(profile: KernelProfile, nr_nodes: int) -> str | None:

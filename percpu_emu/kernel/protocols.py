@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from percpu_emu.kernel import original, release
+from percpu_emu.kernel import original, release, release_2022
 from percpu_emu.lang.ops import ProgramFunction
 
 
@@ -22,12 +22,15 @@ class Protocol:
     cpu_dead: ProgramFunction
     """`(cpu)`: that CPU runs nothing any more; by another context, the hotplug's control CPU."""
     release: ProgramFunction | None = None
-    """`(memcg)`: the RCU callback that flushes and frees the slots of a dying cgroup, where the protocol has one."""
+    """`(memcg)`: the callback, or work, that flushes and frees the slots of a dying cgroup, where there is one."""
+    updates: tuple[tuple[ProgramFunction, ProgramFunction], ...] = ()
+    """Programs of the patchset, each with what stands in its place: how counters are updated, where that differs."""
 
     @property
     def programs(self) -> list[ProgramFunction]:
         """All of them."""
-        return [self.css_offline, self.css_free, self.cpu_dead, *([self.release] if self.release else [])]
+        released = [self.release] if self.release else []
+        return [self.css_offline, self.css_free, self.cpu_dead, *released, *(update for _, update in self.updates)]
 
 
 ORIGINAL: Final = Protocol(
@@ -45,4 +48,13 @@ PATCHED: Final = Protocol(
     release.memcg_hotplug_cpu_dead,
     release.percpu_rcu_free,
 )
-PROTOCOLS: Final = {protocol.name: protocol for protocol in (ORIGINAL, PATCHED)}
+PATCH_2022: Final = Protocol(
+    "patch-2022",
+    "the slots are freed at offline, and later updates go to the parent",
+    release_2022.css_offline,
+    release.css_free,
+    release_2022.memcg_hotplug_cpu_dead,
+    release_2022.percpu_stats_free_rwork_fn,
+    release_2022.UPDATES,
+)
+PROTOCOLS: Final = {protocol.name: protocol for protocol in (ORIGINAL, PATCHED, PATCH_2022)}

@@ -92,6 +92,7 @@ class Body:
         self._code.names[len(self._code.rows)] = name
         if site is not None:
             self._code.sites[len(self._code.rows)] = site
+            self._code.calls[len(self._code.rows)] = self._calls
         a, b, c = (*operands, -1, -1, -1)[:3]
         self.emit(opcode, dst, a, b, c, own)
 

@@ -25,6 +25,7 @@ MEMORY: Final = Group("memory", "every access and every free goes to memory that
 PROGRAM: Final = Group("program", "no WARN_ON fires and no program fails", "every step")
 SECTIONS: Final = Group("sections", "every section is closed, and no context sleeps in one", "every step")
 PROGRESS: Final = Group("progress", "no context waits for ever", "the whole graph of states")
+FAIRNESS: Final = Group("fair progress", "a fair scheduler starves no context", "the whole graph of states")
 LOCKS: Final = Group("lock order", "no locks are taken in a circle, by contexts or their interrupts", "every step")
 COUNTS: Final = Group("counts", "every counter is what its ledger says", "the end")
 LEAKS: Final = Group("leak", "at the end exactly {left} areas and objects are allocated", "the end")
@@ -35,7 +36,21 @@ INVARIANT: Final = Group("invariant", "the scenario's own check of every state h
 
 AFTER: Final = Group("after", "the scenario's own checks right after the steps that it names hold", "a step")
 
-GROUPS: Final = (MEMORY, PROGRAM, SECTIONS, PROGRESS, LOCKS, COUNTS, LEAKS, BOUND, OWNER, FINAL, INVARIANT, AFTER)
+GROUPS: Final = (
+    MEMORY,
+    PROGRAM,
+    SECTIONS,
+    PROGRESS,
+    FAIRNESS,
+    LOCKS,
+    COUNTS,
+    LEAKS,
+    BOUND,
+    OWNER,
+    FINAL,
+    INVARIANT,
+    AFTER,
+)
 """In the order of a report."""
 
 
@@ -194,6 +209,13 @@ class Check(IntEnum):
         LOCKS,
         "locks are taken in a circle: each order happens, and with bad timing all wait for each other",
         "Take the locks in one order everywhere; hold a lock that an interrupt takes with interrupts off.",
+    )
+
+    STARVATION = (
+        24,
+        FAIRNESS,
+        "a context never ends, though the scheduler lets all go on that always can",
+        "Serve contexts in the order in which they come: a ticket lock for one that is tested and set, a queue.",
     )
 
     @property

@@ -17,6 +17,8 @@ class Code:
     constants: list[int] = field(default_factory=list)
     sites: dict[int, Site] = field(default_factory=dict)
     """Of each operation the yield; of arithmetic that may have no result, the expression."""
+    calls: dict[int, tuple[Site, ...]] = field(default_factory=dict)
+    """Of each operation the calls that lead to its yield, the outermost first."""
     polling: set[int] = field(default_factory=set)
     """Operations inside a `while` that may have no end."""
     names: dict[int, str] = field(default_factory=dict)

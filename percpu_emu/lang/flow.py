@@ -88,6 +88,7 @@ def drop_empty_jumps(code: Code) -> None:
     code.rows = [row for at, row in enumerate(code.rows) if at not in dropped]
     code.polling = {number[at] for at in code.polling if at not in dropped}
     code.sites = {number[at]: site for at, site in code.sites.items()}
+    code.calls = {number[at]: calls for at, calls in code.calls.items()}
     code.names = {number[at]: name for at, name in code.names.items()}
     code.locking = {number[at]: locking for at, locking in code.locking.items()}
     for stretch in code.stretches:

@@ -78,6 +78,8 @@ class Image:
     warnings: list[Site] = field(default_factory=list)
     constants: Mapping[str, int] = field(default_factory=dict)
     """Module constants by name, with other values than in their modules (`lang.setting`)."""
+    instead: Mapping[ProgramFunction, ProgramFunction] = field(default_factory=dict)
+    """Programs that stand in the place of others wherever those are called."""
     instrumented: bool = False
     """Whether every operation is preceded by a `reach` of its site, one of `sites`: for faults, records and traps."""
     sites: list[Site] = field(default_factory=list)
@@ -248,14 +250,14 @@ class _Unit:
         """Rewrite a program, after what it calls; its name in the module."""
         if function in self._names:
             return self._names[function]
-        source = ProgramSource(function, self._image.constants)
+        source = ProgramSource(self._image.instead.get(function, function), self._image.constants)
         source.check_recursion(callers)
         for node in ast.walk(source.tree):
             if isinstance(node, ast.YieldFrom):
                 self.include(source.callee(node.value), (*callers, function))
         _refuse_what_no_process_can(source)
         self.sleeps |= any(operation.wait == "sleeps" for operation, _, _ in source.operations)
-        self._names[function] = f"{source.name.strip('_')}_{len(self._names)}"
+        self._names[function] = self._names[source.function] = f"{source.name.strip('_')}_{len(self._names)}"
         rewriter = Rewriter(
             source,
             name_of=self._names.__getitem__,

@@ -82,6 +82,9 @@ KZALLOC: Final = 73
 KFREE: Final = 74
 TAKE_DOWN: Final = 75  # the CPU of an `offline` or `kill` context goes
 IRQ_WORK: Final = 76  # queues a program as an interrupt of a CPU
+CPU_DOWN: Final = 77
+CPU_UP: Final = 78
+MOVE_TO: Final = 79
 
 READING: Final = frozenset({READ, WAIT_UNTIL, SPIN_UNTIL, CPUMASK_NEXT})
 """Effects that leave the word as it is."""

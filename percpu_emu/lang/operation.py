@@ -42,7 +42,7 @@ class Operation:
     opcode: int
     """Its effect: one of the operations of `lang.instructions`."""
     verb: str
-    """How a story says it; "{word}" is the word, "{arg}" the second argument."""
+    """How a story says it; "{word}" is the word, "{arg}" the second argument, or the only one."""
     own: bool = False
     """Whether its word is this CPU's copy of a per-CPU word."""
     order: Order = "none"

@@ -346,6 +346,32 @@ def smp_processor_id() -> Op:
     return Op("smp_processor_id")
 
 
+@defines(_effect.CPU_DOWN, "takes CPU {arg} off line", order="full", wait="sleeps", native=False)
+def takedown_cpu(cpu: int) -> Op:
+    """Take a CPU off line, once it is in no section and no interrupt; its tasks go on on others.
+
+    Gives 0, or -EINVAL where the CPU is off line already, or no other one is on line. Interrupts of the CPU cannot come
+    until it is on line again. RCU callbacks that have not begun there move to the coordinator.
+    """
+    return Op("takedown_cpu", (cpu,))
+
+
+@defines(_effect.CPU_UP, "brings CPU {arg} on line", order="full", native=False)
+def bringup_cpu(cpu: int) -> Op:
+    """Bring a CPU on line. Gives 0, or -EINVAL where it is on line already, or there is none of that number."""
+    return Op("bringup_cpu", (cpu,))
+
+
+@defines(_effect.MOVE_TO, "goes to CPU {arg}", order="full", wait="sleeps", native=False, kernel="work_on_cpu")
+def migrate_to(cpu: int) -> Op:
+    """Go on on that CPU, as what `work_on_cpu` calls does. Gives 0, or -EINVAL where the CPU is off line.
+
+    `nr_cpu_ids` stands for the coordinator, so that what `smp_processor_id` gave before leads back. The task is not
+    bound to the CPU. Queued work stays where it is: it gets -EINVAL.
+    """
+    return Op("migrate_to", (cpu,))
+
+
 @defines(_effect.NR_CPU_IDS, "reads the number of CPUs", quiet=True)
 def nr_cpu_ids() -> Op:
     """Gives one more than the highest possible CPU."""

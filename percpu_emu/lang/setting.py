@@ -9,6 +9,7 @@ The rules, the same in the virtual engine, on real processes and in the tests' o
 * **A schedule** is a sequence of choices. Choice `c` has context c do its next operation; `c + MIGRATE * (1 + cpu)`
   moves task c to that CPU and does nothing else; `c + HALF` does only the load of a read-modify-write of the own
   copy, and the next choice `c` its store. Between the two, nothing else runs on that CPU, and the task does not move.
+  `c + FAIL` has context c's next operation, an allocation, give 0: at most `allocations_fail` times in a schedule.
 * **Tasks** run on a CPU, or on none: the coordinator's. A task on a CPU waits while an interrupt is active there, and
   while another task of that CPU may not be preempted. It is mid-turn from the first operation of a turn to its last.
 * **Interrupts** start once, or never, at any step while interrupts are on in their CPU and none is active there; the
@@ -29,6 +30,10 @@ The rules, the same in the virtual engine, on real processes and in the tests' o
   none that was sent there still to come: the CPU leaves CPU_ONLINE_MASK, its tasks and pending interrupts are over.
   Then it runs its program. **Kill** does the same at any moment, and what was sent to the CPU is lost; a killed
   context is no reader any more, and what it had noted in the ledger is in doubt.
+* **takedown_cpu** takes a CPU off line while another one is on line, no context there is in a section or inside one
+  instruction, and no interrupt active or sent there. Its tasks take no further step there: each moves, by a choice as
+  above that does not count as one of its moves, to a CPU that is on line, unless its own comes back first. Its
+  interrupts cannot come meanwhile. **migrate_to** has its task go on on another CPU at once.
 * **Memory**: the k-th per-CPU allocation, from 0, is at pointer `OBJECT_WORDS * (k + 1)`, the k-th object at
   `FIRST_OBJECT + OBJECT_WORDS * k`: nothing is handed out twice. A region has 1 to 4096 bytes, and the words that
   begin in them; no access goes beyond, nor to NULL. Per-CPU words 0 to OBJECT_WORDS - 1 are the static area. In
@@ -45,6 +50,7 @@ from percpu_emu.lang.ops import ProgramFunction
 
 MIGRATE: Final = 64
 HALF: Final = 1 << 12
+FAIL: Final = 1 << 13
 MAX_CONTEXTS: Final = 48
 """Of a setting."""
 MAX_NUMBERS: Final = 62
@@ -71,6 +77,16 @@ def context_of(choice: int) -> int:
 def is_migration(choice: int) -> bool:
     """Whether a choice moves a task to another CPU."""
     return MIGRATE <= choice < HALF
+
+
+def is_half(choice: int) -> bool:
+    """Whether a choice does the load of a read-modify-write alone."""
+    return HALF <= choice < FAIL
+
+
+def fails(choice: int) -> bool:
+    """Whether a choice is an allocation that gives nothing."""
+    return choice >= FAIL
 
 
 def unit_word(cpu: int, pointer: int) -> int:
@@ -115,3 +131,5 @@ class Setting:
     constants: Mapping[str, int] = field(default_factory=dict)
     """Module constants by name, made smaller than the kernel's: MEMCG_CHARGE_BATCH = 1. The same in every engine."""
     nodes: int = 1
+    allocations_fail: int = 0
+    """How many allocations of its contexts may give 0, whichever."""

@@ -86,6 +86,11 @@ class Struct(int):
         words = OBJECT_WORDS - FIRST_STATIC_PER_CPU
         return int.__new__(cls, _next_words(cls, "__static_per_cpu__", FIRST_STATIC_PER_CPU, words))
 
+    @classmethod
+    def at(cls, address: int) -> Self:
+        """The kernel's own data, at a place that `kernel.layout` gives it: an address, or a per-CPU pointer."""
+        return int.__new__(cls, address)
+
     def __getattr__(self, name: str) -> int:
         """The address of a field."""
         member = members(type(self)).get(name)

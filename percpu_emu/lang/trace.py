@@ -18,6 +18,8 @@ Reason: TypeAlias = Literal[
     "half done",
     "word",
     "mid-turn",
+    "busy",
+    "off line",
     "earlier interrupt",
 ]
 
@@ -80,6 +82,8 @@ class Step:
     """Whether it was the context's last step."""
     half: str = ""
     """Of a read-modify-write that other CPUs see in two parts: "load" or "store"."""
+    calls: tuple[Site, ...] = field(default=(), compare=False)
+    """The calls that lead to the yield, the context's own first; as the model knows them, and processes do not."""
 
 
 @dataclass(frozen=True)

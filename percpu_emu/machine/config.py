@@ -23,13 +23,15 @@ from percpu_emu.machine.traps import TRAPS_TEXT
 
 _AT_START: Final[list[ProgramFunction]] = [charge_page, css.css_killed_ref_fn]
 """Programs that are compiled before the CPU processes start, with the workers and the release."""
+_SHARED: Final = [protocol for protocol in PROTOCOLS.values() if not protocol.updates]
+"""The protocols that update counters as the patchset does: their machines have the same programs."""
 _WHEN_NEEDED: Final[list[ProgramFunction]] = list(
-    dict.fromkeys(program for protocol in PROTOCOLS.values() for program in (protocol.css_free, protocol.cpu_dead))
+    dict.fromkeys(program for protocol in _SHARED for program in (protocol.css_free, protocol.cpu_dead))
 )
 """Programs that the coordinator compiles when it first runs them: they go over all CPUs, and many runs need none."""
-_RELEASES: Final[list[ProgramFunction]] = [protocol.release for protocol in PROTOCOLS.values() if protocol.release]
+_RELEASES: Final[list[ProgramFunction]] = [protocol.release for protocol in _SHARED if protocol.release]
 _NUMBERED: Final[list[ProgramFunction]] = [uncharge_page, charge_slab, uncharge_slab]
-"""Programs that CPUs run by the reference engine."""
+"""Programs that CPUs run by the reference engine; compiled where updates are replaced: that engine cannot."""
 _OF_THE_COORDINATOR: Final[list[ProgramFunction]] = [
     css.mem_cgroup_alloc,
     css.css_init,
@@ -38,7 +40,7 @@ _OF_THE_COORDINATOR: Final[list[ProgramFunction]] = [
     css.css_killed_work_fn,
     css.css_release_work_fn,
     css.css_free_rwork_fn,
-    *(protocol.css_offline for protocol in PROTOCOLS.values()),
+    *(protocol.css_offline for protocol in _SHARED),
 ]
 """Programs that the coordinator runs by it; they have a number so that their injection points are known."""
 
@@ -87,21 +89,23 @@ def image_of(config: MachineConfig) -> Image:
         tuple(config.workers),
         (*config.programs, *_missing(config.protocol)),
         tuple(source.program for source in config.interrupts),
+        config.protocol if config.protocol.updates else None,
         instrumented=bool(config.faults) or config.guard,
     )
 
 
 def _missing(protocol: Protocol) -> list[ProgramFunction]:
     """The programs of a protocol that no machine has by itself: a variant's own. CPUs run them by reference."""
-    there = [*_RELEASES, *_WHEN_NEEDED, *_OF_THE_COORDINATOR]
+    there = [*_RELEASES, *_WHEN_NEEDED, *_OF_THE_COORDINATOR, *(update for _, update in protocol.updates)]
     return [program for program in protocol.programs if program not in there]
 
 
 def texts_of(config: MachineConfig, image: Image) -> list[str]:
     """What is compiled, or loaded, before a CPU's process is forked."""
+    releases = [program for program in (*_RELEASES, config.protocol.release) if program and program in image.entries]
     programs = [
         *_AT_START,
-        *_RELEASES,
+        *dict.fromkeys(releases),
         *config.compiled,
         *config.workers,
         *(source.program for source in config.interrupts),
@@ -120,14 +124,23 @@ def _image(
     workers: tuple[ProgramFunction, ...],
     programs: tuple[ProgramFunction, ...],
     interrupts: tuple[ProgramFunction, ...],
+    protocol: Protocol | None,
     *,
     instrumented: bool,
 ) -> Image:
-    """Machines that run the same programs share their image: one protocol after the other does."""
+    """Machines that run the same programs share their image: one protocol after the other does.
+
+    `protocol`: one with updates of its own. Everything that updates a counter is compiled then, with these.
+    """
+    entries = [*_AT_START, *_RELEASES, *_WHEN_NEEDED]
+    if protocol is not None:
+        own = [protocol.css_free, protocol.cpu_dead, *([protocol.release] if protocol.release else [])]
+        entries = [*_AT_START, *own, *_NUMBERED]
     return Image(
-        list(dict.fromkeys([*_AT_START, *_RELEASES, *_WHEN_NEEDED, *compiled])),
+        list(dict.fromkeys([*entries, *compiled])),
         workers,
         numbered=[*_NUMBERED, *_OF_THE_COORDINATOR, *programs],
         interrupts=interrupts,
+        instead=dict(protocol.updates) if protocol else {},
         instrumented=instrumented,
     )

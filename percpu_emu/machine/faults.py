@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -53,6 +53,13 @@ _somewhere: Final = np.zeros(1, dtype=np.int64)
 class BadFault(ValueError):
     """A fault that cannot be understood, or that names no injection point: what was found, what is allowed."""
 
+    def __init__(self, found: str, allowed: str, wrong: str = "", known: Iterable[str] = ()) -> None:
+        """`wrong`: a name that is none of the `known` ones."""
+        super().__init__(f"{found}, allowed: {allowed}")
+        self.found = found
+        self.wrong = wrong
+        self.known = tuple(known)
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -79,12 +86,12 @@ def parse_fault(text: str) -> Fault:
     """A fault from its line. Raises BadFault."""
     where, equals, what = text.strip().partition("=")
     if not equals or not where or not what:
-        raise BadFault(f"found {text!r}, allowed: {_FORM}, as in {_EXAMPLE}")
+        raise BadFault(f"found {text!r}", f"{_FORM}, as in {_EXAMPLE}")
     program, _, point = where.partition(":")
     action, _, when = what.partition("@")
     kind, _, amount = action.partition(":")
     if kind not in KINDS:
-        _refuse(text, f"{kind!r} is no kind of fault", ", ".join(KINDS))
+        _refuse_name(text, f"{kind!r} is no kind of fault", kind, KINDS)
     chance, nth = _when(text, when) if "@" in what else (c.CERTAIN, 0)
     return Fault(text.strip(), program, point or "all", kind, _nanoseconds(text, kind, amount), chance, nth)
 
@@ -112,7 +119,12 @@ def _when(text: str, when: str) -> tuple[int, int]:
 
 
 def _refuse(text: str, found: str, allowed: str) -> NoReturn:
-    raise BadFault(f"{text!r}: {found}, allowed: {allowed}")
+    raise BadFault(f"{text!r}: {found}", allowed)
+
+
+def _refuse_name(text: str, found: str, name: str, known: Iterable[str], more: str = "") -> NoReturn:
+    names = list(known)
+    raise BadFault(f"{text!r}: {found}", f"{more}{', '.join(names)}", name, names)
 
 
 def points_of(fault: Fault, sites: Sequence[Site]) -> list[int]:
@@ -122,11 +134,11 @@ def points_of(fault: Fault, sites: Sequence[Site]) -> list[int]:
         return found
     there = {site.program: 0 for site in sites} | {"all": 0}
     if fault.program not in there:
-        _refuse(fault.text, f"no program {fault.program!r} runs here", ", ".join(there))
+        _refuse_name(fault.text, f"no program {fault.program!r} runs here", fault.program, there)
     here = [site for site in sites if fault.program in ("all", site.program)]
     names = dict.fromkeys(site.text.partition("(")[0] for site in here)
     numbers = f"1 to {max(site.number for site in here)}, " if fault.program != "all" else ""
-    _refuse(fault.text, f"{fault.program} has no point {fault.point!r}", f"{numbers}{', '.join(names)}")
+    _refuse_name(fault.text, f"{fault.program} has no point {fault.point!r}", fault.point, names, numbers)
 
 
 class FaultTable:

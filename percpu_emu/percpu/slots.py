@@ -20,7 +20,7 @@ class Slots:
 
     def __init__(self, unit_size: int) -> None:
         self._unit_size = unit_size
-        self._lists: list[deque[Chunk]] = [deque() for _ in range(_slot_of_size(unit_size) + 3)]
+        self._lists: list[deque[Chunk]] = [deque() for _ in range(slot_of_size(unit_size) + 3)]
         self.to_depopulate: deque[Chunk] = deque()
         self._slot: dict[Chunk, int] = {}
 
@@ -35,7 +35,7 @@ class Slots:
 
     def roomy(self, size: int) -> list[deque[Chunk]]:
         """The lists of the chunks that may have room for `size` bytes, the fullest chunks first."""
-        return self._lists[_slot_of_size(size) :]
+        return self._lists[slot_of_size(size) :]
 
     def place(self, chunk: Chunk) -> None:
         """Put a new or changed chunk where it belongs now (`pcpu_chunk_relocate`).
@@ -89,8 +89,9 @@ class Slots:
     def _slot_of(self, chunk: Chunk) -> int:
         if chunk.free_bytes == self._unit_size:
             return len(self._lists) - 1
-        return _slot_of_size(chunk.free_bytes) if chunk.contig_hint else 0
+        return slot_of_size(chunk.free_bytes) if chunk.contig_hint else 0
 
 
-def _slot_of_size(size: int) -> int:
+def slot_of_size(size: int) -> int:
+    """The list of the chunks with `size` free bytes."""
     return max(size.bit_length() - PCPU_SLOT_BASE_SHIFT + 2, 1)

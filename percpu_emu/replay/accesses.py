@@ -36,12 +36,17 @@ class WordOperations:
         self._words = control.words
         self._memory = memory
         self._programs = programs
-        self._cpu = -1 if cpu is None else cpu
-        self._bases = memory.bases(cpu)
+        self.stand_for(control.process_of(cpu))
         self._access = compiled().access
         self._number = self._site = self._record = self._index = self._base = 0
         self._loaded: dict[int, int] = {}
         """By context: what the first half of its read-modify-write has loaded."""
+
+    def stand_for(self, process: int) -> None:
+        """Do what follows as that CPU, or as the coordinator: a setup moves, and all of it runs in one process."""
+        cpu = None if process == self._control.coordinator else process
+        self._cpu = -1 if cpu is None else cpu
+        self._bases = self._memory.bases(cpu)
 
     def _begin(self, index: int, number: int, site: int) -> None:
         layout = self._control.layout

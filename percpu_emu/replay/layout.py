@@ -28,9 +28,10 @@ READY: Final = 224  # for each process: 1 when it waits for its first ticket
 
 # --- CPUs
 CPUS: Final = 256
-CPU_WORDS: Final = 2
-DOWN: Final = 0
+CPU_WORDS: Final = 3
+DOWN: Final = 0  # its process is ended
 PID: Final = 1
+OFF_LINE: Final = 2
 
 # --- what ended the run, as JSON
 TEXT: Final = 512

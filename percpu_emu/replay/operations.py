@@ -5,6 +5,7 @@ What opens, closes and waits is in the plan, so that those operations do nothing
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,9 @@ class Operations(WordOperations):
         if order.part == Part.WHOLE:
             way, operation, writes = self._table[op.name]
             return way(operation, writes, op.args)
+        if order.part == Part.FAIL:
+            self._write_down(OPERATIONS[op.name], op.args)
+            return 0
         if order.part == Part.STORE:
             return self.store(OPERATIONS[op.name], op.args)
         if order.part == Part.LOAD:
@@ -98,6 +102,9 @@ class Operations(WordOperations):
             i.WARN_ON: self._warn_on,
             i.LEDGER_ADD: self._ledger_add,
             i.LEDGER_COMMIT: self._ledger_commit,
+            i.CPU_DOWN: self._takedown_cpu,
+            i.CPU_UP: self._bringup_cpu,
+            i.MOVE_TO: self._migrate_to,
             i.LOCAL_IRQ_SAVE: lambda: self._set_irqs_off(1),
             i.LOCAL_IRQ_RESTORE: self._restore_irqs,
             i.CALL_RCU: self._queue,
@@ -123,6 +130,32 @@ class Operations(WordOperations):
     def _ledger_commit(self) -> int:
         self._words[self._base + at.NOTED] = 0
         return 0
+
+    def _is_online(self, cpu: int) -> bool:
+        return 0 <= cpu < self._control.setting.cpus and not self._words[at.cpu_offset(int(cpu)) + at.OFF_LINE]
+
+    def _takedown_cpu(self, cpu: int) -> int:
+        others = [other for other in range(self._control.setting.cpus) if other != cpu and self._is_online(other)]
+        return self._set_online(cpu, i.AND_WITH, ~(1 << int(cpu))) if self._is_online(cpu) and others else -errno.EINVAL
+
+    def _bringup_cpu(self, cpu: int) -> int:
+        is_off = 0 <= cpu < self._control.setting.cpus and not self._is_online(cpu)
+        return self._set_online(cpu, i.OR_WITH, 1 << int(cpu)) if is_off else -errno.EINVAL
+
+    def _set_online(self, cpu: int, opcode: int, bits: int) -> int:
+        """Change the mask as the step that takes a CPU down does."""
+        self._words[at.cpu_offset(int(cpu)) + at.OFF_LINE] = int(opcode == i.AND_WITH)
+        record = self._control.address(self._record)
+        self._words[self._record + at.ADDRESS] = CPU_ONLINE_MASK
+        online = compiled().load(self._bases, record, CPU_ONLINE_MASK)
+        compiled().store(self._bases, record, CPU_ONLINE_MASK, opcode, online, bits, 0)
+        return 0
+
+    def _migrate_to(self, cpu: int) -> int:
+        """The plan says where it goes on; queued work stays."""
+        is_queued = len(self._control.setting.contexts) <= self._number < self._control.layout.numbers
+        is_there = cpu == self._control.setting.cpus or self._is_online(cpu)
+        return 0 if is_there and not is_queued else -errno.EINVAL
 
     def _set_irqs_off(self, off: int) -> int:
         """Set the flag; what it was."""

@@ -24,6 +24,8 @@ class Part(IntEnum):
     """The context goes on on CPU `target`."""
     TAKE_DOWN = 5
     """CPU `target` goes, and what it runs is over."""
+    FAIL = 6
+    """An allocation gives nothing."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ import signal
 import traceback
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from percpu_emu.lang import instructions as i
+from percpu_emu.lang.operation import OPERATIONS
 from percpu_emu.lang.words import Long, wrap
 from percpu_emu.replay import layout as at
 from percpu_emu.replay.accesses import Otherwise
@@ -116,6 +118,7 @@ class Process:
         site = self._programs.site(running.program)
         if site != order.site or code_of(running.op.name) != order.code:
             raise Otherwise(f"{running.op.name} at {self._programs.site_by_number(site)}")
+        moves = OPERATIONS[running.op.name].opcode == i.MOVE_TO
         result = self._operations.perform(index, order, running.op)
         if result is None:
             return
@@ -126,6 +129,8 @@ class Process:
         except StopIteration as end:
             if not self._turns.next(number, wrap(end.value or 0), index + 1):
                 words[record + at.WAS_LAST] = 1
+        if moves:
+            self._turns.leave(number)
 
     def _take_down(self, index: int, order: Order) -> None:
         """Take a CPU down, and end its process: killed where the CPU is killed. The context's program follows."""
@@ -133,6 +138,7 @@ class Process:
         was_down = words[cpu_offset(cpu) + at.DOWN]
         words[cpu_offset(cpu) + at.DOWN] = 1
         self._operations.take_down(index, order)
+        words[cpu_offset(cpu) + at.OFF_LINE] = 1
         if not was_down and order.code == Event.KILL:
             os.kill(words[cpu_offset(cpu) + at.PID], signal.SIGKILL)
         elif not was_down:
@@ -161,7 +167,10 @@ class Process:
                 order = Order(self._number, number, Part.WHOLE, code_of(op.name), site, -1, -1, False)
                 result = self._operations.perform(index, order, op)
                 self._words[at.SETUP_STEPS] += 1
+                if OPERATIONS[op.name].opcode == i.MOVE_TO and not result:
+                    self._operations.stand_for(int(op.args[0]))
                 op = advance(program, Long(result or 0))
+        self._operations.stand_for(self._control.coordinator)
 
 
 def process_main(

@@ -60,7 +60,7 @@ class Programs:
             program = inner
         key = id(program.gi_code), program.gi_frame.f_lasti
         if key not in self._sites:
-            self._sites[key] = self._numbers[key[0]] << _NUMBER_BITS | site_of(program).number
+            self._sites[key] = self._numbers_of_sites[site_of(program)]
         return self._sites[key]
 
     def number_of_site(self, site: Site) -> int:

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 
 
 def operation_text(view: View, index: int) -> str:
-    """The operation as in the source, a helper's with the caller's word; an event of the machine in words."""
+    """The operation as in the source, a helper's with the caller's word; an event of the machine in words.
+
+    A call of a helper of the kernel that is one step is what its caller writes.
+    """
     step = view.trace.steps[index]
+    if (call := view.call(index)) and view.is_whole_call(range(index, index + 1)):
+        return call.text
     if step.site is not None:
         text = _with_the_callers_word(view, index, step.site.text) if view.is_helper(index) else step.site.text
         return f"{text}: {step.half}" if step.half else text
@@ -70,10 +75,22 @@ def fold_text(view: View, fold: range, effect: Callable[[View, int], str] = effe
     program = getattr(view.trace.steps[fold.start].site, "program", "")
     if all(map(view.is_of_a_history, fold)):
         return f"... {plural(len(fold), 'step')} of {program}"
-    if all(map(view.is_quiet, fold)):
+    if view.call(fold.start) is None and all(map(view.is_quiet, fold)):
         return f"... {plural(len(fold), 'step')}: {names}"
-    last = max(index for index in fold if view.trace.steps[index].accesses)
-    return f"... {plural(len(fold), 'step')} of {program}: {names}   {effect(view, last)}"
+    told = ", ".join(effect(view, index) for index in _changing(view, fold))
+    of = call.text if (call := view.call(fold.start)) else f"{program}: {names}"
+    return f"... {plural(len(fold), 'step')} of {of}   {told}".rstrip()
+
+
+def _changing(view: View, fold: range) -> list[int]:
+    """Of each word that steps leave with another value the last write; where there is none, the last access."""
+    touched: dict[int, list[tuple[int, Access]]] = {}
+    for index in fold:
+        for access in view.trace.steps[index].accesses:
+            touched.setdefault(access.address, []).append((index, access))
+    changed = [found for found in touched.values() if found[0][1].old != found[-1][1].new]
+    last = [max(index for index, access in found if access.write) for found in changed]
+    return last or [found[-1][0] for found in touched.values()][-1:]
 
 
 def _access(view: View, access: Access, index: int) -> str:
@@ -91,7 +108,7 @@ def _access(view: View, access: Access, index: int) -> str:
 def _of_memory(view: View, index: int) -> list[str]:
     step = view.trace.steps[index]
     if opcode(step) in ALLOCATES:
-        return [f"= {view.labels.pointer(step.result)}"]
+        return [f"= {view.labels.pointer(step.result)}" if step.result else "fails: it gives NULL"]
     if opcode(step) in FREES and step.args[0]:
         again = " AGAIN" if step.args[0] in view.moments[index].freed else ""
         return [f"{view.labels.allocation(step.args[0])} is freed{again}"]

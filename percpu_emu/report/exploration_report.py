@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from percpu_emu.report.columns import DEFAULT_WIDTH, columns
+from percpu_emu.report.ending import print_notes, print_verdict
 from percpu_emu.report.replay_line import replay_line
 from percpu_emu.report.result import Report, ReportedCounterexample, ReportedPlace, reported
 from percpu_emu.report.story import story
-from percpu_emu.report.tables import VERDICT_STYLES, checks_table
+from percpu_emu.report.tables import checks_table
 from percpu_emu.report.trace_json import trace_dict
 from percpu_emu.scenario.exploration import checks_of, foreseen, scope_of, verdict
 from percpu_emu.scenario.judging import ledger_notes
@@ -107,20 +108,6 @@ def print_counterexample(console: Console, example: ReportedCounterexample) -> N
     for sentence in example.story:
         console.print(f"* {sentence}", markup=False, highlight=False)
     console.print()
-
-
-def print_notes(console: Console, report: Report) -> None:
-    """What a reader should know beside the checks, a line each."""
-    for note in report.notes:
-        console.print(f"note: {note}", markup=False, highlight=False)
-
-
-def print_verdict(console: Console, report: Report) -> None:
-    """The last lines: where a failure is expected, whether that one was found; the verdict."""
-    if report.expectation:
-        console.print(report.expectation, style="green" if report.as_expected else "red", highlight=False)
-    style = VERDICT_STYLES[report.verdict]
-    console.print(f"[{style}]{report.verdict}[/] in {report.seconds:.2f} s", highlight=False)
 
 
 def _scope_line(scope: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 
@@ -28,19 +29,23 @@ _DOUBLES: Final = 1.5
 """From this ratio of neighbouring values on, an axis is logarithmic."""
 
 
-def draw(report: Report, path: Path, command: str) -> None:
-    """Draw the sweep of a report into an SVG or PNG file; `command` is what it was made by."""
-    name = report.scope["sweep"].split()[0]
+def draw(report: Report, path: Path) -> None:
+    """Draw the sweep of a report into an SVG or PNG file."""
+    sweep: str = report.scope["sweep"]
+    name = sweep.partition("=")[0]
     rows = report.figures["sweep"]
     figure = Figure(figsize=(9, 5.4), layout="constrained")
     axes = figure.add_subplot()
     _draw_lines(axes, rows, name, report.scope["protocols"])
     fixed = [_counted(report.scope[key], words) for key, words in _AXES.items() if key not in (name, "lag")]
     axes.set_title(f"What dying memory cgroups cost: {', '.join(fixed)}", loc="left", fontsize=13, pad=12)
-    source = f"Source: {command}; structure sizes of {report.scope['kernel']}, placed by the kernel's allocators."
+    numbers = [f"--{key} {report.scope[key]}" for key in _AXES if key != name]
+    command = " ".join(["percpu-emu footprint --kernel", report.scope["kernel"], *numbers, "--sweep", sweep])
+    source = f"Source: structure sizes of {report.scope['kernel']}, placed by the kernel's allocators. {command}"
     figure.supxlabel("\n".join(textwrap.wrap(source, 120)), x=0.01, ha="left", fontsize=8, color="#555555")
     metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-    figure.savefig(path, dpi=110, metadata=metadata)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "percpu-emu"}):  # text stays text, equal input equal files
+        figure.savefig(path, dpi=110, metadata=metadata)
 
 
 def _counted(number: int, words: str) -> str:
@@ -57,8 +62,8 @@ def _draw_lines(axes: Axes, rows: list[dict[str, Any]], name: str, protocols: li
         color, marker = _STYLES[names[0]]
         axes.plot(values, [size / kb for size in sizes], label=", ".join(names), color=color, marker=marker)
         last = f"{sizes[-1] / kb:.3g} {unit}"
-        axes.annotate(last, (values[-1], sizes[-1] / kb), (8, 0), textcoords="offset points", color=color, va="center")
-    axes.margins(x=0.09)
+        axes.annotate(last, (values[-1], sizes[-1] / kb), (0, 7), textcoords="offset points", color=color, ha="center")
+    axes.margins(x=0.06, y=0.1)
     if len(values) > 2 and values[-1] >= _DOUBLES * values[-2]:
         axes.set_xscale("symlog" if values[0] == 0 else "log", base=2)
         axes.set_yscale("log")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 
-from percpu_emu.report.exploration_report import print_notes, print_verdict
+from percpu_emu.report.ending import print_notes, print_verdict
 from percpu_emu.report.result import Report, reported
 from percpu_emu.report.tables import checks_table
 from percpu_emu.scenario.footprint import LIMITS, Plan, checks_of, figures_of, notes_of, rows_of, variations
@@ -54,7 +54,7 @@ def scope_of(plan: Plan, protocols: Sequence[str], sweep: Sweep | None) -> dict[
         "kernel": plan.kernel.name,
         "protocols": list(protocols),
         **{key: getattr(plan, key) for key in LIMITS},
-        "sweep": f"{sweep.name} {sweep.values[0]}..{sweep.values[-1]}" if sweep else None,
+        "sweep": str(sweep) if sweep else None,
         "counted": "per-CPU areas and slab objects of each cgroup, by the two allocators' rules",
         "not_counted": "pages that the cgroups are charged with, slabs of those, and what the rest of the kernel holds",
     }

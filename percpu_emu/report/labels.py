@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from percpu_emu.lang.trace import Step, Trace
 
 EVENTS: Final = frozenset({"offline", "kill", "migrate"})
+MOVES: Final = frozenset({"migrate", "migrate_to"})
+"""After these a task is on another CPU."""
 """Steps of the machine, which are no operation of a program."""
 ALLOCATES: Final = frozenset({i.ALLOC_PERCPU, i.KZALLOC})
 FREES: Final = frozenset({i.FREE_PERCPU, i.KFREE})
@@ -67,7 +69,7 @@ class Labels:
         """Who took each step."""
         self._bases = _bases(trace)
         self._pointers = _pointer_words(trace, self._bases)
-        self._migrating = {step.context for step in trace.steps if step.op == "migrate"}
+        self._migrating = {step.context for step in trace.steps if step.op in MOVES}
 
     # --- words
 

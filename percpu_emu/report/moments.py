@@ -23,7 +23,7 @@ State: TypeAlias = Literal[
     "not started", "queued", "ready", "waiting", "blocked", "interrupted", "ended", "offline", "killed"
 ]
 OVER: Final = frozenset({"ended", "offline", "killed"})
-_STATES: Final[dict[Reason, State]] = {"word": "blocked", "interrupt": "interrupted"}
+_STATES: Final[dict[Reason, State]] = {"word": "blocked", "busy": "blocked", "interrupt": "interrupted"}
 """What the engine says of a context that has begun; for any other reason it is ready, and its CPU is busy."""
 
 
@@ -105,6 +105,8 @@ class _Replay:
         self._ledger(step, number)
         self._rcu(index, step, number)
         standings = self._standings(index)
+        if step.op == "migrate_to" and number in standings:
+            self._cpus[number] = standings[number].cpu
         self._end(step, number, standings)
         return self._moment(standings, self._ended_by_now(standings))
 

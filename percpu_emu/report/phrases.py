@@ -254,7 +254,7 @@ def _queue_work(view: View, index: int, _operation: Operation) -> str:
 def _irq_work(view: View, index: int, _operation: Operation) -> str:
     step = view.trace.steps[index]
     if not step.result:
-        return f"finds CPU {_argument(step, 2)} off line, and interrupts it not"
+        return f"finds CPU {_argument(step, 2)} off line, and sends nothing"
     return f"interrupts CPU {_argument(step, 2)} to run {_queued(view, index)}"
 
 
@@ -295,7 +295,14 @@ def _number(view: View, index: int, operation: Operation) -> str:
     return f"{_verb(operation)}, which is {view.trace.steps[index].result}"
 
 
+def _change_cpu(view: View, index: int, operation: Operation) -> str:
+    step = view.trace.steps[index]
+    told = _verb(operation, arg=number(_argument(step, 0)))
+    return f"{told}, which fails" if step.result < 0 else told
+
+
 _OTHERS: Final[dict[int, Tell]] = {
+    **dict.fromkeys((i.CPU_DOWN, i.CPU_UP, i.MOVE_TO), _change_cpu),
     **dict.fromkeys(ALLOCATES, _allocate),
     **dict.fromkeys(FREES, _free),
     i.WARN_ON: _warn,

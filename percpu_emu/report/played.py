@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from percpu_emu.report.effects import enumeration
 from percpu_emu.report.glossary import meanings
@@ -29,6 +29,10 @@ def played_dict(played: Played) -> dict[str, Any]:
     }
 
 
+_OF_SITE: Final = {"fails": "{} fails", "load": "the load of {}"}
+"""What of an operation a choice does, where it does not do it as usual."""
+
+
 def _option(played: Played, labels: Labels, option: Option, places: dict[tuple[str, str], int]) -> dict[str, Any]:
     actor = labels.actor_of(option.context, len(played.trace.steps))
     assert actor is not None, "a played trace has everyone"
@@ -37,7 +41,7 @@ def _option(played: Played, labels: Labels, option: Option, places: dict[tuple[s
         "context": actor,
         "who": labels.who(actor),
         "choice": option.choice,
-        "text": site.text if site else _event(played, option, actor),
+        "text": _OF_SITE.get(option.op, "{}").format(site.text) if site else _event(played, option, actor),
         "why_not": why_not(labels, option.obstacle, len(played.trace.steps)) if option.obstacle else "",
         "source": places.get((site.program, site.file.rpartition("/")[2])) if site else None,
         "line": site.line if site else None,
@@ -68,5 +72,7 @@ def why_not(labels: Labels, obstacle: Obstacle, step: int) -> str:
         "interrupt": f"waits: {who} {'have' if many else 'has'} to end first",
         "preemption off": f"waits: {who} has CPU {obstacle.cpu}, and may not be preempted now",
         "word": f"waits until {labels.word(obstacle.address)} is {number(obstacle.value)}",
+        "busy": f"waits until CPU {obstacle.cpu} can be stopped: {who} is in a section or an interrupt there",
+        "off line": f"cannot go on there: CPU {obstacle.cpu} is off line",
         "mid-turn": f"waits until CPU {obstacle.cpu} is between two programs: {who} is in the middle of one",
     }[obstacle.reason]

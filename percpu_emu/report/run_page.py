@@ -47,7 +47,7 @@ def page(report: Report, series: RunSeries, *, summary: str, command: str) -> st
         *_section("Over time", *plots(series)),
         *_section("Outcomes", *outcomes_table(report.figures)),
         *_section("Memory", *memory_tables(report.figures)),
-        *_section("Checks", _checks(report.checks)),
+        *_section("Checks", *([_checks(report.checks)] if report.checks else [])),
         *_section("Figures", *figures_table(report.figures)),
         *_section("Scope", _scope(report.scope)),
         *_section("Notes", *_notes(report.notes)),

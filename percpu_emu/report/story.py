@@ -140,11 +140,15 @@ class _Told:
             yield from self._skipped(skipped)
             skipped = []
             index = told[-1]
-            made = clause(self._view, index, before=before)
+            call = self._view.call(fold.start) if len(fold) > 1 or self._is_a_call(index) else None
+            made = Clause(f"calls {call.text}") if call else clause(self._view, index, before=before)
             before = made.address
             anew, seen = self._anew_between(seen, index), index
             yield replace(self._with_wait(self._after_tries(made, told), index), anew=anew)
         yield from self._skipped(skipped)
+
+    def _is_a_call(self, index: int) -> bool:
+        return self._view.is_whole_call(range(index, index + 1)) and not self._view.is_marked(index)
 
     def _skipped(self, reads: list[int]) -> Iterator[Clause]:
         """Reads that are folded: a single one in words, several as their number."""

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from percpu_emu.report.exploration_report import print_notes, print_verdict
+from percpu_emu.report.ending import print_notes, print_verdict
 from percpu_emu.report.tables import checks_table, comparison_table, counts_table, readings_table
 from percpu_emu.scenario.wording import plural
 

@@ -7,11 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from percpu_emu.lang import instructions as i
-from percpu_emu.report.labels import Labels, allocation_of, definition
+from percpu_emu.report.calls import begins_again, call_of
+from percpu_emu.report.labels import MOVES, Labels, allocation_of, definition
 from percpu_emu.report.moments import Moment, moments
 from percpu_emu.scenario import linearizable
 
 if TYPE_CHECKING:
+    from percpu_emu.lang.source import Site
     from percpu_emu.lang.trace import Access, Trace
 
 
@@ -69,15 +71,17 @@ class View:
         """The burst's steps, cut where a helper is called or left."""
         found: list[range] = []
         for index in burst.steps:
-            if found and self._goes_on(found[-1], index):
+            if found and self._goes_on(found[-1].start, index):
                 found[-1] = range(found[-1].start, index + 1)
             else:
                 found.append(range(index, index + 1))
         return found
 
-    def _goes_on(self, part: range, index: int) -> bool:
-        """Whether a step is in the same call as those before it: another call begins at the first yield again."""
-        first, step = self.trace.steps[part.start], self.trace.steps[index]
+    def _goes_on(self, begin: int, index: int) -> bool:
+        """Whether a step is in the same call as the step that began it: another one begins at the first yield again."""
+        first, step = self.trace.steps[begin], self.trace.steps[index]
+        if call_of(first) or call_of(step):
+            return call_of(first) == call_of(step) and not begins_again(first, step)
         if step.site is None or first.site is None or step.site.program != first.site.program:
             return False
         again = step.site == first.site and step.accesses and first.accesses
@@ -95,10 +99,37 @@ class View:
         return frozenset(index for part in calls for index in part)
 
     def _is_small_call(self, part: range) -> bool:
-        """Whether it is a call of a helper that touches one word, as a lock does, and nothing in it is marked."""
+        """Whether it is a call of a helper that touches one word or is the kernel's, and nothing in it is marked."""
         words = {access.address for index in part for access in self.trace.steps[index].accesses}
-        is_small = len(words) == 1 or self.is_of_a_history(part.start)
-        return len(part) > 1 and self.is_helper(part.start) and is_small and not any(map(self.is_marked, part))
+        is_small = len(words) == 1 or self.is_of_a_history(part.start) or self.is_whole_call(part)
+        told = any(self.is_marked(index) or self.gets_no_memory(index) for index in part)
+        return len(part) > 1 and self.is_helper(part.start) and is_small and not told
+
+    def gets_no_memory(self, index: int) -> bool:
+        """Whether the step is an allocation that fails."""
+        step = self.trace.steps[index]
+        operation = definition(step)
+        return operation is not None and operation.opcode in (i.ALLOC_PERCPU, i.KZALLOC) and step.result == 0
+
+    @cached_property
+    def _whole_calls(self) -> frozenset[tuple[int, ...]]:
+        """The steps of each call of the kernel's helpers, also where other contexts act in the middle."""
+        found: dict[int, list[list[int]]] = {}
+        for index, actor in enumerate(self.labels.actors):
+            calls = found.setdefault(actor, [])
+            if calls and self._goes_on(calls[-1][0], index):
+                calls[-1].append(index)
+            else:
+                calls.append([index])
+        return frozenset(tuple(part) for calls in found.values() for part in calls if self.call(part[0]))
+
+    def is_whole_call(self, steps: range) -> bool:
+        """Whether they are all of a call of one of the kernel's helpers: no other context acts in the middle."""
+        return tuple(steps) in self._whole_calls
+
+    def call(self, index: int) -> Site | None:
+        """The call of one of the kernel's helpers that the step is part of, as its caller has it; else None."""
+        return next(reversed(call_of(self.trace.steps[index])), None)
 
     def is_of_a_history(self, index: int) -> bool:
         """Whether the step enters a call or a return in a history, which is no part of the code under test."""
@@ -166,7 +197,7 @@ class View:
     def _moves_after(self, index: int) -> bool:
         """Whether the step's task migrates later: the number of its CPU is then another's."""
         actor, later = self.labels.actors[index], range(index + 1, len(self.trace.steps))
-        return any(self.trace.steps[at].op == "migrate" and self.labels.actors[at] == actor for at in later)
+        return any(self.trace.steps[at].op in MOVES and self.labels.actors[at] == actor for at in later)
 
     def in_freed(self, index: int) -> bool:
         """Whether the step touched memory that had been freed."""

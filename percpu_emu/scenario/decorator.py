@@ -40,11 +40,13 @@ class Keys(TypedDict, total=False):
     total: ProgramFunction
     left: int
     bound: int
+    allocations_fail: int
     exclusive: bool
     sometimes: Sequence[str]
     final: Callable[[Any], str | None]
     invariant: Callable[[Any], str | None]
     after: Mapping[str, Callable[[Any], str | None]]
+    progress: Literal["possible", "fair"]
     expect: str
     missing: str
     seed: int
@@ -96,7 +98,7 @@ class Contexts:
     ) -> None:
         cpus = [] if cpu is None else [cpu] if isinstance(cpu, int) else cpu if cpu == "all" else list(cpu)
         given = [int(argument) if isinstance(argument, int) else argument for argument in args]
-        table = {"program": _name_of(program), "kind": kind, "cpus": cpus, "args": given, **keys}
+        table = {"program": program, "kind": kind, "cpus": cpus, "args": given, **keys}
         self.tables.append({key: value for key, value in table.items() if value is not None})
 
 
@@ -139,7 +141,7 @@ class DeclaredScenario:
         document: dict[str, Any] = {
             **top,
             "machine": {},
-            "explore": {"programs": programs, "contexts": contexts.tables},
+            "explore": {"programs": programs, "contexts": self._plain(contexts.tables)},
         }
         for key, value in self.keys.items():
             table = document if key in KEYS_OF_TOP else document["machine" if key in KEYS_OF_MACHINE else "explore"]
@@ -147,7 +149,7 @@ class DeclaredScenario:
         return document
 
     def _plain(self, value: Any) -> Any:
-        """A value as TOML has it; functions are their names in the module."""
+        """A value as TOML has it; functions are their names in the module, which need not be their own."""
         if isinstance(value, Mapping):
             return {key: self._plain(inner) for key, inner in value.items()}
         if isinstance(value, list | tuple):
@@ -155,6 +157,9 @@ class DeclaredScenario:
         if not callable(value):
             return value
         names = [name for name, held in self.function.__globals__.items() if held is value]
+        here = self.function.__globals__
+        if not names and _name_of(value) in here and getattr(value, "__globals__", here) is not here:
+            raise ValueError(f"{_name_of(value)}: the program of that name in {Path(self.file).name} is another one")
         return names[0] if names else _name_of(value)
 
 

@@ -11,6 +11,9 @@ from percpu_emu.scenario.judging import NEVER_TAKEN, STOPPED, judged, marks
 from percpu_emu.scenario.verdict import Check, Foreseen, Verdict, verdict_of
 from percpu_emu.scenario.wording import plural
 
+FAIR: Final = (
+    "fair: it lets each context go on that can go on all the time; one that can only now and then, maybe never"
+)
 SCOPE: Final = {
     "engine": "`virtual`: the programs as bytecode, in one process",
     "strategy": "`exhaustive`: every interleaving; `preemptions`: those with so many preemptions at most; `pct` and "
@@ -19,13 +22,15 @@ SCOPE: Final = {
     "cpus": "how many CPUs the machine has",
     "contexts": "which contexts run, and how many turns each has",
     "constants": "the kernel's constants that the scenario makes smaller",
+    "allocations_fail": "how many allocations may give nothing, whichever",
     "complete": "whether every interleaving of this scope was covered",
     "controlled": "what the search chooses",
     "not_controlled": "what it does not look at",
     "stopped": "why it is not complete",
     "remote_words": "words of a CPU that another CPU writes",
     "split": "how other CPUs see a read-modify-write of these words",
-    "scheduler": "`fair`: a context that spins without effect lets the others run",
+    "scheduler": '`fair`: a context that spins without effect lets the others run; with `progress = "fair"`, what '
+    "the scheduler is taken to do",
     "confirmed": "in how many states the search without reduction agrees",
     "seed": "of the random schedules",
     "prefix": "how many steps of a given schedule come first",
@@ -90,6 +95,8 @@ def scope_of(explored: Explored) -> dict[str, Any]:
         "controlled": "which context takes the next step; when callbacks, interrupts and events come",
         "not_controlled": "weak memory ordering: every operation takes effect at once, in the program's order",
     }
+    if subject.setting.allocations_fail:
+        scope["allocations_fail"] = subject.setting.allocations_fail
     if explored.stopped:
         scope["stopped"] = explored.stopped
     reduction = explored.reduction
@@ -98,6 +105,8 @@ def scope_of(explored: Explored) -> dict[str, Any]:
         scope["split"] = "a read-modify-write without LOCK on these words is a load and a store to other CPUs"
     if reduction.get("fair"):
         scope["scheduler"] = "fair: a context that spins without effect lets the others run"
+    if subject.fair:
+        scope["scheduler"] = FAIR
     if reduction.get("confirmed") is not None:
         scope["confirmed"] = f"the search without reduction agrees, in {plural(reduction['confirmed'], 'state')}"
     if options.strategy in ("pct", "random"):

@@ -42,8 +42,13 @@ WORK: Final = {
     "grace_period_us": "median length of a grace period, in microseconds",
     "grace_period_us_max": "length of the longest grace period, in microseconds",
 }
+FORWARDED: Final = {"forwarded": "updates of a dying cgroup that went to its parent: of the protocol patch-2022"}
 CHAOS: Final = {"starved": "times that chaos starved CPUs"}
-HOW_MUCH: Final = frozenset((*WORK, *COUNTED, *INTERRUPTS)) - {"stalls", "grace_period_us", "grace_period_us_max"}
+HOW_MUCH: Final = frozenset((*WORK, *FORWARDED, *COUNTED, *INTERRUPTS)) - {
+    "stalls",
+    "grace_period_us",
+    "grace_period_us_max",
+}
 """What a run did, of which there is less in the same time on a machine with other work. A stall is no such thing: a
 reader that stays long enough has to be reported."""
 TORTURE: Final = {
@@ -69,7 +74,18 @@ ROUNDS: Final = {
     "recorded_operations": "operations of the recorded round that failed",
     "outcomes": "each result with how often it was seen, and whether it is allowed",
 }
-OF_A_RUN: Final = {**READING, **COST, **WORK, **COUNTED, **INTERRUPTS, **CHAOS, **ROUNDS, **TORTURE, **TORTURE_LISTS}
+OF_A_RUN: Final = {
+    **READING,
+    **COST,
+    **WORK,
+    **FORWARDED,
+    **COUNTED,
+    **INTERRUPTS,
+    **CHAOS,
+    **ROUNDS,
+    **TORTURE,
+    **TORTURE_LISTS,
+}
 """Every figure of `run`, whatever the scenario has."""
 EXPLORE: Final = {
     "executions": "interleavings that the states stand for, or random schedules that ran; null: not counted",
@@ -80,6 +96,21 @@ EXPLORE: Final = {
     "megabytes": "memory of the search",
     "preemptions": "of the strategy `preemptions`: up to how many preemptions all is covered",
     "violations": "of random schedules: how many broke a check",
+}
+FOOTPRINT: Final = {
+    "before.pages_per_unit": "populated pages of one CPU's unit before the first cgroup; `after`: after the last one",
+    "before.percpu_kb": "Percpu of /proc/meminfo then, in kB",
+    "before.slab_kb": "what the cgroups hold of Slab then, in kB",
+    "settled.percpu_kb": "Percpu when every grace period that is waited for has ended, in kB",
+    "percpu_kb_per_dying_cgroup": "by how many kB Percpu grows, for a dying cgroup",
+    "slab_kb_per_dying_cgroup": "by how many kB Slab grows, for a dying cgroup",
+    "kb_per_dying_cgroup": "the sum of both",
+    "grown_kb": "by how many kB both grow in all",
+}
+FOOTPRINT_ROWS: Final = {
+    "depends_on": "rows: the plan, and the plan with another number; under PROTOCOL_kb by how many kB both grow",
+    "sweep": "rows: the plan at every value of the sweep, in place of `depends_on`",
+    "here": "of `--here`: what this host's /proc and /sys say",
 }
 REPLAY: Final = {
     "steps": "steps that processes did",

@@ -8,8 +8,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from percpu_emu.kernel.protocols import PROTOCOLS
 from percpu_emu.lang import context as c
-from percpu_emu.scenario.figure_table import CHAOS, COST, COUNTED, INTERRUPTS, OF_THE_OS, READING, TORTURE, WORK
+from percpu_emu.scenario.figure_table import (
+    CHAOS,
+    COST,
+    COUNTED,
+    FORWARDED,
+    INTERRUPTS,
+    OF_THE_OS,
+    READING,
+    TORTURE,
+    WORK,
+)
 from percpu_emu.scenario.schema import Read, all_steps
 from percpu_emu.shm import PAGE_SIZE
 
@@ -19,6 +30,7 @@ if TYPE_CHECKING:
 
 KB = 1024
 ATOMIC_MARK = "atomic path"
+FORWARDED_MARK = "forwarded"
 
 
 def figure_names(scenario: Scenario) -> list[str]:
@@ -32,7 +44,9 @@ def figure_names(scenario: Scenario) -> list[str]:
     names += [*COST, *WORK, *COUNTED]
     names += INTERRUPTS if scenario.interrupts else ()
     names += CHAOS if scenario.faults.chaos else []
-    return [f"{protocol}.{name}" for protocol in scenario.protocols for name in names]
+    found = [f"{protocol}.{name}" for protocol in scenario.protocols for name in names]
+    forwarding = [protocol for protocol in scenario.protocols if PROTOCOLS[protocol].updates]
+    return found + [f"{protocol}.{name}" for protocol in forwarding for name in FORWARDED]
 
 
 def growing_figures(scenario: Scenario) -> list[str]:
@@ -130,6 +144,8 @@ class Meter:
         latencies = sorted(seconds * 1e6 for seconds in self._machine.rcu.latencies)
         seconds = self._worked_seconds or time.monotonic() - self._worked_since
         more: dict[str, float] = self._interrupts(seconds) if self._scenario.interrupts else {}
+        if FORWARDED_MARK in marks:
+            more["forwarded"] = int(blocks[:, c.MARKS + marks.index(FORWARDED_MARK)].sum())
         if self._machine.chaos:
             more["starved"] = self._machine.chaos.intervals
         return more | {

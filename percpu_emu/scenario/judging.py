@@ -60,6 +60,7 @@ def _groups_of(subject: Subject) -> list[c.Group]:
         c.INVARIANT: subject.invariant is not None,
         c.AFTER: bool(subject.after),
         c.LOCKS: _takes_locks(subject),
+        c.FAIRNESS: subject.fair,
     }
     return [group for group in c.GROUPS if wanted.get(group, True)]
 

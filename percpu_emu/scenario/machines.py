@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from percpu_emu.kernel.program_sizes import cannot_show
+from percpu_emu.kernel.program_sizes import cannot_show, has_own_counters
 from percpu_emu.kernel.protocols import Protocol
 from percpu_emu.machine import EventStream, Machine, MachineConfig, Topology
 from percpu_emu.machine.faults import BadFault, FaultTable, parse_fault
 from percpu_emu.machine.interrupts import Interrupts
 from percpu_emu.scenario.load import Loaded, ScenarioError
 from percpu_emu.scenario.schema import Mkdir, Replace, Scenario, all_steps
+from percpu_emu.scenario.wording import said_of_fault
 
 UNTOUCHED: Final = "no access to freed memory"
 """The check that an access which traps fails."""
@@ -27,12 +28,17 @@ def refuse_kernel(loaded: Loaded) -> None:
 
 
 def foreign_kernel(loaded: Loaded) -> list[str]:
-    """What a run with a kernel shows that never had the patchset: its sizes, and nothing else of it."""
+    """What a run shows of a kernel whose counters are not those of the programs: its sizes, and nothing else of it."""
     profile = loaded.profile
-    if any(area.until == "release-percpu" for area in profile.percpu_area):
+    if has_own_counters(profile):
         return []
     own = "counters, updates and release are those of Linux 5.0 and the patchset"
-    return [f"{profile.name} gives the sizes ({profile.trust}); {own}"]
+    notes = [f"{profile.name} gives the sizes ({profile.trust}); {own}"]
+    if profile.percpu.accounted_apart:
+        notes.append(
+            f"{profile.name} keeps accounted areas in chunks of their own, which `footprint` counts, and not here"
+        )
+    return notes
 
 
 def config_of(loaded: Loaded, protocol: Protocol) -> MachineConfig:
@@ -65,7 +71,7 @@ def naming_faults(loaded: Loaded) -> Iterator[None]:
     try:
         yield
     except BadFault as error:
-        raise ScenarioError(loaded.blamed("faults.inject"), [f"faults.inject: {error}"]) from error
+        raise ScenarioError(loaded.blamed("faults.inject"), [f"faults.inject: {said_of_fault(error)}"]) from error
 
 
 def chaos_of(scenario: Scenario) -> int | None:

@@ -12,7 +12,7 @@ from percpu_emu.explore.obstacles import obstacle_of
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.token import Token, digest, plain_choice, schedule_of
 from percpu_emu.explore.tracing import Stepper
-from percpu_emu.lang.setting import MIGRATE
+from percpu_emu.lang.setting import MIGRATE, context_of, fails, is_migration
 from percpu_emu.lang.source import Site
 from percpu_emu.lang.trace import Obstacle, Trace
 from percpu_emu.lang.virtual import outcomes
@@ -33,7 +33,8 @@ class Option:
     context: int
     choice: int
     op: str
-    """Name of the operation; "offline" or "kill" for a CPU that goes, "migrate" for a move."""
+    """Name of the operation; "offline" or "kill" for a CPU that goes, "migrate" for a move; "load" for the load of it
+    alone, "fails" where it is an allocation that gives nothing."""
     site: Site | None
     obstacle: Obstacle | None
 
@@ -110,4 +111,7 @@ def _options(stepper: Stepper) -> Iterator[Option]:
     for context in stepper.contexts():
         op, site = stepper.ahead(context)
         yield Option(context, context, op, site, obstacle_of(stepper, context))
-        yield from (Option(context, move, "migrate", None, None) for move in moves if move % MIGRATE == context)
+        for move in moves:
+            if context_of(move) == context:
+                kind = "migrate" if is_migration(move) else "fails" if fails(move) else "load"
+                yield Option(context, move, kind, None if kind == "migrate" else site, None)

@@ -13,8 +13,9 @@ from percpu_emu.explore.room import with_room
 from percpu_emu.explore.subject import Subject
 from percpu_emu.explore.token import BadToken, Token, digest, schedule_of
 from percpu_emu.explore.tracing import NotPossible, Stepper
+from percpu_emu.lang import instructions as i
 from percpu_emu.lang.operation import OPERATIONS
-from percpu_emu.lang.setting import MIGRATE, Setting, context_of, is_migration
+from percpu_emu.lang.setting import MIGRATE, Setting, context_of, fails, is_migration
 from percpu_emu.lang.trace import Step
 from percpu_emu.lang.virtual import layout
 from percpu_emu.replay import Difference, Part, Plan, PlannedStep, Replayed, replay
@@ -65,6 +66,8 @@ def _why_not(stepper: Stepper, choice: int) -> str:
         return f"{_name(stepper, number)} cannot go on: {', '.join([obstacle.reason, *whose])}"
     if is_migration(choice):
         return f"{_name(stepper, number)} cannot move to CPU {choice // MIGRATE - 1}"
+    if fails(choice):
+        return f"the next operation of {_name(stepper, number)} is no allocation that may fail"
     return f"the next operation of {_name(stepper, number)} has no halves"
 
 
@@ -93,7 +96,9 @@ def _part(step: Step, waiting: set[int]) -> Part:
     if step.half:
         return Part.LOAD if step.half == "load" else Part.STORE
     operation = OPERATIONS[step.op]
-    begins = operation.wait == "sleeps" and not operation.is_access and step.context not in waiting
+    if operation.opcode in (i.ALLOC_PERCPU, i.KZALLOC) and step.result == 0 and 1 <= step.args[0] <= layout.MAX_BYTES:
+        return Part.FAIL  # of another size, it breaks a check
+    begins = operation.opcode in (i.SYNCHRONIZE_RCU, i.RCU_BARRIER) and step.context not in waiting
     return Part.REGISTER if begins else Part.WHOLE
 
 

@@ -8,10 +8,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import PydanticCustomError
 
 from percpu_emu.lang.setting import ONLY_OF_TASKS
-from percpu_emu.machine.faults import parse_fault
+from percpu_emu.machine.faults import BadFault, parse_fault
+from percpu_emu.scenario.wording import said_of_fault
 
 PinKindName: TypeAlias = Literal["page-cache", "mlock", "vfs-cache", "slab"]
-ProtocolName: TypeAlias = Literal["original", "patched"]
+ProtocolName: TypeAlias = Literal["original", "patched", "patch-2022"]
 Word: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """What fits into a word of memory."""
 
@@ -78,7 +79,10 @@ class InterruptsPart(Part):
 
 
 def _a_fault(line: str) -> str:
-    parse_fault(line)
+    try:
+        parse_fault(line)
+    except BadFault as error:
+        raise ValueError(said_of_fault(error)) from error
     return line
 
 
@@ -326,6 +330,12 @@ class ExplorePart(Part):
         le=2**32,
         description="how far a counter's twin may be from its ledger, for each CPU: the batch",
     )
+    allocations_fail: int = Field(
+        default=0,
+        ge=0,
+        le=8,
+        description="how many allocations of the contexts may give 0, whichever the search chooses",
+    )
     exclusive: bool = Field(default=False, description="only a CPU itself writes its slots")
     sometimes: list[str] = Field(default=[], description="marks that have to be reached, else nothing is proved")
     final: str | None = Field(default=None, description="Python function (state) -> what is wrong, or None; at the end")
@@ -334,6 +344,11 @@ class ExplorePart(Part):
         default={},
         max_length=32,
         description="the same right after a step: PROGRAM:NUMBER, PROGRAM:OPERATION or a mark; turns the reduction off",
+    )
+    progress: Literal["possible", "fair"] = Field(
+        default="possible",
+        description="possible: the end can be reached from every state; fair: and a fair scheduler starves no context, "
+        "which turns the reduction off",
     )
     expect: str | None = Field(default=None, description="the check that has to catch a broken protocol")
     missing: str = Field(default="", description="which step of a broken protocol is missing")

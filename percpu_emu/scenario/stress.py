@@ -248,13 +248,14 @@ def refuse_what_cannot_run(loaded: Loaded, subject: Subject) -> None:
     alone = [program for program in (setting.setup, subject.checks.total) if program is not None]
     everything = [*alone, *(spec.program for spec in setting.contexts)]
     programs = dict.fromkeys(part for program in everything for part in called(program, and_queued=True))
-    problems += [
+    sends = [
         f"{program.__name__} uses {operation.name}; explore and replay have it"
         for program in programs
         for operation, _, _ in ProgramSource(program).operations
         if not operation.native
     ]
-    callbacks = dict.fromkeys(callback for program in programs for callback in queued(program))
+    problems += sends
+    callbacks = {} if sends else dict.fromkeys(callback for program in programs for callback in queued(program))
     for program in dict.fromkeys(part for entry in [*alone, *callbacks] for part in called(entry)):
         if used := next((name for name in _operations(program) if name.startswith(_OF_A_CPU)), None):
             problems.append(f"{program.__name__} uses {used}, and natively the coordinator runs it, which has no slots")
@@ -317,9 +318,12 @@ def _not_controlled(subject: Subject) -> Iterator[str]:
     yield "what the processor cannot see: an access beyond an object inside of its page, or wild into mapped memory"
     if any(spec.kind == "interrupt" for spec in subject.setting.contexts):
         yield "interrupts come between two operations, at injection points; in the scenarios interrupts-*, anywhere"
+    if subject.setting.allocations_fail:
+        yield "allocations fail in no round: only `explore` and `replay` have them give nothing"
     checks = [
         ("invariant", subject.invariant),
         ("after", subject.after or None),
+        ("progress", subject.fair or None),
         ("bound", subject.checks.bound),
         ("exclusive", subject.checks.exclusive or None),
     ]

@@ -40,7 +40,12 @@ def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
         raise ScenarioError(loaded.blamed("machine.cpus"), [problem])
     bound = None if part.bound is None else part.bound * scenario.machine.cpus
     setting = Setting(
-        scenario.machine.cpus, tuple(contexts), names.program("setup", 0), part.constants, scenario.machine.nodes
+        scenario.machine.cpus,
+        tuple(contexts),
+        names.program("setup", 0),
+        part.constants,
+        scenario.machine.nodes,
+        part.allocations_fail,
     )
     if part.expect is not None and part.expect not in LABELS[1:]:
         problem = f"explore.expect: found {shown(part.expect)}, {allowed(part.expect, LABELS[1:])}"
@@ -60,6 +65,7 @@ def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
         final=names.function("final"),
         invariant=names.function("invariant"),
         after=names.after(programs),
+        fair=part.progress == "fair",
         expect=part.expect,
         missing=part.missing,
         turns=None if turns is None else tuple(spec.turns for spec in contexts),

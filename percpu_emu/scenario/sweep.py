@@ -20,6 +20,11 @@ class Sweep:
 
     name: str
     values: tuple[int, ...]
+    text: str
+    """As it was asked for: cpus=8..512."""
+
+    def __str__(self) -> str:
+        return self.text
 
     def plans(self, plan: Plan) -> Iterator[tuple[str, Plan]]:
         """The plan at every value. Raises WrongPlan for a machine that cannot be."""
@@ -40,7 +45,7 @@ def parse_sweep(text: str) -> Sweep:
     values = _doubled(start, end) if match["step"] is None else range(start, end + 1, int(match["step"]))
     if len(values) > MOST_POINTS:
         raise WrongPlan(f"sweep {text}: {len(values)} values; {MOST_POINTS} at most")
-    return Sweep(name, tuple(dict.fromkeys([*values, end])))
+    return Sweep(name, tuple(dict.fromkeys([*values, end])), text)
 
 
 def _doubled(start: int, end: int) -> list[int]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from percpu_emu.machine.faults import BadFault
 
 
 def plural(count: int, noun: str) -> str:
@@ -22,6 +26,12 @@ def allowed(name: object, known: Iterable[str], more: str = "") -> str:
     names = list(known)
     near = did_you_mean(str(name), names)
     return f"allowed: {', '.join(names)}{more}{f'; {near}' if near else ''}"
+
+
+def said_of_fault(error: BadFault) -> str:
+    """What is wrong with a fault; of a name that is nearly a known one, that one instead of all there are."""
+    near = did_you_mean(error.wrong, error.known)
+    return f"{error.found}; {near}" if near else str(error)
 
 
 def encodable(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from percpu_emu.kernel.cpumask import percpu_sum
+from percpu_emu.kernel.hotplug import cpuhp_setup_states, prepare
 from percpu_emu.kernel.layout import CPU_ONLINE_MASK
 from percpu_emu.lang.ops import (
     Program,
@@ -13,7 +14,6 @@ from percpu_emu.lang.ops import (
     read_once,
     this_cpu_add,
     this_cpu_xchg,
-    wait_until,
     write_once,
     xchg,
 )
@@ -28,11 +28,10 @@ class Slots(Struct):
 
 
 class Counter(Struct):
-    """A counter; `dead` is 1 once the CPU is dead and the control CPU knows it."""
+    """A counter."""
 
     stats: PerCpu[Slots]
     total: AtomicLong
-    dead: Word
 
 
 counter = Counter()
@@ -51,11 +50,6 @@ def update() -> Program[None]:
         yield this_cpu_add(slots.slot, 1)
 
 
-def die() -> Program[None]:
-    """The CPU is dead; tell the control CPU."""
-    yield write_once(counter.dead, 1)
-
-
 def total(address: int) -> Program[int]:
     """What a reader finds: the twin, and the slots of the CPUs that are online."""
     x = yield read_once(address)
@@ -65,12 +59,14 @@ def total(address: int) -> Program[int]:
     return x
 
 
-def cpu_dead() -> Program[None]:
-    """On the control CPU: fold the slots of a CPU that is dead."""
-    yield wait_until(counter.dead, 1)
+def cpu_dead(_cpu: int) -> Program[None]:
+    """A teardown: fold the slots of a CPU that is dead."""
     slots = yield read_once(counter.stats)
     x = yield this_cpu_xchg(slots.slot, 0)  # wrong: this CPU is the control CPU
     yield atomic_long_add(counter.total, x)
+
+
+_, wrong_down, _ = cpuhp_setup_states(prepare("mm/memctrl:dead", None, cpu_dead))
 
 
 @scenario(
@@ -90,16 +86,17 @@ def hotplug_wrong_cpu(m: Contexts) -> None:
     The fixed version takes the slot by the number of the dead CPU; since nothing runs there, nothing more is needed.
     """
     m.task(update, cpu=1)
-    m.offline(die, cpu=1)
-    m.task(cpu_dead, cpu=0)
+    m.task(wrong_down, 1, cpu=0, name="cpu_down")
 
 
 def cpu_dead_by_number(cpu: int) -> Program[None]:
-    """On the control CPU: fold the slots of a CPU that is dead."""
-    yield wait_until(counter.dead, 1)
+    """A teardown: fold the slots of a CPU that is dead."""
     slots = yield read_once(counter.stats)
     x = yield xchg(per_cpu(slots.slot, cpu), 0)
     yield atomic_long_add(counter.total, x)
+
+
+_, cpu_down, _ = cpuhp_setup_states(prepare("mm/memctrl:dead", None, cpu_dead_by_number))
 
 
 @scenario(cpus=2, setup=setup, total=total)
@@ -110,5 +107,4 @@ def hotplug_wrong_cpu_fixed(m: Contexts) -> None:
     is safe.
     """
     m.task(update, cpu=1)
-    m.offline(die, cpu=1)
-    m.task(cpu_dead_by_number, 1, cpu=0, name="cpu_dead")
+    m.task(cpu_down, 1, cpu=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -30,7 +31,9 @@ def in_a_new_process(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_run_with_damaged_files_of_every_kind_comes_out_as_any_other(folder: Path) -> None:
     arguments = ("run", "lost-increment", "--json", "--seconds", "0.2")
-    assert json.loads(in_a_new_process(*arguments).stdout)["verdict"] == "pass"
+    first = in_a_new_process(*arguments)
+    assert json.loads(first.stdout)["verdict"] == "pass"
+    assert re.fullmatch(rf"(.*), once, and kept in {folder}\n.*: compiled in .* s\n", first.stderr)
     files = sorted(folder.iterdir())
     whole = {path: path.read_bytes() for path in files}
     for number, (path, content) in enumerate(whole.items()):
@@ -39,6 +42,7 @@ def test_a_run_with_damaged_files_of_every_kind_comes_out_as_any_other(folder: P
         path.write_bytes([b"", content[:middle], flipped][number % 3])
     after = in_a_new_process("-v", *arguments)
     assert (after.returncode, json.loads(after.stdout)["verdict"]) == (0, "pass")
+    assert "compiled in" in after.stderr
     assert set(after.stderr.splitlines()) >= {f"percpu-emu: {path} is damaged: compiled anew" for path in files[:1]}
     quiet = in_a_new_process(*arguments)
     assert (quiet.returncode, quiet.stderr) == (0, "")

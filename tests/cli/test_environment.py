@@ -18,6 +18,8 @@ import pytest
 
 from percpu_emu.shm import code_folder
 
+from .commands import without_compiling
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -63,7 +65,9 @@ def percpu_emu(*arguments: str, before: tuple[str, ...] = (), options: tuple[str
     environment = {**os.environ, **more.pop("environment", {})}
     kept = {name: value for name, value in environment.items() if value is not None}
     more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
-    return subprocess.run(command, env=kept, text=True, check=False, timeout=300, **more)
+    done = subprocess.run(command, env=kept, text=True, check=False, timeout=300, **more)
+    done.stderr = done.stderr and without_compiling(done.stderr)
+    return done
 
 
 WORKS: Final[dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {

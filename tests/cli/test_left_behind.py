@@ -13,6 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import typer
+
+from percpu_emu.cli.errors import errors_for_people
+from percpu_emu.cli.run_page import RunPage
+from tests.report.html_tree import text, tree
 
 CPUS = 3
 AT_WORK = 10
@@ -20,10 +25,10 @@ RUN = ["run", "release-storm", "--json", "--cpus", str(CPUS), "--seconds", "60"]
 
 
 @contextmanager
-def running(cwd: Path) -> Iterator[subprocess.Popen[str]]:
+def running(cwd: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """A storm in a session of its own, as soon as its CPU processes are there and at work."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "percpu_emu", *RUN],
+        [sys.executable, "-m", "percpu_emu", *RUN, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -120,3 +125,29 @@ def test_a_stopped_cpu_does_not_keep_the_machine_from_ending(tmp_path: Path) -> 
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
         assert wait_until_gone(cpus) == []
+
+
+def test_a_run_that_is_cut_short_leaves_a_page_that_says_so(tmp_path: Path) -> None:
+    with running(tmp_path, "--html", "storm.html") as process:
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert "percpu-emu: storm.html: what was done until then, in a browser" in errors
+    said = text(tree((tmp_path / "storm.html").read_text(encoding="utf-8")))
+    assert "release-storm" in said
+    assert "inconclusive" in said
+    assert "terminated: every CPU process is ended" in said
+    assert "updates a second" in said.lower()
+    assert [path.name for path in tmp_path.iterdir()] == ["storm.html"]
+
+
+def test_a_page_without_a_run_is_told_to_be_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        with errors_for_people("run", "storm", as_json=False) as so_far:
+            RunPage(tmp_path / "none.html").stand_by(so_far)
+            raise KeyboardInterrupt
+
+    with pytest.raises(typer.Exit):
+        interrupted()
+    assert "none.html: no page is written: nothing has run" in capsys.readouterr().err
+    assert not (tmp_path / "none.html").exists()

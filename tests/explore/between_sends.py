@@ -13,6 +13,7 @@ from percpu_emu.lang.ops import (
     smp_cond_load_acquire,
     smp_mb,
     this_cpu_inc,
+    wait_until,
     warn_on,
     write_once,
 )
@@ -131,3 +132,29 @@ def nested_send(_: int) -> Program[None]:
 
 def send_chain() -> Program[None]:
     yield irq_work_queue_on(nested_send, 0, 1)
+
+
+def flag_then_irqs_off_read() -> Program[int]:
+    yield write_once(FLAG, 1)
+    flags = yield local_irq_save()
+    x = yield read_once(X)
+    yield local_irq_restore(flags)
+    return x
+
+
+def on_flag_send_one() -> Program[None]:
+    yield smp_cond_load_acquire(FLAG, 1)
+    yield irq_work_queue_on(p.write_x, 1, 0)
+
+
+def on_flag_send_caller_here() -> Program[None]:
+    yield smp_cond_load_acquire(FLAG, 1)
+    yield irq_work_queue_on(call_spinner, 0, 0)
+
+
+def sleep(_: int) -> Program[None]:
+    yield wait_until(X, 0)
+
+
+def send_sleeper() -> Program[None]:
+    yield irq_work_queue_on(sleep, 0, 0)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from percpu_emu.kernel.layout import CPU_ONLINE_MASK
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.lang.setting import HALF, MAX_NUMBERS, MIGRATE, ContextSpec, Setting
+from percpu_emu.lang.setting import FAIL, HALF, MAX_NUMBERS, MIGRATE, ContextSpec, Setting
 from percpu_emu.lang.words import wrap
 
 from . import oracle_operations as operations
 from .oracle_checks import Checks
 from .oracle_context import Context
-from .oracle_memory import Memory
+from .oracle_memory import MAX_BYTES, Memory
 from .oracle_programs import Programs, Violated
 
 
@@ -42,6 +42,8 @@ class Model:
         """What killed contexts had noted."""
         self.down: frozenset[int] = frozenset()
         self.freed_early = False
+        self.failures = 0
+        """How many allocations may still give nothing: none in the setup."""
         self.ended: Context | None = None
         """What ended in the last step."""
         self.contexts: list[Context] = []
@@ -49,6 +51,7 @@ class Model:
         """What is queued, by number."""
         if setting.setup is not None:
             self.alone(setting.setup)
+        self.failures = setting.allocations_fail
         self.contexts = [self._made(number, spec) for number, spec in enumerate(setting.contexts)]
 
     def copy(self) -> Model:
@@ -70,7 +73,7 @@ class Model:
         """Equal for two states from which the same can follow."""
         contexts = tuple(context.key() for context in self.all())
         ledger, doubts = frozenset(self.ledger.items()), tuple(sorted(self.doubts))
-        return self.memory.key(), contexts, ledger, doubts, self.down, self.freed_early
+        return self.memory.key(), contexts, ledger, doubts, self.down, self.freed_early, self.failures
 
     def all(self) -> list[Context]:
         return [*self.contexts, *(self.slots[number] for number in sorted(self.slots))]
@@ -87,7 +90,13 @@ class Model:
         steps = [context for context in self.all() if self._may_step(context)]
         halves = [context.number + HALF for context in steps if self._may_be_split(context)]
         moves = [choice for context in self.contexts for choice in self._migrations(context)]
-        return [context.number for context in steps] + halves + moves
+        failing = [context.number + FAIL for context in steps if self._may_fail(context)]
+        return [context.number for context in steps] + halves + moves + failing
+
+    def _may_fail(self, context: Context) -> bool:
+        if self.failures == 0 or context.to_go_down is not None or context.op.name not in ("alloc_percpu", "kzalloc"):
+            return False
+        return 1 <= context.op.args[0] <= MAX_BYTES
 
     def _may_step(self, context: Context) -> bool:
         if context.over:
@@ -96,15 +105,19 @@ class Model:
             return context.kind == "kill" or self._quiet(context.to_go_down)
         return not self._blocked(context) and self._has_cpu(context)
 
+    def is_online(self, cpu: int) -> bool:
+        return 0 <= cpu < self.setting.cpus and cpu not in self.down
+
     def _quiet(self, cpu: int) -> bool:
         """Whether no task is mid-turn on the CPU, no interrupt active, and none that was sent there still to come."""
         there = [context for context in self.all() if context.cpu == cpu]
-        sent = any(context.kind == "sent" and not context.over for context in there)
-        return not sent and not any(c.active or (c.kind == "task" and c.mid_turn) for c in there)
+        return not any(context.mid_turn or (context.kind == "sent" and not context.over) for context in there)
 
     def _has_cpu(self, context: Context) -> bool:
         if context.cpu is None or context.active:
             return True
+        if context.cpu in self.down:
+            return False
         others = [other for other in self.all() if other.cpu == context.cpu and other is not context]
         if any(other.active or other.loaded is not None for other in others):
             return False
@@ -117,9 +130,17 @@ class Model:
             return True
         if context.waits is not None:
             return len(context.waits) > 0
+        if context.op.name == "takedown_cpu":
+            return context.may_sleep and not self._may_stop(int(context.op.args[0]))
         if context.op.name == "wait_until":
             return context.may_sleep and not self._is(*context.op.args)
         return self._spins(context) and not self._only_begins(context)
+
+    def _may_stop(self, cpu: int) -> bool:
+        """Whether what runs there can be interrupted for good; or nothing will be done."""
+        there = [context for context in self.all() if context.cpu == cpu]
+        busy = any(c.in_section or c.active or c.loaded is not None or (c.kind == "sent" and not c.over) for c in there)
+        return not busy or not operations.may_go_down(self, cpu)
 
     def _spins(self, context: Context) -> bool:
         return context.op.name == "smp_cond_load_acquire" and not self._is(*context.op.args)
@@ -142,7 +163,10 @@ class Model:
         return address is not None and (self.split is None or address in self.split)
 
     def _migrations(self, context: Context) -> Iterator[int]:
-        if context.kind != "task" or context.migrates == 0 or not context.mid_turn or context.cpu is None:
+        has_to = context.cpu in self.down and not context.over and not context.interrupting
+        if has_to:
+            yield from (context.number + MIGRATE * (1 + cpu) for cpu in range(self.setting.cpus) if self.is_online(cpu))
+        if has_to or context.kind != "task" or context.migrates == 0 or not context.mid_turn or context.cpu is None:
             return
         there = [other for other in self.all() if other.cpu == context.cpu]
         if context.in_section or context.loaded is not None or any(other.active or other.irqs_off for other in there):
@@ -155,18 +179,23 @@ class Model:
 
     def step(self, choice: int) -> None:
         assert choice in self.enabled(), choice
+        failing, choice = divmod(choice, FAIL)
         half, move = divmod(choice, HALF)
         cpu, number = move // MIGRATE - 1, move % MIGRATE
         context = self.slots[number] if number in self.slots else self.contexts[number]
         self.ended = None
         if cpu >= 0:
+            context.migrates -= context.cpu not in self.down
             context.cpu = cpu
-            context.migrates -= 1
         elif context.to_go_down is not None:
             self._take_down(context)
         elif half:
             context.began = context.mid_turn = True
             context.loaded = operations.load(self, context)
+        elif failing:
+            self.failures -= 1
+            context.began = context.mid_turn = True
+            self._go_on(context, 0)
         else:
             self._do(context)
         self._settle()
@@ -182,6 +211,9 @@ class Model:
         context.waits = None
         result = operations.perform(self, context)
         context.loaded = None
+        self._go_on(context, result)
+
+    def _go_on(self, context: Context, result: int) -> None:
         assert context.place is not None
         context.place = self.programs.next(context.place, result)
         if context.place.op is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from percpu_emu.kernel.layout import CPU_ONLINE_MASK
 from percpu_emu.lang.context import MAX_NOTES
 from percpu_emu.lang.ops import PerCpuAddress, ProgramFunction
 from percpu_emu.lang.setting import UNIT_SHIFT, unit_word
@@ -241,6 +243,40 @@ def nr_node_ids(model: Model, _: Context) -> int:
     return model.setting.nodes
 
 
+def takedown_cpu(model: Model, context: Context, cpu: int) -> int:
+    if not context.may_sleep:
+        raise Violated("sleep-in-atomic", "takedown_cpu")
+    if not may_go_down(model, cpu):
+        return -errno.EINVAL
+    model.down |= {int(cpu)}
+    model.memory.words[CPU_ONLINE_MASK] &= ~(1 << cpu)
+    for other in model.slots.values():
+        if other.cpu == cpu and not other.began:
+            other.cpu = None
+    return 0
+
+
+def may_go_down(model: Model, cpu: int) -> bool:
+    return model.is_online(cpu) and len(model.down) + 1 < model.setting.cpus
+
+
+def bringup_cpu(model: Model, _: Context, cpu: int) -> int:
+    if cpu not in model.down:
+        return -errno.EINVAL
+    model.down -= {int(cpu)}
+    model.memory.words[CPU_ONLINE_MASK] |= 1 << cpu
+    return 0
+
+
+def migrate_to(model: Model, context: Context, cpu: int) -> int:
+    if not context.may_sleep:
+        raise Violated("sleep-in-atomic", "migrate_to")
+    if context.queued or not (cpu == model.setting.cpus or model.is_online(cpu)):
+        return -errno.EINVAL
+    context.cpu = None if cpu == model.setting.cpus else int(cpu)
+    return 0
+
+
 def ledger_add(_: Model, context: Context, counter: int, delta: int) -> None:
     if len(context.notes) == MAX_NOTES:
         raise Violated("fault", f"an update notes at most {MAX_NOTES} counters")
@@ -302,6 +338,9 @@ _OPERATIONS: Final[dict[str, Callable[..., int | None]]] = {
     "kzalloc": kzalloc,
     "kfree": kfree,
     "smp_processor_id": smp_processor_id,
+    "takedown_cpu": takedown_cpu,
+    "bringup_cpu": bringup_cpu,
+    "migrate_to": migrate_to,
     "nr_cpu_ids": nr_cpu_ids,
     "nr_node_ids": nr_node_ids,
     "ledger_add": ledger_add,

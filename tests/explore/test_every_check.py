@@ -63,7 +63,7 @@ from tests.programs import (
 from .oracle import reachable
 from .searched import of, searched, task
 
-IN_PYTHON: Final = {"", "final", "invariant", "after", "circular-wait"}
+IN_PYTHON: Final = {"", "final", "invariant", "after", "circular-wait", "starvation"}
 
 pytestmark = pytest.mark.timeout(360)  # the first of them compiles the search
 

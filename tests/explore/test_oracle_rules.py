@@ -14,6 +14,7 @@ from percpu_emu.lang.ops import (
     atomic_long_add,
     call_rcu,
     cpu_relax,
+    irq_work_queue_on,
     kfree,
     kzalloc,
     ledger_add,
@@ -400,6 +401,71 @@ def test_a_callback_does_not_sleep_and_work_does() -> None:
     for cpu in (0, None):
         assert violations(task(queue_sleeper, cpu)) == {"sleep-in-atomic"}
         assert violations(task(queue_working_sleeper, cpu)) == set()
+
+
+# --- interrupts that are sent to a CPU
+
+
+def send(cpu: int) -> Program[int]:
+    return (yield irq_work_queue_on(requeue, 0, cpu))
+
+
+def send_two() -> Program[None]:
+    yield irq_work_queue_on(requeue, 0, 1)
+    yield irq_work_queue_on(requeue, 0, 1)
+
+
+def send_sleeper() -> Program[None]:
+    yield irq_work_queue_on(sleep, 0, 1)
+
+
+def irqs_off() -> Program[None]:
+    flags = yield local_irq_save()
+    yield local_irq_restore(flags)
+
+
+def test_an_interrupt_that_is_sent_comes_while_interrupts_are_on_there() -> None:
+    model = Model(of(task(send, None, 1), task(irqs_off, 1)))
+    model.step(1)
+    model.step(0)
+    assert model.enabled() == [1]
+    model.step(1)
+    assert model.enabled() == [2]
+    model.step(2)
+    assert model.words()[X] == 1
+    assert model.finished()
+
+
+def test_interrupts_that_are_sent_come_in_their_order() -> None:
+    model = Model(of(task(send_two)))
+    model.step(0)
+    model.step(0)
+    assert model.enabled() == [1]
+    model.step(1)
+    assert model.enabled() == [2]
+
+
+def test_a_cpu_goes_off_line_behind_what_was_sent_and_is_sent_nothing_then() -> None:
+    setting = of(task(send, 0, 1), event("offline", nothing, 1))
+    model = Model(setting)
+    model.step(0)
+    assert model.enabled() == [2]
+    model = Model(setting)
+    model.step(1)
+    model.step(0)
+    assert (model.slots, model.results()[0]) == ({}, 0)
+
+
+def test_what_was_sent_to_a_cpu_that_is_killed_is_lost() -> None:
+    model = Model(of(task(send, 0, 1), event("kill", nothing, 1)))
+    model.step(0)
+    model.step(1)
+    assert model.slots == {}
+
+
+def test_an_interrupt_that_is_sent_goes_to_a_cpu_that_there_is_and_does_not_sleep() -> None:
+    assert violations(task(send, 0, 2)) == violations(task(send, None, -1)) == {"fault"}
+    assert violations(task(send_sleeper)) == {"sleep-in-atomic"}
 
 
 def wait_for_1() -> Program[None]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from percpu_emu.lang.setting import ContextSpec, Setting
 
+from .writer_hotplug import add_hotplug, has_hotplug
 from .writer_pairs import SORTS
-from .writer_pieces import HEAD, PLAIN, SHARES, Piece
+from .writer_pieces import FAILING, HEAD, PLAIN, SHARES, Piece
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -27,12 +28,13 @@ class Written:
     checks: dict[str, Any]
     """Besides what is always checked: `total`, `left`, `bound`, `exclusive`."""
     cpus: int
+    allocations_fail: int = 0
 
     def setting(self, module: ModuleType) -> Setting:
         """The setting, with the programs of the module."""
         contexts = [dict(context) for context in self.contexts]
         specs = [ContextSpec(f"c{n}", getattr(module, c.pop("program")), **c) for n, c in enumerate(contexts)]
-        return Setting(self.cpus, tuple(specs), module.setup)
+        return Setting(self.cpus, tuple(specs), module.setup, allocations_fail=self.allocations_fail)
 
     def checked(self, module: ModuleType) -> dict[str, Any]:
         """What is checked, as arguments of `oracle.reachable` and of `Checks`."""
@@ -41,26 +43,36 @@ class Written:
 
 def write(seed: int) -> Written:
     """The setting of that seed."""
-    return _Writer(random.Random(seed)).written()
+    return _Writer(random.Random(seed), random.Random(f"failures {seed}")).written(seed)
 
 
 class _Writer:
     """One setting: contexts, then a program for each, then what is checked."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, of_failures: random.Random) -> None:
         self._chance = chance
+        self._of_failures = of_failures
         self._cpus = chance.choice([1, 2, 2, 2, 2, 2, 3])
         self._count = chance.choice([2, 2, 2, 3, 3, 4])
         self._contexts = [self._context(number) for number in range(self._count)]
 
-    def written(self) -> Written:
+    def written(self, seed: int) -> Written:
         sizes = {2: [1, 2, 3], 3: [1, 1, 2], 4: [0, 1, 1]}[self._count]
         pieces = [[self._piece(self._any(), number) for _ in range(self._chance.choice(sizes))] for number in self._all]
         if self._chance.random() < 0.7 or not any(pieces):
             self._add_pair(pieces)
+        failures = self._of_failures.choice([0, 0, 0, 0, 1, 2])
+        if failures:
+            into = self._of_failures.choice([some for some in pieces if some])
+            into[self._of_failures.randrange(len(into))] = list(self._of_failures.choice(FAILING))
         head = HEAD.replace("{small}", self._chance.choice(["8", "12"])).replace("{cpus}", str(self._cpus))
+        if has_hotplug(seed):
+            awake = [
+                lines for lines, spec in zip(pieces, self._contexts, strict=True) if spec.get("kind") != "interrupt"
+            ]
+            head = add_hotplug(seed, awake or pieces, head, self._cpus)
         programs = [_program(number, [line for piece in pieces[number] for line in piece]) for number in self._all]
-        return Written("\n\n".join([head, *programs]), tuple(self._contexts), self._checks(), self._cpus)
+        return Written("\n\n".join([head, *programs]), tuple(self._contexts), self._checks(), self._cpus, failures)
 
     def _add_pair(self, pieces: list[list[list[str]]]) -> None:
         numbers, pair = self._chance.sample(self._all, 2), self._chance.choice(self._chance.choice(SORTS))

@@ -128,6 +128,10 @@ def discard(word):
     yield kfree(word)
 
 
+def discard_it(word):
+    yield kfree(word)
+
+
 def work(argument):
     yield write_once(STATIC + 1, argument)
 
@@ -295,6 +299,17 @@ WAITS: Final[tuple[Piece, ...]] = (
     ("x = yield smp_cond_load_acquire(FLAG, 0)", "{inner}"),
     ("yield from lock(LOCK)", "{inner}", "yield from unlock(LOCK)"),
 )
+FAILING: Final[tuple[Piece, ...]] = (
+    ("p = yield kzalloc(8)", "if p:", "    yield write_once(p, 1)", "    yield kfree(p)", "else:",
+     "    yield write_once(STATIC + 1, 2)"),
+    ("p = yield alloc_percpu(8, 8)", "if not p:", "    x = yield atomic_long_add_return(STATIC + 2, 1)",
+     "yield free_percpu(p)"),
+    ("p = yield kzalloc(8)", "if not p:", "    x = yield read_once(STATIC + 1)", "    yield write_once(FLAG, x)"),
+    ("yield rcu_read_lock()", "p = yield kzalloc(8)", "x = yield read_once(STATIC + 2)", "yield rcu_read_unlock()",
+     "yield kfree(p)"),
+    ("p = yield kzalloc(8)", "p = yield xchg(OBJECT, p)", "yield call_rcu(discard_it, p)"),
+)  # fmt: skip
+"""Where allocations may fail."""
 FAULTY: Final[tuple[Piece, ...]] = (
     ("yield rcu_read_lock()",),
     ("yield rcu_read_unlock()",),

@@ -18,7 +18,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from percpu_emu.kernel.btf import Btf, BtfError, image, read_image, unpack
+from percpu_emu.kernel.btf import Btf, BtfError, image, read_image, table, unpack
 from percpu_emu.kernel.derive import derive
 from percpu_emu.kernel.profile import ProfileError, profile_of
 from percpu_emu.kernel.profile_text import profile_text
@@ -221,7 +221,7 @@ def hostile() -> dict[str, tuple[BtfBuilder, str]]:
         "arrays": (arrays, "an array of arrays without an end"),
         "inside": (inside, "deeper than 64 types within each other"),
         "wide": (wide, "have more than 100000 members"),
-        "names": (names, "has a name at byte 99999 of its strings"),
+        "names": (names, "has a name at byte 99999 of its strings, which end at"),
         "types": (types, "names type 77 of 3: it is damaged, or that of a module"),
         "kinds": (kinds, "has kind 25, where 1 to 19 are known"),
         "twice": (twice, "has several structures s, of 8 and 16 bytes"),
@@ -261,6 +261,42 @@ def test_a_damaged_kernel_is_read_or_refused_and_nothing_else(
         btf = Btf(whole)
         derived = derive(image.KernelImage(btf, btf.section_size(".data..percpu")), "x", "x", "x")
         assert profile_of(tomllib.loads(profile_text(derived.profile)), "") == derived.profile
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(["elf", *PACKED, "lz4", "zstd"]),
+    st.booleans(),
+    st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), max_size=8),
+    st.integers(0, 1 << 20),
+)
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, name: str, boots: bool, changes: list[tuple[int, int]], end: int
+) -> None:
+    data = bytearray(ELF if name == "elf" else bzimage(packed(name)) if boots else packed(name))
+    for at, value in changes:
+        data[at % len(data)] = value
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    path.write_bytes(data[: end % len(data)] if end % 3 == 0 else data)
+    with suppress(BtfError):
+        assert read_image(path).btf.pointer_size
+
+
+@pytest.mark.parametrize("name", ["lz4", "zstd"])
+@pytest.mark.parametrize("end", [6, 9, 100])
+def test_a_stream_of_a_library_that_is_cut_is_refused(file: Path, name: str, end: int) -> None:
+    file.write_bytes(packed(name)[:end])
+    with pytest.raises(BtfError, match=f"its {name} stream is damaged or cut short|neither BTF, nor an ELF file"):
+        read_image(file)
+
+
+@pytest.mark.timeout(60)
+def test_a_million_types_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "_MOST_TYPES", 1000)
+    builder = BtfBuilder()
+    builder.types += [builder.pack("3I", 0, 2 << 24, 0)] * 1000
+    with pytest.raises(BtfError, match="has more than 1000 types"):
+        Btf(builder.build())
 
 
 # --- against another reader

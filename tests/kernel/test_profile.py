@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from percpu_emu.kernel.profile import PROFILES, KernelProfile, ProfileError, load_profile, profile_names
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CALIBRATED_BYTES = range(8, 13)  # what kernel-facts 2.3 cannot trace to a structure
 
@@ -88,6 +85,8 @@ def test_a_profile_is_loaded_by_path(tmp_path: Path) -> None:
         ("align = 64\n", "align = 48\n", r"percpu_area\[2\].align: found 48; Input should be 4, 8, 16"),
         ('stage = "mkdir"', 'stage = "rmdir"', r"percpu_area\[0\].stage: found 'rmdir'; .* 'mkdir' or 'charge'"),
         ("size = 1064", "size = 40000", r"percpu_area\[4\].size: found 40000; .* less than or equal to 32768"),
+        ("size = 2184 ", "size = 9000 ", r"slab_object\[3\].size: found 9000; .* less than or equal to 8192"),
+        ("count = 3 ", "count = 1001 ", r"slab_object\[7\].count: found 1001; .* less than or equal to 1000"),
         ("title =", "titel =", "titel: unknown key 'titel'; allowed are name, title, verified, basis"),
         ("verified = true", 'verified = "yes"', "verified: found 'yes'; Input should be a valid boolean"),
         ("basis =", "bases =", "basis: missing"),
@@ -102,9 +101,15 @@ def test_a_wrong_profile_is_refused_with_file_key_and_what_is_allowed(
         load_profile(path)
 
 
+def test_kernels_are_listed_by_version() -> None:
+    names = profile_names()
+    assert names.index("linux-5.4") < names.index("linux-5.10") < names.index("linux-5.18") < names.index("linux-6.1")
+    assert names.index("linux-6.6") < names.index("linux-6.12")
+
+
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
-        ProfileError, match=r"no kernel profile 'linux-9': known are linux-5.0-mmotm, linux-5.10, .*, or a path"
+        ProfileError, match=r"no kernel profile 'linux-9': known are linux-5.0-mmotm, linux-5.4, .*, or a path"
     ):
         load_profile("linux-9")
 
@@ -112,3 +117,23 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match="No such file"):
         load_profile(tmp_path / "none.toml")
+
+
+def test_the_page_about_kernels_has_the_figures_of_every_profile() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "kernels.md").read_text()
+    for name in profile_names():
+        profile = load_profile(name)
+        totals = [
+            sum(area.size * area.count for area in profile.percpu_area if chosen(area))
+            for chosen in (lambda _: True, lambda area: area.per == "node", lambda area: area.until != "free")
+        ]
+        figures = [*totals, profile.percpu.boot_pages, "verified" if profile.verified else "not verified"]
+        assert f"| {name} | {' | '.join(map(str, figures))} |" in page
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_says_which_statistics_a_release_would_free(name: str) -> None:
+    lines = {line.name: line.until for line in load_profile(name).percpu_area}
+    statistics = [until for area, until in lines.items() if "vmstats" in area or "lruvec" in area]
+    assert len(statistics) >= 2
+    assert set(statistics) == {"release-percpu"}

@@ -11,7 +11,7 @@ from percpu_emu.kernel import css, release
 from percpu_emu.kernel.protocols import ORIGINAL, PATCHED
 from percpu_emu.lang import context as c
 from percpu_emu.lang.image import Image
-from percpu_emu.lang.ops import Program, call_rcu, mark, queue_work, smp_mb, warn_on, write_once
+from percpu_emu.lang.ops import Program, call_rcu, irq_work_queue_on, mark, queue_work, smp_mb, warn_on, write_once
 from percpu_emu.lang.source import Refused
 
 from .rig import programs_of
@@ -55,6 +55,10 @@ def worker(memcg: int, turn: int) -> Program[None]:
 
 def bad_worker(_memcg: int) -> Program[None]:
     yield smp_mb()
+
+
+def interrupts_another_cpu(x: int) -> Program[None]:
+    yield irq_work_queue_on(first, x, 1)
 
 
 def bases(x: int, bases: int) -> Program[int]:
@@ -121,7 +125,17 @@ def test_what_is_an_entry_and_a_worker_is_compiled_once() -> None:
 
 def test_programs_of_a_module_are_those_it_defines() -> None:
     this: ModuleType = sys.modules[__name__]
-    assert list(programs_of(this)) == [entry, called, first, second, third, worker, bad_worker, bases]
+    assert list(programs_of(this)) == [
+        entry,
+        called,
+        first,
+        second,
+        third,
+        worker,
+        bad_worker,
+        interrupts_another_cpu,
+        bases,
+    ]
 
 
 def test_a_worker_takes_a_cgroup_and_a_turn() -> None:
@@ -164,3 +178,8 @@ def test_a_worker_stops_when_another_command_stands_there(working: Rig) -> None:
     loop = Image([], [worker]).loop(worker)
     assert loop(working.context.bases(), TABLE, COMMAND - 1, 3, 10) == 3
     assert ("memory", 300) not in working.words()
+
+
+def test_an_operation_that_no_process_can_do_is_refused() -> None:
+    with pytest.raises(Refused, match="irq_work_queue_on is not for run: `explore` and `replay` have it"):
+        Image([interrupts_another_cpu])

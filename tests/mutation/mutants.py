@@ -9,6 +9,7 @@ EFFECTS: Final = "lang/effects.py"
 ACCESSES: Final = "lang/virtual/accesses.py"
 BLOCKING: Final = "lang/virtual/blocking.py"
 CONTEXTS: Final = "lang/virtual/contexts.py"
+HOTPLUG: Final = "lang/virtual/hotplug.py"
 MEMORY: Final = "lang/virtual/memory.py"
 RCU: Final = "lang/virtual/rcu.py"
 SECTIONS: Final = "lang/virtual/sections.py"
@@ -20,8 +21,12 @@ STORE: Final = "explore/store.py"
 SEARCH: Final = "explore/search.py"
 LOCKS: Final = "lang/virtual/locks.py"
 LOCK_ORDER: Final = "explore/lock_order.py"
+FAIRNESS: Final = "explore/fairness.py"
+GRAPH: Final = "explore/graph.py"
+STEPPING: Final = "lang/virtual/stepping.py"
 PLANS: Final = "scenario/replaying.py"
 REPLAY: Final = "replay/operations.py"
+PROCESS: Final = "replay/process.py"
 COMPILED: Final = "replay/compiled.py"
 
 
@@ -87,7 +92,7 @@ MUTANTS: Final = (
         "if mode == v.READS:\n        return kind % OTHERS == v.READS - 1",
         "if kind % OTHERS == v.READS - 1:\n        return True",
     ),
-    Mutant(REDUCTION, "if state[base + v.MIGRATIONS] > 0:\n            return True\n        if other", "if other"),
+    Mutant(REDUCTION, "if _may_move(vm, por, state, other):\n            return True\n        if other", "if other"),
     Mutant(REDUCTION, "seen = opcode != i.QUEUE_WORK and _others_may_read(vm, por, state, context)", "seen = False"),
     Mutant(REDUCTION, "found = SAFE if state[base + v.WAIT] & v.REGISTERED else VISIBLE", "found = SAFE"),
     Mutant(
@@ -96,7 +101,7 @@ MUTANTS: Final = (
         "    elif opcode == i.LOCAL",
         "found = SAFE\n    elif opcode == i.LOCAL",
     ),
-    Mutant(REDUCTION, "if kill_pending(vm, state, context) or (inside", "if (inside"),
+    Mutant(REDUCTION, " or kill_pending(vm, por, state, context):", ":"),
     Mutant(
         REDUCTION,
         "            if writes & _reaches(vm, por, state, other, reader, block):\n                return True",
@@ -131,7 +136,7 @@ MUTANTS: Final = (
     Mutant(REDUCTION, "kind == v.ADDS - 1 + (0 if own else OTHERS)", "kind % OTHERS == v.ADDS - 1"),
     Mutant(REDUCTION, "or state[mine + v.DEPTH] >= v.IRQ", "or state[mine + v.DEPTH] != 0"),
     Mutant(
-        REDUCTION, "state[theirs + v.CPU] == cpu or state[theirs + v.MIGRATIONS] > 0", "state[theirs + v.CPU] == cpu"
+        REDUCTION, "state[theirs + v.CPU] == cpu or _may_move(vm, por, state, other)", "state[theirs + v.CPU] == cpu"
     ),
     Mutant(REDUCTION, "if other != context and cpu > 0 and state[base + v.CPU] == cpu:", "if False:"),
     Mutant(REDUCTION, "return state[rows.block_of(vm, context) + v.MID_TURN] == 0 and", "return False and"),
@@ -141,7 +146,7 @@ MUTANTS: Final = (
         ":\n            return True",
     ),
     Mutant(REDUCTION, "if inside and state[base + v.STATUS] == v.WAITING and", "if False and"),
-    Mutant(REDUCTION, " or (inside and found == PUT_OFF) or", " or"),
+    Mutant(REDUCTION, "(inside and found == PUT_OFF) or ", ""),
     Mutant(REDUCTION, "if seen or _others_reach(vm, por, state, context, por[BARRIERS], False) else", "if seen else"),
     Mutant(REDUCTION, "return por[por[BEHIND] + operation]", "return por[por[NOW] + operation]"),
     Mutant(REDUCTION, "found = _disturbed(vm, por, state, context, which, 0, v.WRITES)", "found = SAFE"),
@@ -176,7 +181,7 @@ MUTANTS: Final = (
     Mutant(RCU, "v.AS_INTERRUPT, cpu + 1, _sent_before(vm, state, cpu + 1))", "v.AS_INTERRUPT, cpu + 1, 0)"),
     Mutant(RCU, "if not state[v.ONLINE] >> cpu & 1:", "if False:"),
     Mutant(BLOCKING, "if there and (sent or (", "if there and (("),
-    Mutant(CONTEXTS, "if pending and state[base + v.WORK] != v.AS_INTERRUPT:", "if pending:"),
+    Mutant(HOTPLUG, "v.WAITING and state[base + v.WORK] != v.AS_INTERRUPT", "v.WAITING"),
     Mutant(CONTEXTS, "+ v.WORK] != v.AS_WORK)", "+ v.WORK] == v.AS_CALLBACK)"),
     Mutant(REDUCTION, "may_own = may_own or _reaches_any(vm, por, state, other, por[SENDS], reader)", "pass"),
     Mutant(REDUCTION, "if _others_reach(vm, por, state, context, por[SENDS], False):", "if False:"),
@@ -185,7 +190,42 @@ MUTANTS: Final = (
     Mutant(REDUCTION, "i.QUEUE_WORK or opcode == i.IRQ_WORK or state", "i.QUEUE_WORK or state"),
     Mutant(CONFLICTS, "if _may_interrupt(model) else (i.IRQ_WORK,)", "if _may_interrupt(model) else ()"),
     Mutant(CONFLICTS, "starts += [entries[number] for number in sent if number is not None]", "pass"),
+    # --- fair progress
+    Mutant(FAIRNESS, "context in moving or not self._can_go_on(context, states).all()", "context in moving"),
+    Mutant(FAIRNESS, "context in moving or not self", "not self"),
+    Mutant(FAIRNESS, " & (vm[vm[layout.KINDS] + context] != layout.INTERRUPT)", ""),
+    Mutant(GRAPH, "len(members) > 1 or members[0] in looping", "len(members) > 1"),
+    Mutant(GRAPH, "lowest[at] = min(lowest[at], lowest.get(after[edge], lowest[at]))", "pass"),
+    # --- allocations that fail
+    Mutant(STEPPING, "    state[v.FAILURES] -= 1\n", ""),
+    Mutant(TRANSITION, "        if steps > 0 and stepping.may_fail(vm, state, context):\n            break\n", ""),
+    Mutant(
+        REDUCTION, "            return VISIBLE  # it has another outcome", "            pass  # it has another outcome"
+    ),
+    Mutant(STEPPING, "return 1 <= operand(", "return 0 <= operand("),
+    # --- CPUs that go off line by an operation
+    Mutant(REDUCTION, "_may_go_down(vm, por, state, context) or kill", "kill"),
+    Mutant(REDUCTION, "return _may_go_down(vm, por, state, context)\n", "return False\n"),
+    Mutant(REDUCTION, "return moves or _reaches_any", "return _reaches_any"),
+    Mutant(REDUCTION, "return moves or _reaches_any(vm, por, state, context, por[DOWNS], False)", "return moves"),
+    Mutant(REDUCTION, " or hotplug.is_displaced(state, base):", ":"),
+    Mutant(
+        REDUCTION,
+        "elif opcode == i.MOVE_TO:\n        found = VISIBLE",
+        "elif opcode == i.MOVE_TO:\n        found = SAFE",
+    ),
+    Mutant(CONFLICTS, "if moves or spec.home is not None", "if spec.home is not None"),
+    Mutant(BLOCKING, "inside = state[block + v.DEPTH] != 0 or state", "inside = state"),
+    Mutant(BLOCKING, "inside = inside or at_interrupt_level(vm, state, other)", "pass"),
+    Mutant(BLOCKING, "cpu + 1 and (sent or (state[", "cpu + 1 and ((state["),
+    Mutant(BLOCKING, "        return _blocked_by(vm, OFF_LINE, 0)", "        pass"),
+    Mutant(HOTPLUG, " and state[v.ONLINE] != 1 << cpu", ""),
+    Mutant(HOTPLUG, "vm[vm[v.KINDS] + context] != v.CALLBACK and is_there", "is_there"),
+    Mutant(HOTPLUG, "    if leaves:\n        state[base + v.CPU] = 0\n", ""),
+    Mutant(TRANSITION, "    if not hotplug.is_displaced(state, base):\n        state", "    if True:\n        state"),
     # --- replay
+    Mutant(REPLAY, "self._is_online(cpu) and others else", "self._is_online(cpu) else"),
+    Mutant(PROCESS, "        if moves:\n            self._turns.leave(number)\n", ""),
     Mutant(PLANS, 'return Part.LOAD if step.half == "load" else Part.STORE', "return Part.LOAD"),
     Mutant(PLANS, "queued = step.args[0]", "queued = 0"),
     Mutant(REPLAY, "i.NR_NODE_IDS: lambda: setting.nodes,", "i.NR_NODE_IDS: lambda: setting.cpus,"),

@@ -17,15 +17,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from .mutants import COMPILED, MUTANTS, PLANS, REPLAY, Mutant
+from .mutants import COMPILED, MUTANTS, PLANS, PROCESS, REPLAY, Mutant
 
 ROOT: Final = Path(__file__).parents[2]
 OF_THE_SEARCH: Final = (
     "test_between_steps.py",
+    "test_hotplug.py",
     "test_every_check.py",
     "test_faults.py",
     "test_lock_order.py",
     "test_lock_takings.py",
+    "test_fairness.py",
+    "test_allocations_fail.py",
     "test_against_oracle.py",
 )
 OF_REPLAY: Final = ("tests/replay", "tests/scenario/test_replaying.py", "tests/scenario/test_replaying_at_random.py")
@@ -61,7 +64,7 @@ def _is_noticed(number: int, mutant: Mutant) -> bool:
         ast.parse(changed)  # any test would notice what is not Python
         path.write_text(changed)
         try:
-            noticed = _failing_test(tree, on_processes=mutant.file in (PLANS, REPLAY, COMPILED))
+            noticed = _failing_test(tree, on_processes=mutant.file in (PLANS, REPLAY, PROCESS, COMPILED))
             result = "noticed" if noticed else "SURVIVES"
         except subprocess.TimeoutExpired:
             noticed, result = "", "NOT JUDGED"

@@ -162,4 +162,4 @@ def test_an_operation_that_replay_does_not_know_raises() -> None:
     operations = object.__new__(Operations)
     operations._machine = {}
     with pytest.raises(KeyError):
-        operations._way(replace(OPERATIONS["smp_mb"], opcode=-1))
+        operations._way(replace(OPERATIONS["smp_mb"], opcode=max(o.opcode for o in OPERATIONS.values()) + 1))

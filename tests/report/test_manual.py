@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 import percpu_emu
+from percpu_emu.kernel.profile import KernelProfile
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang import native
 from percpu_emu.lang.checks import GROUPS, Check
@@ -162,9 +164,10 @@ def test_a_refusal_is_read_with_its_numbers_and_its_alternatives() -> None:
 # --- scenario files and the JSON object
 
 
-@pytest.mark.parametrize("root", [Scenario, Report])
-def test_every_key_has_a_description_and_a_row(root: type[Scenario] | type[Report]) -> None:
-    pages = PAGES["scenario.md"] + PAGES["explore-table.md"] + PAGES["json.md"]
+@pytest.mark.parametrize("root", [Scenario, Report, KernelProfile])
+def test_every_key_has_a_description_and_a_row(root: type[BaseModel]) -> None:
+    names = ("scenario", "explore-table", "json", "kernel-profile")
+    pages = "".join(PAGES[f"{name}.md"] for name in names)
     for place in places(root):
         assert place.model.__doc__
         assert keys_table(place.model) in pages
@@ -215,7 +218,7 @@ def test_a_table_of_figures_has_what_the_code_gives(path: str, producer: str, kn
 @pytest.mark.parametrize(
     ("method", "known"),
     [
-        ("_work", figure_table.WORK | figure_table.CHAOS),
+        ("_work", figure_table.WORK | figure_table.FORWARDED | figure_table.CHAOS),
         ("_interrupts", figure_table.INTERRUPTS),
         ("_cost", figure_table.COST),
         ("read", figure_table.READING),

@@ -12,6 +12,7 @@ from percpu_emu.lang.setting import unit_word
 from percpu_emu.lang.source import Site
 from percpu_emu.lang.trace import Access, Step, Trace, TracedContext, Violation
 from percpu_emu.report.columns import columns
+from percpu_emu.report.labels import MOVES
 from percpu_emu.report.story import step_texts, story
 from percpu_emu.report.trace_json import trace_dict
 from percpu_emu.report.view import View
@@ -48,12 +49,19 @@ def one_step(operation: Operation) -> Step:
     return step(operation.name, *args, address=address, new=3 if operation.reads_only else 6, result=SLOTS)
 
 
+def test_an_interrupt_is_not_sent_to_a_cpu_that_is_off_line() -> None:
+    assert step_texts(View(trace(step("irq_work_queue_on", -1, 3, 1)))) == [
+        "CPU 0 finds CPU 1 off line, and sends nothing."
+    ]
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_each_is_told_by_its_verb(name: str) -> None:
     told = trace(one_step(OPERATIONS[name]))
     [sentence] = step_texts(View(told))
     verb = "swaps" if OPERATIONS[name].opcode == i.CMPXCHG else OPERATIONS[name].verb.split()[0]
-    assert sentence.startswith(f"CPU 0 {verb} ")
+    who = "The task update" if name in MOVES else "CPU 0"  # which is on another one by then
+    assert sentence.startswith(f"{who} {verb} ")
     assert "{" not in sentence
     assert sentence.endswith(".")
     assert name in columns(told)

@@ -365,6 +365,8 @@ def _other_exploration(draw: st.DrawFn, document: Document) -> None:  # noqa: C9
         case 8:
             explore |= {"exclusive": True, "sometimes": [_pick(draw, ["atomic path", "no such", ""])]}
             explore["after"] = {_pick(draw, [f"{names[0]}:1", "atomic path", ":", ""]): _pick(draw, names)}
+            explore["allocations_fail"] = _pick(draw, [0, 1, 8])
+            explore["progress"] = _pick(draw, ["possible", "fair"])
             context["migrates"] = _pick(draw, [0, 1, 8])
         case 9:
             document["machine"] = {"cpus": _pick(draw, [1, 2, 3, 16, 17]), "nodes": 1}

@@ -97,6 +97,35 @@ def test_both_forms_are_one_scenario(tmp_path: Path) -> None:
     assert tokens[0] == tokens[1]
 
 
+MADE = (
+    PROGRAMS
+    + """
+from percpu_emu.lang.specialised import specialised
+
+twice, total_of = specialised(update, STEP=2), [specialised(total)]
+"""
+)
+
+
+def test_a_program_goes_by_the_name_of_what_holds_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(MADE + PYTHON.replace("m.task(update", "m.task(twice").replace(', constants={"STEP": 1}', ""))
+    explore_ = load(str(path)).scenario.explore
+    assert explore_ is not None
+    assert [context.program for context in explore_.contexts] == ["twice"]
+    counterexample = explore(subject_of(load(str(path))), Options()).counterexample
+    assert counterexample is not None
+    assert counterexample.trace.violation is not None
+    assert "4 lost" in counterexample.trace.violation.detail
+
+
+def test_a_program_that_nothing_holds_is_not_taken_for_one_of_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(MADE + PYTHON.replace("total=total", "total=total_of[0]"))
+    with pytest.raises(ScenarioError, match=r"total: the program of that name in mine\.py is another one"):
+        load(str(path))
+
+
 def test_a_file_with_several_is_asked_for_one_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(PROGRAMS + PYTHON + PYTHON.replace("def two_updates", "def two_again"))

@@ -160,3 +160,23 @@ def test_a_forbidden_outcome_fails_and_an_unforeseen_one_is_forbidden(tmp_path: 
     file.write_text(text.replace('result = "2"', 'result = "3"'))
     [check] = [check for check in outcomes(str(file)).checks if check.ok is False]
     assert "the scenario does not foresee it" in check.detail
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("mod_memcg_stat:4=yield", "no program 'mod_memcg_stat' runs here; did you mean mod_memcg_state"),
+        ("mod_memcg_state:ledger_comit=yield", "has no point 'ledger_comit'; did you mean ledger_commit"),
+        ("mod_memcg_state=yeild", "'yeild' is no kind of fault; did you mean yield?"),
+        ("nothing_like_it=yield", "no program 'nothing_like_it' runs here, allowed: "),
+    ],
+)
+def test_a_wrong_name_in_a_fault_has_the_nearest_said(line: str, said: str) -> None:
+    done = CliRunner().invoke(app, ["run", "release-storm", "--inject", line])
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+def test_the_file_of_a_stressed_scenario_is_told_the_nearest_too() -> None:
+    done = CliRunner().invoke(app, ["run", "lost-increment", "--inject", "cuont=yield"])
+    assert (done.exit_code, "did you mean count?" in done.stderr) == (2, True)

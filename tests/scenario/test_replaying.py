@@ -39,7 +39,7 @@ OFFLINE = Setting(2, (p.task(common.count_raw, 0), p.event("offline", 0, p.fold)
         (p.LOST_UPDATE, [9], "step 0: there is no context 9"),
         (p.LOST_UPDATE, [-1], "step 0: there is no context -1"),
         (p.LOST_UPDATE, [0, 10], "step 1: there is no context 10"),
-        (p.LOST_UPDATE, [1000000], "step 0: the next operation of lose has no halves"),
+        (p.LOST_UPDATE, [1000000], "step 0: the next operation of lose is no allocation that may fail"),
         (p.LOST_UPDATE, [MIGRATE], "step 0: lose cannot move to CPU 0"),
         (p.LOST_UPDATE, [HALF], "step 0: the next operation of lose has no halves"),
         (p.LOST_UPDATE, [0, 0, 0], "step 2: lose cannot go on: over"),

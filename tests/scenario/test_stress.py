@@ -188,12 +188,20 @@ def test_without_anything_recorded_it_is_searched_from_the_start() -> None:
 
 
 def test_what_cannot_be_stressed_is_refused() -> None:
-    loaded = load("hotplug-wrong-cpu")
+    loaded = load("sum-misses-dying-cpu")
     subject = subject_of(loaded)
     *others, offline = subject.setting.contexts
     killing = replace(subject.setting, contexts=(*others, replace(offline, kind="kill")))
     with pytest.raises(ScenarioError, match="kind 'kill' cannot be stressed"):
         refuse_what_cannot_run(loaded, replace(subject, setting=killing))
+
+
+def test_an_operation_that_no_process_can_do_is_refused() -> None:
+    loaded = load("smp-call-interrupts-off")
+    problem = "not for run: call_and_wait uses irq_work_queue_on; explore and replay have it"
+    with pytest.raises(ScenarioError) as raised:
+        refuse_what_cannot_run(loaded, subject_of(loaded))
+    assert raised.value.problems == [problem]
 
 
 # --- scenarios of the test's own

@@ -9,7 +9,10 @@ from typing import Final, NamedTuple
 MAGIC: Final = 0xEB9F
 _HEADER: Final = 24
 _COMMON: Final = 12
-_LONGEST_NAME: Final = 1024
+_LONGEST_NAME: Final = 128
+"""Characters of a name that is kept; kernels have longer ones only of functions, which are not looked at."""
+_MOST_TYPES: Final = 1_000_000
+"""Kernels have some 130,000."""
 
 
 class BtfError(ValueError):
@@ -103,11 +106,10 @@ class Table:
         return self._record(self._starts[number])
 
     def string(self, offset: int) -> str:
-        """The name at an offset into the strings."""
-        end = self._strings.find(b"\0", offset, offset + _LONGEST_NAME)
-        if offset >= len(self._strings) or end < 0:
-            raise BtfError(f"the BTF has a name at byte {offset} of its strings, where none ends")
-        return self._strings[offset:end].decode("ascii", "replace")
+        """The name at an offset into the strings, cut to a length that no structure or member reaches."""
+        if offset >= len(self._strings):
+            raise BtfError(f"the BTF has a name at byte {offset} of its strings, which end at {len(self._strings)}")
+        return self._strings[offset : offset + _LONGEST_NAME].partition(b"\0")[0].decode("ascii", "replace")
 
     def numbers(self, record: Record, each: int, index: int = 0, layout: str = "I") -> tuple[int, ...]:
         """The numbers of entry `index` behind a record, whose entries take `each` 32-bit words."""
@@ -124,6 +126,8 @@ class Table:
             if at + _COMMON > end:
                 raise BtfError(f"the BTF is cut short: type {len(starts)} ends behind the section of types")
             starts.append(at)
+            if len(starts) > _MOST_TYPES:
+                raise BtfError(f"the BTF has more than {_MOST_TYPES} types")
             (info,) = struct.unpack_from(self._order + "I", self._types, at + 4)
             kind = info >> 24 & 0x1F
             if not 0 < kind < len(behind):

@@ -175,6 +175,8 @@ class Btf:
         for number in range(1, len(self._table)):
             record = self._table[number]
             if record.kind is Kind.ENUM:
+                if len(found) > _MOST_MEMBERS:
+                    raise BtfError(f"the enums of the BTF have more than {_MOST_MEMBERS} values")
                 for index in range(record.entries):
                     name, value = self._table.numbers(record, 2, index)
                     signed = value - (1 << 32) if record.flag and value >> 31 else value

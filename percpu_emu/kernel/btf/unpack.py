@@ -18,6 +18,7 @@ MOST_UNPACKED: Final = 512 << 20
 _XZ_MEMORY: Final = 256 << 20
 _LZ4_LEGACY: Final = 0x184C2102
 _LZ4_BLOCK: Final = 8 << 20
+_PIECE: Final = 8 << 20
 
 
 def packer_of(start: bytes) -> str | None:
@@ -65,25 +66,34 @@ def _whole(found: bytes, stream: Any) -> bytes:
 def _lz4(data: bytes) -> bytes:
     """The legacy format of `lz4 -l`, which kernels use: blocks of 8 MB, each behind its length."""
     block = _library("lz4.block", "lz4")
-    parts, at, total = list[bytes](), 4, 0
-    while at + 4 <= len(data) and total <= MOST_UNPACKED and (not parts or len(parts[-1]) == _LZ4_BLOCK):
+    found, at, last = bytearray(), 4, _LZ4_BLOCK
+    while at + 4 <= len(data) and len(found) <= MOST_UNPACKED and last == _LZ4_BLOCK:
         (length,) = struct.unpack_from("<I", data, at)
-        if length != _LZ4_LEGACY:
-            if at + 4 + length > len(data):
-                raise EOFError("the end is missing")
-            parts.append(block.decompress(data[at + 4 : at + 4 + length], uncompressed_size=_LZ4_BLOCK))
-            total += len(parts[-1])
-        at += 4 + (length if length != _LZ4_LEGACY else 0)
-    return b"".join(parts)
+        at += 4
+        if length == _LZ4_LEGACY:  # another stream follows
+            continue
+        if at + length > len(data):
+            raise EOFError("the end is missing")
+        try:
+            piece = block.decompress(data[at : at + length], uncompressed_size=_LZ4_BLOCK)
+        except block.LZ4BlockError as error:
+            raise ValueError(error) from error
+        found += piece
+        at, last = at + length, len(piece)
+    return bytes(found)
 
 
 def _zstd(data: bytes) -> bytes:
     library = _library("zstandard", "zstd")
+    reader, found, last = library.ZstdDecompressor().stream_reader(data), bytearray(), _PIECE
     try:
-        found: bytes = library.ZstdDecompressor().stream_reader(data).read(MOST_UNPACKED + 1)
+        while len(found) <= MOST_UNPACKED and last == _PIECE:  # a short piece ends the frame; what follows is none
+            piece = reader.read(_PIECE)
+            found += piece
+            last = len(piece)
     except library.ZstdError as error:
         raise ValueError(error) from error
-    return found
+    return bytes(found)
 
 
 def _library(module: str, packer: str) -> Any:

@@ -23,7 +23,7 @@ def address_of(vm: Row, state: Row, context: int) -> int:
     pc = state[base + v.PC]
     opcode = code(vm, pc, i.OPCODE)
     if opcode > i.LAST_ACCESS:
-        return vm[v.ONLINE_MASK] if opcode == i.TAKE_DOWN else -1
+        return vm[v.ONLINE_MASK] if i.TAKE_DOWN <= opcode <= i.CPU_UP else -1
     address = operand(vm, state, base, code(vm, pc, i.B if opcode == i.CPUMASK_NEXT else i.A))
     own = code(vm, pc, i.OWN)
     if own & 1:
@@ -40,7 +40,7 @@ def address_of(vm: Row, state: Row, context: int) -> int:
 def mode_of(opcode: int) -> int:
     """How an operation touches its word."""
     if opcode > i.LAST_ACCESS:
-        return v.WRITES if opcode == i.TAKE_DOWN else v.NOT
+        return v.WRITES if i.TAKE_DOWN <= opcode <= i.CPU_UP else v.NOT
     if opcode == i.READ or opcode == i.WAIT_UNTIL or opcode == i.SPIN_UNTIL or opcode == i.CPUMASK_NEXT:
         return v.READS
     return v.ADDS if opcode == i.ADD_TO else v.WRITES

@@ -8,6 +8,7 @@ from percpu_emu.lang import instructions as i
 from percpu_emu.lang.setting import UNIT_SHIFT
 from percpu_emu.lang.virtual import layout as v
 from percpu_emu.lang.virtual.contexts import at_interrupt_level, may_not_sleep
+from percpu_emu.lang.virtual.hotplug import is_to_go
 from percpu_emu.lang.virtual.memory import check_access, load
 from percpu_emu.lang.virtual.outcomes import DONE
 from percpu_emu.lang.virtual.rows import block_of, code, contexts_of, operand
@@ -24,6 +25,8 @@ HALF_DONE: Final = 7  # another context of the CPU is inside one instruction
 WORD: Final = 8
 MID_TURN_THERE: Final = 9  # of an offline
 EARLIER_INTERRUPT: Final = 10  # sent to the CPU before
+BUSY_THERE: Final = 11  # of a takedown_cpu: a section, an interrupt
+OFF_LINE: Final = 12  # its CPU is
 
 
 @inner
@@ -36,6 +39,8 @@ def _blocked_by(vm: Row, reason: int, contexts: int) -> int:
 @inner
 def _blocked_on_cpu(vm: Row, state: Row, context: int, cpu: int) -> int:
     """What else is on its CPU keeps a context from going on. `cpu` is the CPU plus 1."""
+    if not state[v.ONLINE] >> (cpu - 1) & 1:
+        return _blocked_by(vm, OFF_LINE, 0)
     level = at_interrupt_level(vm, state, context)
     starting = level and state[block_of(vm, context) + v.STATUS] == v.WAITING
     if starting and state[v.IRQS_OFF] >> (cpu - 1) & 1:
@@ -80,6 +85,22 @@ def _blocked_by_turns(vm: Row, state: Row, context: int) -> int:
 
 
 @inner
+def _blocked_by_busy(vm: Row, state: Row, cpu: int) -> int:
+    """A CPU is stopped where no context is in a section, an interrupt or one instruction, and no interrupt was sent."""
+    if not is_to_go(vm, state, cpu):
+        return NOT_BLOCKED
+    busy = 0
+    for other in range(contexts_of(vm)):
+        block = block_of(vm, other)
+        inside = state[block + v.DEPTH] != 0 or state[block + v.MID_TURN] == v.HALFWAY
+        inside = inside or at_interrupt_level(vm, state, other)
+        sent = state[block + v.STATUS] == v.WAITING and state[block + v.WORK] == v.AS_INTERRUPT
+        if state[block + v.CPU] == cpu + 1 and (sent or (state[block + v.STATUS] == v.RUNNING and inside)):
+            busy |= 1 << other
+    return _blocked_by(vm, BUSY_THERE, busy) if busy else NOT_BLOCKED
+
+
+@inner
 def blocked(vm: Row, state: Row, context: int) -> int:
     """Why a context cannot take a step now, NOT_BLOCKED where it can. LOG_BLOCKERS holds the contexts that block it."""
     base = block_of(vm, context)
@@ -106,6 +127,8 @@ def blocked(vm: Row, state: Row, context: int) -> int:
             return _blocked_by(vm, GRACE_PERIOD if opcode == i.SYNCHRONIZE_RCU else CALLBACKS, waits)
     if opcode == i.TAKE_DOWN and vm[vm[v.KINDS] + context] == v.OFFLINE:
         return _blocked_by_turns(vm, state, context)
+    if opcode == i.CPU_DOWN and not may_not_sleep(vm, state, context):
+        return _blocked_by_busy(vm, state, operand(vm, state, base, code(vm, pc, i.A)))
     return NOT_BLOCKED
 
 

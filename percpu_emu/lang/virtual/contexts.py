@@ -1,10 +1,9 @@
-"""What a context is now: reader, interrupt, in a section; how it ends; how a CPU takes its contexts along."""
+"""What a context is now: reader, interrupt, in a section; how it ends."""
 
 from __future__ import annotations
 
 from percpu_emu.lang import instructions as i
 from percpu_emu.lang.virtual import layout as v
-from percpu_emu.lang.virtual.memory import find_word
 from percpu_emu.lang.virtual.rows import block_of, clear, code, contexts_of
 from percpu_emu.shm.compiling import Row, inner
 
@@ -86,30 +85,6 @@ def end_context(vm: Row, state: Row, context: int) -> None:
             waiting = block_of(vm, other)
             if state[waiting + v.WAIT] and in_barrier(vm, state, waiting):
                 state[waiting + v.WAIT] &= ~(1 << context)
-
-
-@inner
-def take_down(vm: Row, state: Row, cpu: int) -> None:
-    """A CPU goes: its tasks and interrupts are over, RCU callbacks that have not begun go to the coordinator."""
-    log, mask = vm[v.LOG], vm[v.FIRST_WORD] + find_word(vm, vm[v.ONLINE_MASK])
-    vm[log + v.LOG_ADDRESS], vm[log + v.LOG_MODE], vm[log + v.LOG_OLD] = vm[v.ONLINE_MASK], v.WRITES, state[mask]
-    state[mask] &= ~(1 << cpu)
-    vm[log + v.LOG_NEW] = state[mask]
-    state[v.ONLINE] &= ~(1 << cpu)
-    state[v.IRQS_OFF] &= ~(1 << cpu)
-    for context in range(contexts_of(vm)):
-        base = block_of(vm, context)
-        if state[base + v.CPU] != cpu + 1 or state[base + v.STATUS] == v.UNUSED:
-            continue
-        pending = vm[vm[v.KINDS] + context] == v.CALLBACK and state[base + v.STATUS] == v.WAITING
-        if pending and state[base + v.WORK] != v.AS_INTERRUPT:
-            state[base + v.CPU] = 0
-            continue
-        no_reader_any_more(vm, state, context)
-        state[base + v.DEPTH] = 0
-        state[base + v.WAIT] = 0
-        if state[base + v.STATUS] != v.OVER:
-            end_context(vm, state, context)
 
 
 @inner

@@ -14,7 +14,8 @@ AREAS: Final = 3  # per-CPU allocations so far
 OBJECTS: Final = 4  # objects so far
 EARLY: Final = 5  # 1 + the region that was freed while a reader still held it
 SPENT: Final = 6  # preemptions since the start; kept only by a search within so many
-HEADER_WORDS: Final = 7
+FAILURES: Final = 7  # allocations that may still give 0
+HEADER_WORDS: Final = 8
 
 # --- block of a context
 STATUS: Final = 0

@@ -6,8 +6,8 @@ from percpu_emu.lang import instructions as i
 from percpu_emu.lang.virtual import layout as v
 from percpu_emu.lang.virtual.accesses import access, begin_to_spin, begins_to_spin
 from percpu_emu.lang.virtual.computing import compute
-from percpu_emu.lang.virtual.contexts import take_down
 from percpu_emu.lang.virtual.harness import observe
+from percpu_emu.lang.virtual.hotplug import change_cpu, take_down
 from percpu_emu.lang.virtual.locks import note_lock
 from percpu_emu.lang.virtual.memory import allocate, free
 from percpu_emu.lang.virtual.outcomes import DONE, UNKNOWN
@@ -45,6 +45,30 @@ def step(vm: Row, state: Row, context: int) -> int:
     return compute(vm, state, context)
 
 
+@inner
+def may_fail(vm: Row, state: Row, context: int) -> bool:
+    """Whether the next operation is an allocation that may give 0: of a size that there is."""
+    pc = state[block_of(vm, context) + v.PC]
+    opcode = code(vm, pc, i.OPCODE)
+    if state[v.FAILURES] == 0 or (opcode != i.ALLOC_PERCPU and opcode != i.KZALLOC):
+        return False
+    return 1 <= operand(vm, state, block_of(vm, context), code(vm, pc, i.A)) <= v.MAX_BYTES
+
+
+@inner
+def step_fail(vm: Row, state: Row, context: int) -> int:
+    """Have the allocation give 0 (`may_fail`), and compute up to the next operation."""
+    base = block_of(vm, context)
+    pc = state[base + v.PC]
+    clear_log(vm)
+    state[v.FAILURES] -= 1
+    state[base + v.STATUS], state[base + v.MID_TURN] = v.RUNNING, 1
+    if code(vm, pc, i.DST) >= 0:
+        state[base + v.REGISTERS + code(vm, pc, i.DST)] = 0
+    state[base + v.PC] = pc + 1
+    return compute(vm, state, context)
+
+
 @inlined
 def _operate(vm: Row, state: Row, context: int, pc: int) -> int:
     """An operation that is done in one step; its result is left in the log."""
@@ -62,6 +86,8 @@ def _operate(vm: Row, state: Row, context: int, pc: int) -> int:
         return allocate(vm, state, v.AREAS if opcode == i.ALLOC_PERCPU else v.OBJECTS, a)
     if opcode == i.FREE_PERCPU or opcode == i.KFREE:
         return free(vm, state, context, a, opcode == i.FREE_PERCPU)
+    if opcode == i.CPU_DOWN or opcode == i.CPU_UP or opcode == i.MOVE_TO:
+        return change_cpu(vm, state, context, opcode, a)
     if opcode != i.TAKE_DOWN:
         return UNKNOWN
     take_down(vm, state, vm[vm[v.TARGETS] + context])

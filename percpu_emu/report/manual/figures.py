@@ -17,12 +17,14 @@ SECTIONS: Final[tuple[tuple[str, str, tuple[Mapping[str, str], ...]], ...]] = (
     (
         "run, a scenario with steps: counts",
         "By protocol: `patched.releases`. A count that nothing adds to may be absent.",
-        (f.COST, f.WORK, f.COUNTED, f.INTERRUPTS, f.CHAOS),
+        (f.COST, f.WORK, f.FORWARDED, f.COUNTED, f.INTERRUPTS, f.CHAOS),
     ),
     ("run, a scenario with contexts", "Rounds of the contexts on processes.", (f.ROUNDS,)),
     ("run, torture of RCU", "The names are those of the kernel's rcutorture.", (f.TORTURE, f.TORTURE_LISTS)),
     ("explore", "Of the search.", (f.EXPLORE,)),
     ("replay", "Of the schedule.", (f.REPLAY,)),
+    ("footprint", "By protocol: `patched.after.percpu_kb`.", (f.FOOTPRINT,)),
+    ("footprint, rows", "Of the whole report.", (f.FOOTPRINT_ROWS,)),
 )
 
 

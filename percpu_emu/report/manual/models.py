@@ -16,6 +16,8 @@ from percpu_emu.report.manual.markdown import code, table, upper_first
 HEADER: Final = ["key", "type", "default", "allowed", "meaning"]
 _TYPES: Final[dict[Any, str]] = {int: "integer", float: "number", str: "text", bool: "boolean", Any: "anything"}
 """By what Python calls it, what a reader of TOML and JSON does."""
+_LISTS: Final = (list, tuple)
+"""A tuple of one type, with any number of entries, is a list to a reader."""
 _LIMITS: Final = {
     "ge": "from {}",
     "gt": "above {}",
@@ -48,7 +50,7 @@ def places(root: type[BaseModel]) -> list[Place]:
             known = {place.model for place in found}
             here = ".".join(filter(None, [path, key, *["PROTOCOL"] * (get_origin(field.annotation) is dict)]))
             inner = dict.fromkeys(_models_in(field.annotation))
-            found += [Place(here, get_origin(field.annotation) is list, part) for part in inner if part not in known]
+            found += [Place(here, get_origin(field.annotation) in _LISTS, part) for part in inner if part not in known]
     return found
 
 
@@ -85,8 +87,8 @@ def _composed(annotation: Any, origin: Any, parts: tuple[Any, ...]) -> str:
         chosen = next((part.discriminator for part in parts[1:] if isinstance(part, FieldInfo)), None)
         return f"table, chosen by its {code(str(chosen))}" if chosen else type_name(parts[0])
     if origin is Literal:
-        return "text"
-    if origin is list:
+        return ", or ".join(dict.fromkeys(type_name(type(choice)) for choice in parts))
+    if origin in _LISTS:
         return f"list of {type_name(parts[0])}"
     if origin is dict:
         return f"table of {type_name(parts[1])}"
@@ -110,7 +112,7 @@ def _choices(annotation: Any) -> list[str]:
 
 
 def _limits(metadata: list[Any], annotation: Any) -> list[str]:
-    unit = "entries" if get_origin(annotation) in (list, dict) else "characters"
+    unit = "entries" if get_origin(annotation) in (*_LISTS, dict) else "characters"
     found = [(key, getattr(part, key, None)) for part in metadata for key in _LIMITS]
     return [_LIMITS[key].format(_number(key, value), unit=unit) for key, value in found if value is not None]
 

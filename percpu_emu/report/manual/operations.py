@@ -11,11 +11,13 @@ from percpu_emu.lang.operation import OPERATIONS, Kind, Operation, Order, Sectio
 from percpu_emu.report.manual.markdown import code, page, table, upper_first
 
 _MEMORY: Final = frozenset({i.ALLOC_PERCPU, i.FREE_PERCPU, i.KZALLOC, i.KFREE})
+_HOTPLUG: Final = frozenset({i.CPU_DOWN, i.CPU_UP, i.MOVE_TO})
 _NOTES: Final = frozenset({i.LEDGER_ADD, i.LEDGER_COMMIT, i.MARK, i.WARN_ON})
 FAMILIES: Final[dict[str, Callable[[Operation], bool]]] = {
     "This CPU's copy": lambda o: o.own,
     "Sections": lambda o: o.enters is not None or o.leaves is not None,
     "Published pointers": lambda o: o.dereference or o.publishes,
+    "CPU hotplug": lambda o: o.opcode in _HOTPLUG,
     "Waiting": lambda o: bool(o.wait) or o.opcode == i.CPU_RELAX,
     "What runs later": lambda o: o.queues,
     "Memory": lambda o: o.opcode in _MEMORY,
@@ -100,6 +102,8 @@ def _row(operation: Operation) -> list[str]:
 
 def _seen(operation: Operation) -> str:
     if not operation.is_access:
+        if operation.opcode in (i.CPU_DOWN, i.CPU_UP):
+            return "one step"
         return "all the memory at once" if operation.opcode in _MEMORY else "no word changes"
     if operation.is_split:
         return "a load and a store"

@@ -18,17 +18,18 @@ _ABOUT: Final = (
 
 def scenario_page() -> str:
     """Every table of a scenario file but those of `explore`."""
-    sections = [_section(place) for place in places(Scenario) if place.model not in _EXPLORED]
+    sections = [section(place) for place in places(Scenario) if place.model not in _EXPLORED]
     return page("Scenario files", _ABOUT, *sections, "The tables of `explore`: `percpu-emu help explore-table`.")
 
 
 def explore_page() -> str:
     """The table `explore` with its contexts, and the outcomes of rounds."""
-    sections = [_section(place) for place in places(Scenario) if place.model in _EXPLORED]
+    sections = [section(place) for place in places(Scenario) if place.model in _EXPLORED]
     return page("The tables of explore", *sections)
 
 
-def _section(place: Place) -> str:
+def section(place: Place) -> str:
+    """One table of a file: where it stands, what it is, and its keys."""
     text = " ".join((inspect.getdoc(place.model) or "").split())
     return "\n\n".join([f"## {_title(place)}", text, keys_table(place.model)])
 

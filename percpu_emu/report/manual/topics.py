@@ -11,6 +11,7 @@ from percpu_emu.report.manual.environment import environment_page
 from percpu_emu.report.manual.exit_codes import exit_codes_page
 from percpu_emu.report.manual.figures import figures_page
 from percpu_emu.report.manual.json_object import json_page
+from percpu_emu.report.manual.kernel_profile import kernel_profile_page
 from percpu_emu.report.manual.language import language_page
 from percpu_emu.report.manual.markdown import code, page, table
 from percpu_emu.report.manual.operations import all_operations, operation_page, overview
@@ -32,6 +33,7 @@ TOPICS: Final = {
     "operations": Topic("every access to shared memory, and every request", overview),
     "scenario": Topic("the keys of a scenario file", scenario_page),
     "explore-table": Topic("the keys of its tables for `explore`", explore_page),
+    "kernel-profile": Topic("the keys of a kernel profile", kernel_profile_page),
     "checks": Topic("what is checked, when, and what to do about a failure", checks_page),
     "verdict": Topic("what a verdict means, and what it does not", verdict_page),
     "figures": Topic("what a report counts", figures_page),

@@ -32,6 +32,7 @@ _BOUNDS: Final = (
     "The number of CPUs, contexts and turns is the scenario's. Three CPUs that pass say nothing of four.",
     "The programs are those of the file. A pass is of the protocol as it is written there, not of a kernel.",
     "Only with their keys are there checks of `total`, `left`, `bound`, `exclusive`, `final`, `invariant` and `after`.",
+    'Who waits may wait for ever, if only another can go on: without `progress = "fair"` that is no failure.',
     "Memory is sequentially consistent. A pass says nothing of an order that weaker memory allows.",
     "An access is one operation, as the program has it. What a compiler makes of C is not covered: torn accesses, say.",
 )

@@ -1,0 +1,36 @@
+"""Calls of the kernel's helpers in a trace: a lock, a list, a reference count. Reports fold one into a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import percpu_emu.kernel
+import percpu_emu.lang
+
+if TYPE_CHECKING:
+    from percpu_emu.lang.source import Site
+    from percpu_emu.lang.trace import Step
+
+_KERNEL: Final = "completion list llist locks rcu_poll refcount seqlock smp srcu workqueue"
+_FOLDERS: Final = {percpu_emu.kernel: _KERNEL, percpu_emu.lang: "bits raw"}
+_FILES: Final = frozenset(
+    str(Path(package.__path__[0]) / f"{name}.py") for package, names in _FOLDERS.items() for name in names.split()
+)
+"""Where they are; `percpu_emu.kernel` has code under test as well."""
+
+
+def call_of(step: Step) -> tuple[Site, ...]:
+    """The calls that lead into the outermost helper that the step is in, and its own last; () outside of helpers."""
+    if step.site is None:
+        return ()
+    called_in = [*(call.file for call in step.calls[1:]), step.site.file]
+    depth = next((number for number, file in enumerate(called_in, 1) if file in _FILES), 0)
+    return step.calls[:depth]
+
+
+def begins_again(first: Step, step: Step) -> bool:
+    """Whether a step that stands where the first of a call did begins another: one that tries again does not."""
+    if (first.site, first.calls) != (step.site, step.calls):
+        return False
+    return not step.accesses or not first.accesses or step.accesses[0].address != first.accesses[0].address
