@@ -208,7 +208,6 @@ MUTANTS: Final = (
     ),
     Mutant(STEPPING, "return 1 <= operand(", "return 0 <= operand("),
     # --- CPUs that go off line by an operation
-    Mutant(REDUCTION, "_may_go_down(vm, por, state, context) or kill", "kill"),
     Mutant(REDUCTION, "return _may_go_down(vm, por, state, context)\n", "return False\n"),
     Mutant(REDUCTION, "return moves or _reaches_any", "return _reaches_any"),
     Mutant(REDUCTION, "return moves or _reaches_any(vm, por, state, context, por[DOWNS], False)", "return moves"),
@@ -218,7 +217,6 @@ MUTANTS: Final = (
         "elif opcode == i.MOVE_TO:\n        found = VISIBLE",
         "elif opcode == i.MOVE_TO:\n        found = SAFE",
     ),
-    Mutant(CONFLICTS, "if moves or spec.home is not None", "if spec.home is not None"),
     Mutant(BLOCKING, "inside = state[block + v.DEPTH] != 0 or state", "inside = state"),
     Mutant(BLOCKING, "inside = inside or at_interrupt_level(vm, state, other)", "pass"),
     Mutant(BLOCKING, "cpu + 1 and (sent or (state[", "cpu + 1 and ((state["),
