@@ -4,6 +4,7 @@ import pytest
 
 from percpu_emu.kernel.layout import Item
 from percpu_emu.kernel.pins import PIN_KINDS
+from percpu_emu.kernel.profile import load_profile
 from percpu_emu.machine import CgroupError
 from percpu_emu.percpu import PerCpuExhausted
 from tests.machine import programs
@@ -140,3 +141,20 @@ def test_a_reader_never_shows_less_than_nothing(make_machine: MakeMachine) -> No
     assert rig.run(programs.shown_state, memcg) == 0
     assert rig.run(programs.exact_state, memcg) == -40
     assert Item.MEMCG_CACHE == 30
+
+
+def test_a_kernel_since_5_14_gives_real_pages_back_while_areas_are_left_in_their_chunk(
+    make_machine: MakeMachine,
+) -> None:
+    rig = make_machine(cpus=4, profile=load_profile("linux-5.18"))
+    percpu = rig.machine.memory.percpu
+    areas = [percpu.alloc(4096) for _ in range(4 * percpu.layout.unit_pages)]
+    most = percpu.nr_populated
+    for number, p in enumerate(areas):
+        if number % 8:
+            percpu.free(p)
+            if percpu.balance_pending:
+                percpu.balance()
+    assert percpu.nr_populated < most / 2
+    assert percpu.held_pages() == percpu.os_pages_expected()
+    assert percpu.stray_pages() == []
