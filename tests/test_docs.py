@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import percpu_emu
 from percpu_emu.cli.catalogue import catalogue
 from percpu_emu.cli.main import app
 from percpu_emu.explore.strategies import Strategy
@@ -25,7 +26,7 @@ HOW_TO = ROOT / "docs" / "how-to.md"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
-OF_THE_READER = "refcount.py"
+OF_THE_READER = {"refcount.py", "hits.py"}
 
 
 def anchors(text: str) -> set[str]:
@@ -101,12 +102,21 @@ def test_every_command_of_how_to_parses_and_names_what_exists(line: str) -> None
     if "token" in given:
         given["name"] = str(given["token"]).partition(":")[0]
     named = typing.cast("list[str]", [*filter(None, [given.get("name")]), *(given.get("names") or ())])  # type: ignore[misc]
-    assert set(named) <= {*known_to(command), OF_THE_READER}
+    assert set(named) <= {*known_to(command), *OF_THE_READER}
     assert given.get("strategy", "exhaustive") in typing.get_args(Strategy)
     assert set(typing.cast("list[str]", given.get("protocol") or [])) <= set(PROTOCOLS)
     programs = [part for p in PROTOCOLS["patched"].programs for part in called(p, and_queued=True)]
     for fault in typing.cast("list[str]", given.get("inject") or []):
         assert points_of(parse_fault(fault), [site for program in programs for site in sites(program)])
+
+
+def test_the_file_of_how_to_is_a_scenario_that_loses_a_hit(tmp_path: Path) -> None:
+    block = re.search(r"^```python hits.py\n(.*?)^```$", HOW_TO.read_text(), re.MULTILINE | re.DOTALL)
+    assert block is not None
+    (tmp_path / "hits.py").write_text(block[1])
+    example = percpu_emu.explore(tmp_path / "hits.py").counterexample
+    assert example is not None
+    assert (example.check, example.story[-1]) == ("final", "A hit is lost: Counter(hits=1).")
 
 
 def test_a_command_that_does_not_parse_would_be_noticed() -> None:

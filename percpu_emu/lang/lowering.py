@@ -19,6 +19,7 @@ from percpu_emu.lang.ops import counted
 from percpu_emu.lang.structures import (
     Array,
     AtomicLong,
+    Bits,
     Struct,
     StructError,
     element_of,
@@ -90,6 +91,7 @@ class _Types:
             known = len(self._of_local)
             for node in assignments:
                 self._infer(node)
+        self._addresses = self._of_words(assignments) - _given(tree)
 
     def _annotate(self, name: str, annotation: ast.expr | None) -> None:
         kind = self._global(annotation)
@@ -109,6 +111,27 @@ class _Types:
                 continue
             if self._of_local.setdefault(target.id, kind) != kind:
                 self._source.refuse(node, f"`{target.id}` points to two types; annotate it, or use two variables")
+
+    def _of_words(self, assignments: list[ast.Assign | ast.AnnAssign]) -> frozenset[str]:
+        """Variables to which only addresses of words of structures are assigned, as in `x = counter.total`."""
+        values: dict[str, list[bool]] = {}
+        for node in assignments:
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name) and node.value is not None:
+                    values.setdefault(target.id, []).append(self.is_word(node.value))
+        return frozenset(name for name, found in values.items() if all(found))
+
+    def is_word(self, node: ast.expr) -> bool:
+        """Whether it names a word of a structure, and so is its address."""
+        place = self.place(node) if isinstance(node, ast.Attribute | ast.Subscript) else None
+        return place is not None and not is_struct(place.type) and get_origin(place.type) not in (Array, Bits)
+
+    def refuse_addresses(self, *operands: ast.expr) -> None:
+        """Refuse the address of a word where a number is wanted: `counter.total > 3` never looks at the count."""
+        for node in operands:
+            if self.is_word(node) or (isinstance(node, ast.Name) and node.id in self._addresses):
+                name = ast.unparse(node)
+                self._source.refuse(node, f"`{name}` is the address of a word; `yield read_once({name})` reads it")
 
     def of_value(self, node: ast.expr) -> Any:
         """The type that a value points to, None for a plain number."""
@@ -198,6 +221,38 @@ class _Lowering(ast.NodeTransformer):
             node.value = self.visit(node.value)
         return node
 
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self._types.refuse_addresses(node.left, node.right)
+        return self.generic_visit(node)
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self._types.refuse_addresses(node.left, *node.comparators)
+        return self.generic_visit(node)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        self._types.refuse_addresses(*node.values)
+        return self.generic_visit(node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        self._types.refuse_addresses(node.operand)
+        return self.generic_visit(node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        self._types.refuse_addresses(node.target, node.value)
+        return self.generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        self._types.refuse_addresses(node.test)
+        return self.generic_visit(node)
+
+    def visit_While(self, node: ast.While) -> ast.AST:
+        self._types.refuse_addresses(node.test)
+        return self.generic_visit(node)
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        self._types.refuse_addresses(node.test)
+        return self.generic_visit(node)
+
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         return self._address(node)
 
@@ -269,6 +324,13 @@ def _type(source: ProgramSource, node: ast.expr) -> Any:
         return eval(ast.unparse(node), source.function.__globals__)
     except Exception as error:
         source.refuse(node, f"`{ast.unparse(node)}` is no type: {error}")
+
+
+def _given(tree: ast.FunctionDef) -> set[str]:
+    """Parameters, and the variables of loops."""
+    loops = [node.target for node in ast.walk(tree) if isinstance(node, ast.For)]
+    arguments = {node.arg for node in ast.walk(tree.args) if isinstance(node, ast.arg)}
+    return arguments | {node.id for target in loops for node in ast.walk(target) if isinstance(node, ast.Name)}
 
 
 def _literal(node: ast.expr) -> int | None:

@@ -123,18 +123,20 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         if not all(isinstance(target, ast.Name) for target in node.targets):
-            self.source.refuse(node, f"`{ast.unparse(node)}`: only local variables are assigned to")
+            self.source.refuse(node, f"`{self.source.written(node)}`: only local variables are assigned to")
         value = self.visit(node.value)
         return ast.Assign([self.visit(target) for target in node.targets], value, lineno=node.lineno)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if not isinstance(node.target, ast.Name) or node.value is None:
-            self.source.refuse(node, f"`{ast.unparse(node)}`: an annotated variable is a local one with a value")
+            self.source.refuse(
+                node, f"`{self.source.written(node)}`: an annotated variable is a local one with a value"
+            )
         return ast.Assign([self.visit(node.target)], self.visit(node.value), lineno=node.lineno)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
         if not isinstance(node.target, ast.Name):
-            self.source.refuse(node, f"`{ast.unparse(node)}`: only local variables are assigned to")
+            self.source.refuse(node, f"`{self.source.written(node)}`: only local variables are assigned to")
         read = ast.copy_location(ast.Name(node.target.id, ast.Load()), node)
         combined = ast.copy_location(ast.BinOp(read, node.op, node.value), node)
         return ast.Assign([self.visit(node.target)], self.visit(combined), lineno=node.lineno)
@@ -190,10 +192,10 @@ class Rewriter(ast.NodeTransformer):
         if pure := next((name for known, name in PURE.items() if known is function), None):
             self.source.check_arguments(node, 1 if function in (abs, int) else max(2, len(node.args)))
             return _call(pure, *[self.visit(argument) for argument in node.args])
-        hint = "it is an operation: `yield` it" if is_operation(function) else "it is no operation"
+        hint = "it is an operation: `yield` it" if is_operation(function) else "it is neither operation nor program"
         hint = "it is a program: `yield from` it" if is_program(function) else hint
         hint = "it stands only as the pointer of an operation" if function is ops.per_cpu else hint
-        self.source.refuse(node, f"`{ast.unparse(node)}`: {hint}")
+        self.source.refuse(node, f"`{self.source.written(node)}`: {hint}")
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         if node.id in self.source.locals:
@@ -210,7 +212,7 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         if any(isinstance(operator, ast.In | ast.NotIn | ast.Is | ast.IsNot) for operator in node.ops):
-            self.source.refuse(node, f"`{ast.unparse(node)}`: words are compared with == != < <= > >=")
+            self.source.refuse(node, f"`{self.source.written(node)}`: words are compared with == != < <= > >=")
         rewritten: Any = self.generic_visit(node)
         return _word_of(rewritten)
 
@@ -233,7 +235,9 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         if type(node.op) not in WRAPPING | BITWISE:
-            self.source.refuse(node, f"`{ast.unparse(node)}`: {type(node.op).__name__} is no operation on words")
+            self.source.refuse(
+                node, f"`{self.source.written(node)}`: {type(node.op).__name__} is no operation on words"
+            )
         left, right = self.visit(node.left), self.visit(node.right)
         if isinstance(node.op, ast.LShift | ast.RShift):
             self._check_count(node, right)
@@ -246,7 +250,9 @@ class Rewriter(ast.NodeTransformer):
     def _check_count(self, node: ast.BinOp, count: ast.expr) -> None:
         """Refuse a shift by a constant that no word can be shifted by."""
         if isinstance(count, ast.Constant) and isinstance(count.value, int) and not 0 <= count.value < BITS:
-            self.source.refuse(node, f"`{ast.unparse(node)}`: a word has {BITS} bits: no shift by {count.value}")
+            self.source.refuse(
+                node, f"`{self.source.written(node)}`: a word has {BITS} bits: no shift by {count.value}"
+            )
 
     def _turns(
         self, node: ast.For, start: ast.expr, stop: ast.expr, step: ast.expr, written: Sequence[ast.expr]
@@ -271,12 +277,12 @@ class Rewriter(ast.NodeTransformer):
         if operation.queues:
             function = self.source.resolve(call.args[0])
             if not is_program(function) or len(ProgramSource(function).parameters) != 1:
-                self.source.refuse(node, f"`{ast.unparse(call)}`: a callback is a program with one parameter")
+                self.source.refuse(node, f"`{self.source.written(call)}`: a callback is a program with one parameter")
             return [ast.Constant(self._number_of(function)), *(self.visit(argument) for argument in call.args[1:])]
         if operation.opcode == i.MARK:
             text = call.args[0]
             if not isinstance(text, ast.Constant) or not isinstance(text.value, str):
-                self.source.refuse(node, f"`{ast.unparse(call)}`: a mark's name is written out")
+                self.source.refuse(node, f"`{self.source.written(call)}`: a mark's name is written out")
             return [ast.Constant(self._mark_of(text.value))]
         kinds = [kind for _, kind in operation.parameters]
         arguments = [self._argument(kind, node) for kind, node in zip(kinds, call.args, strict=True)]
@@ -295,7 +301,7 @@ class Rewriter(ast.NodeTransformer):
 
     def _word(self, node: ast.expr, value: int) -> ast.Constant:
         if not LONG_MIN <= value <= LONG_MAX:
-            self.source.refuse(node, f"`{ast.unparse(node)}` is {value}, more than 64 bits hold")
+            self.source.refuse(node, f"`{self.source.written(node)}` is {value}, more than 64 bits hold")
         return ast.Constant(value)
 
 

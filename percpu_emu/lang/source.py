@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import inspect
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from types import ModuleType
@@ -149,6 +151,18 @@ class ProgramSource:
         """The place of an expression that is no operation."""
         return Site(self.name, 0, self.file, node.lineno, ast.unparse(node))
 
+    def written(self, node: ast.expr | ast.stmt) -> str:
+        """An expression as the file has it, on one line, where `node` has addresses instead of fields."""
+        place = copy.copy(node)
+        for name in ("lineno", "end_lineno"):
+            if (line := getattr(node, name, None)) is not None:
+                setattr(place, name, line - self.function.__code__.co_firstlineno + 1)
+        text = ast.get_source_segment(textwrap.dedent(self.text), place) if hasattr(node, "lineno") else None
+        for form in (f"({text})", text or ""):  # an expression may have more lines than one
+            with suppress(SyntaxError):
+                return ast.unparse(ast.parse(form).body[0])
+        return ast.unparse(node)
+
     def refuse(self, node: ast.AST | None, reason: str) -> NoReturn:
         """Raise `Refused` for the line of `node`, or of the program."""
         raise Refused(self.file, getattr(node, "lineno", self.function.__code__.co_firstlineno), reason)
@@ -163,10 +177,10 @@ class ProgramSource:
         if isinstance(node, ast.Attribute):
             base = self.resolve(node.value)
             if not isinstance(base, ModuleType | type) or not hasattr(base, node.attr):
-                self.refuse(node, f"`{ast.unparse(node)}`: only names in modules and enumerations may be dotted")
+                self.refuse(node, f"`{self.written(node)}`: only names in modules and enumerations may be dotted")
             return getattr(base, node.attr)
         if not isinstance(node, ast.Name):
-            self.refuse(node, f"`{ast.unparse(node)}` is not a name")
+            self.refuse(node, f"`{self.written(node)}` is not a name")
         if node.id in self.locals:
             self.refuse(node, f"`{node.id}` is a local variable, which holds a number")
         for scope in (INSERTED, self.function.__globals__, vars(builtins)):
@@ -180,7 +194,7 @@ class ProgramSource:
         value = self.resolve(node)
         if not isinstance(value, int):
             what = type(value).__name__
-            self.refuse(node, f"`{ast.unparse(node)}` is a {what}: a program computes with 64-bit numbers only")
+            self.refuse(node, f"`{self.written(node)}` is a {what}: a program computes with 64-bit numbers only")
         return int(value)
 
     def operation(self, node: ast.Yield) -> tuple[Operation, ast.Call]:
@@ -188,9 +202,13 @@ class ProgramSource:
         call = node.value
         operation = operation_of(self.resolve(call.func)) if isinstance(call, ast.Call) else None
         if not isinstance(call, ast.Call) or operation is None:
-            self.refuse(node, f"`{ast.unparse(node)[1:-1]}`: only an operation is yielded")
+            hint = "; a program is called by `yield from`" if self._is_call_of_a_program(call) else ""
+            self.refuse(node, f"`{self.written(node)}`: only an operation is yielded{hint}")
         self.check_arguments(call, operation.arity)
         return operation, call
+
+    def _is_call_of_a_program(self, node: ast.expr | None) -> bool:
+        return isinstance(node, ast.Call) and is_program(self.resolve(node.func))
 
     @cached_property
     def operations(self) -> list[tuple[Operation, ast.Call, ast.Yield]]:
@@ -202,7 +220,7 @@ class ProgramSource:
     def callee(self, node: ast.expr) -> ProgramFunction:
         """The program that `yield from CALL` calls."""
         if not isinstance(node, ast.Call) or not is_program(self.resolve(node.func)):
-            self.refuse(node, f"`yield from {ast.unparse(node)}`: only a program is called so")
+            self.refuse(node, f"`yield from {self.written(node)}`: only a program is called so")
         function: ProgramFunction = self.resolve(node.func)
         self.check_arguments(node, function.__code__.co_argcount)
         return function
@@ -210,10 +228,10 @@ class ProgramSource:
     def check_arguments(self, node: ast.Call, expected: int) -> None:
         """Refuse a call whose arguments are not positional, or not that many."""
         if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
-            self.refuse(node, f"`{ast.unparse(node)}`: arguments are positional")
+            self.refuse(node, f"`{self.written(node)}`: arguments are positional")
         if len(node.args) != expected:
             what = "1 argument" if expected == 1 else f"{expected} arguments"
-            self.refuse(node, f"`{ast.unparse(node)}`: {what} expected, {len(node.args)} given")
+            self.refuse(node, f"`{self.written(node)}`: {what} expected, {len(node.args)} given")
 
 
 def _texts(definition: ast.FunctionDef) -> Iterator[tuple[tuple[int, int], str]]:

@@ -24,6 +24,7 @@ from typing import Any, Final, Literal, TypedDict, Unpack
 
 from percpu_emu.lang.ops import ProgramFunction
 from percpu_emu.lang.setting import Argument
+from percpu_emu.scenario.wording import did_you_mean
 
 Cpus = int | Sequence[int] | Literal["all"] | None
 """Where a context runs: a CPU, one context on each of several, or None: a task of the coordinator."""
@@ -96,10 +97,26 @@ class Contexts:
     def _add(
         self, kind: str, program: ProgramFunction, args: Sequence[Argument], cpu: Cpus, **keys: str | int | None
     ) -> None:
+        if inspect.isgenerator(program):
+            raise WrongDeclaration(f"m.{kind}: a program is named and not called, and its arguments follow the name")
         cpus = [] if cpu is None else [cpu] if isinstance(cpu, int) else cpu if cpu == "all" else list(cpu)
         given = [int(argument) if isinstance(argument, int) else argument for argument in args]
         table = {"program": program, "kind": kind, "cpus": cpus, "args": given, **keys}
         self.tables.append({key: value for key, value in table.items() if value is not None})
+
+
+class WrongDeclaration(ValueError):
+    """`@scenario` or the body of its function says what there is not."""
+
+
+def _refuse_wrong(keys: Mapping[str, Any]) -> None:
+    for key, value in keys.items():
+        if key not in Keys.__annotations__:
+            near = did_you_mean(key, Keys.__annotations__)
+            said = f"; {near}" if near else f", allowed: {', '.join(Keys.__annotations__)}"
+            raise WrongDeclaration(f"@scenario({key}=...): unknown key{said}")
+        if inspect.isgenerator(value):
+            raise WrongDeclaration(f"@scenario({key}=...): a program is named there, and not called")
 
 
 @dataclass(frozen=True)
@@ -136,6 +153,7 @@ class DeclaredScenario:
         summary, description = told(inspect.getdoc(self.function))
         contexts = Contexts()
         self.function(contexts)
+        _refuse_wrong(self.keys)
         top = {"name": self.name, "summary": summary, "description": description}
         programs = SESSION if self.is_in_a_session else Path(self.file).name
         document: dict[str, Any] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import tomllib
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 
 from percpu_emu.kernel.profile import KernelProfile, ProfileError, load_profile, profile_names
 from percpu_emu.lang.ops import ProgramFunction
-from percpu_emu.scenario.decorator import SESSION, DeclaredScenario
+from percpu_emu.scenario.decorator import SESSION, DeclaredScenario, WrongDeclaration
 from percpu_emu.scenario.figures import figure_names, growing_figures
 from percpu_emu.scenario.finding import SEPARATOR, NotFound, Place, find
 from percpu_emu.scenario.paths import is_a_file
@@ -179,8 +180,18 @@ def document_of(place: Place) -> tuple[dict[str, Any], ModuleType | None]:
 def _declared(declared: DeclaredScenario, source: str) -> dict[str, Any]:
     try:
         return declared.document()
+    except WrongDeclaration as error:
+        raise ScenarioError(source, [f"{declared.name}: {error}"]) from error
     except Exception as error:  # whatever a user's function raises
-        raise ScenarioError(source, [f"{declared.name}: {type(error).__name__}: {error}"]) from error
+        raise ScenarioError(source, [f"{declared.name}{_raised(error, declared.file)}"]) from error
+
+
+def _raised(error: Exception, file: str) -> str:
+    """Where in a file an exception comes from, what it says, and the name that may be meant."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    known = dir(error.obj) if isinstance(error, AttributeError) else []
+    near = did_you_mean(error.name or "", known) if isinstance(error, AttributeError) else ""
+    return f"{f', line {lines[-1]}' if lines else ''}: {type(error).__name__}: {error}{f'; {near}' if near else ''}"
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -234,7 +245,9 @@ def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
     context = error.get("ctx", {})
     match error["type"]:
         case "unknown_key":
-            text = f"{_join(location, context['key'])}: unknown key, allowed: {context['allowed']}"
+            near = did_you_mean(context["key"], context["allowed"].split(", "))
+            said = f"; {near}" if near else f", allowed: {context['allowed']}"
+            text = f"{_join(location, context['key'])}: unknown key{said}"
         case "wrong_key":
             text = f"{_join(location, context['key'])}: found {context['found']}, allowed: {context['allowed']}"
         case "missing":

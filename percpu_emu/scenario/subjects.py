@@ -19,7 +19,7 @@ from percpu_emu.lang.structures import Struct, names_of_static, words_of
 from percpu_emu.scenario.finding import shipped
 from percpu_emu.scenario.load import Loaded, ScenarioError, shown
 from percpu_emu.scenario.schema import ContextPart, ExplorePart
-from percpu_emu.scenario.wording import allowed, did_you_mean
+from percpu_emu.scenario.wording import allowed, did_you_mean, plural
 
 
 def subject_of(loaded: Loaded, turns: int | None = None) -> Subject:
@@ -168,7 +168,7 @@ class _Names:
         program: ProgramFunction = function
         if program.__code__.co_argcount != arguments:
             wants = program.__code__.co_argcount
-            self._refuse(key, name, f"a program with {arguments} parameters, and this one has {wants}")
+            self._refuse(key, name, f"a program with {plural(arguments, 'parameter')}, and this one has {wants}")
         return program
 
     def _refuse(self, key: str, found: str, allowed: str) -> NoReturn:

@@ -150,7 +150,9 @@ def test_every_scenario_comes_out_as_it_says(name: str) -> None:
     [
         name
         for name in shipped()
-        if (part := load(name).scenario.explore) and part.expect and subject_of(load(name)).reducible
+        if (part := load(name).scenario.explore)
+        and part.expect not in (None, "circular-wait")  # which is of all runs together
+        and subject_of(load(name)).reducible
     ],
 )
 def test_the_reduction_needs_no_more_preemptions_than_plain_search(name: str) -> None:

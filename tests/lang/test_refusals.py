@@ -99,11 +99,11 @@ EXPRESSIONS: Final = {
     "x in LIST": "`x in LIST`: words are compared with == != < <= > >=",
     "x is not x": "`x is not x`: words are compared with == != < <= > >=",
     # calls
-    "plain(x)": "`plain(x)`: it is no operation",
-    "len(LIST)": "`len(LIST)`: it is no operation",
-    "print()": "`print()`: it is no operation",
-    "LIST(x)": "`LIST(x)`: it is no operation",
-    "Number(x)": "`Number(x)`: it is no operation",
+    "plain(x)": "`plain(x)`: it is neither operation nor program",
+    "len(LIST)": "`len(LIST)`: it is neither operation nor program",
+    "print()": "`print()`: it is neither operation nor program",
+    "LIST(x)": "`LIST(x)`: it is neither operation nor program",
+    "Number(x)": "`Number(x)`: it is neither operation nor program",
     "other(x)": "`other(x)`: it is a program: `yield from` it",
     "read_once(x)": "`read_once(x)`: it is an operation: `yield` it",
     "ops.read_once(x)": "`ops.read_once(x)`: it is an operation: `yield` it",
@@ -128,7 +128,7 @@ EXPRESSIONS: Final = {
     "(yield)": "`yield`: only an operation is yielded",
     "(yield x)": "`yield x`: only an operation is yielded",
     "(yield plain(x))": "`yield plain(x)`: only an operation is yielded",
-    "(yield other(x))": "`yield other(x)`: only an operation is yielded",
+    "(yield other(x))": "`yield other(x)`: only an operation is yielded; a program is called by `yield from`",
     "(yield per_cpu(x, 0))": "`yield per_cpu(x, 0)`: only an operation is yielded",
     "(yield ops.Op('read_once', x))": "`yield ops.Op('read_once', x)`: only an operation is yielded",
     "(yield x(1))": "`x` is a local variable, which holds a number",
@@ -157,7 +157,7 @@ STATEMENTS: Final = {
     "ops.x = 1": "`ops.x = 1`: only local variables are assigned to",
     "y, z = x, x": "`y, z = (x, x)`: only local variables are assigned to",
     "x[0] += 1": "`x[0] += 1`: only local variables are assigned to",
-    "x /= 2": "`x / 2`: Div is no operation on words",
+    "x /= 2": "`x /= 2`: Div is no operation on words",
     "y: int": "`y: int`: an annotated variable is a local one with a value",
     "ops.x: int = 1": "`ops.x: int = 1`: an annotated variable is a local one with a value",
     "for i in LIST: pass": "a `for` goes over `range(...)` with one variable and has no `else`",
@@ -186,7 +186,9 @@ WHOLE: Final = {
     "def p(x):\n    y = (yield #!\n        read_once(x) + x)": (
         "`yield (read_once(x) + x)`: only an operation is yielded"
     ),
-    "def p(x):\n    y = (yield read_once(x)) + (\n        plain(x)) #!": "`plain(x)`: it is no operation",
+    "def p(x):\n    y = (yield read_once(x)) + (\n        plain(x)) #!": (
+        "`plain(x)`: it is neither operation nor program"
+    ),
     "def p(x):\n    y = yield read_once(x)\n    z = lambda: y #!": ("`lambda: y`: Lambda is not part of the language"),
     # the program itself
     "p = lambda x: (yield read_once(x)) #!": "a program is a plain `def`, neither async nor a lambda",
@@ -203,7 +205,9 @@ WHOLE: Final = {
     "@functools.cache\ndef f(x): #!\n    yield read_once(x)\np = f.__wrapped__": (
         "f is decorated; a program is run as it stands"
     ),
-    "exec('def p(x):\\n    yield read_once(x)')": "the source of p cannot be read: could not get source code",
+    "exec('def p(x):\\n    yield read_once(x)')": (
+        "the source of p cannot be read: could not get source code; a program stands in a file or in a cell"
+    ),
     # recursion
     "def p(x): #!\n    yield smp_mb()\n    yield from p(x)": "p calls itself; a program does not recurse",
     "def p(x): #!\n    yield from q(x)\ndef q(x):\n    yield smp_mb()\n    yield from p(x)": (
@@ -277,9 +281,9 @@ def refusing_lines(module: ModuleType) -> set[tuple[str, range]]:
 
 
 def refusals_of_an_image() -> set[tuple[str, range]]:
-    """Those that are of a worker (`test_image.py`) and of an interrupt (`tests/machine/test_interrupts.py`)."""
+    """Of a worker, of what no process can do (`test_image.py`), of interrupts (`tests/machine/test_interrupts.py`)."""
     places = set(refusing_lines(image))
-    assert len(places) == 2
+    assert len(places) == 3
     return places
 
 

@@ -177,6 +177,16 @@ def test_each_word_of_a_random_structure_has_an_address_of_its_own(drawn: tuple[
         ("yield read_once(counter.nodes[-1].value)", "the array has 4 elements"),
         ("n = counter if cpu else other\n    yield read_once(n.value)", "points to two types"),
         ("yield read_once(counter.total[0])", "`counter.total` is no array"),
+        ("if counter.total > cpu:\n        yield smp_mb()", "`counter.total` is the address of a word"),
+        ("while counter.inner.value:\n        yield smp_mb()", "`yield read_once(counter.inner.value)` reads it"),
+        ("x = counter.total + 1\n    yield write_once(counter.total, x)", "`counter.total` is the address of a word"),
+        ("x = cpu and counter.total\n    yield write_once(counter.total, x)", "is the address of a word"),
+        ("x = counter.total\n    yield write_once(counter.total, x + 1)", "`x` is the address of a word"),
+        ("x = counter.total\n    x += 1\n    yield write_once(counter.total, x)", "`x` is the address of a word"),
+        ("x = -counter.nodes[cpu].value\n    yield write_once(counter.total, x)", "is the address of a word"),
+        ("x = 1 if counter.stats else 2\n    yield write_once(counter.total, x)", "is the address of a word"),
+        ("counter.total = cpu\n    yield smp_mb()", "`counter.total = cpu`: only local variables are assigned to"),
+        ("x = read_once(counter.total)\n    yield smp_mb()", "`read_once(counter.total)`: it is an operation: `yield`"),
         ("yield read_once(flags.busy)", "`flags.busy` is a bit field, which"),
         ("x = flags.busy\n    yield write_once(x, 1)", "`flags.busy` is a bit field, which"),
         ("yield from write_bits(counter.total, 1)", "its first argument is a bit field of a structure"),
@@ -199,6 +209,19 @@ def test_what_has_no_address_is_refused_with_its_line(tmp_path: Path, body: str,
         _code(module.program)
     assert message in str(refused.value)
     assert refused.value.line > 25
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "at = counter.total\n    yield write_once(at, 1)",
+        "at = counter.total if cpu else counter.inner.value\n    yield write_once(at, 1)",
+        "n = yield read_once(counter.inner.next)\n    while n:\n        n = yield read_once(n.next)",
+        "s = yield rcu_dereference(counter.stats)\n    if s and cpu:\n        yield this_cpu_inc(s.sums[cpu + 1])",
+    ],
+)
+def test_an_address_is_taken_where_one_is_wanted(tmp_path: Path, body: str) -> None:
+    _code(_module(tmp_path, "taken", f"\ndef program(cpu: int) -> Program[None]:\n    {body}\n").program)
 
 
 @pytest.mark.parametrize(

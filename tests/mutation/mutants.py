@@ -126,7 +126,7 @@ MUTANTS: Final = (
         "            return True",
     ),
     Mutant(SEARCH, "return bool(self.por[r.CHANGED] or self.model.vm[layout.NEWS] & 1)", "return False"),
-    Mutant(SEARCH, "way to an end\n            self._judge_progress()\n", "way to an end\n            pass\n"),
+    Mutant(SEARCH, "to an end\n            self._judge_progress()\n", "to an end\n            pass\n"),
     Mutant(
         FLOW,
         "if opcode == i.SYNCHRONIZE_RCU and not through_waits:\n            continue",
@@ -175,7 +175,11 @@ MUTANTS: Final = (
     Mutant(LOCK_ORDER, "first.may_be_interrupted and first.context != second.context", "False"),
     Mutant(LOCK_ORDER, "order.contexts & other.contexts or ", ""),
     Mutant(LOCK_ORDER, " or order.held & other.held) for", ") for"),
-    Mutant(SEARCH, "if not self._violated():\n            self._judge_lock_order()\n", "if False:\n            pass\n"),
+    Mutant(
+        SEARCH,
+        "        if not self._violated():\n            self._judge_lock_order()\n",
+        "        if not self._violated():\n            pass\n",
+    ),
     # --- interrupts that are sent to a CPU
     Mutant(FLOW, "if opcode in (i.QUEUE_WORK, i.IRQ_WORK) or (opcode", "if opcode == i.QUEUE_WORK or (opcode"),
     Mutant(RCU, "v.AS_INTERRUPT, cpu + 1, _sent_before(vm, state, cpu + 1))", "v.AS_INTERRUPT, cpu + 1, 0)"),

@@ -76,8 +76,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 PLACE = "|".join([*Scenario.model_fields, "the whole file", "not TOML", "cannot be read", "not for run"])
 ALLOWED = (
-    "allowed|cannot be loaded|has no program|takes|more problems|too deep|missing|needs?|given|leads out|no such file|"
-    "no CPU|not TOML|cannot be read"
+    "allowed|did you mean|cannot be loaded|has no program|takes|more problems|too deep|missing|needs?|given|leads out|"
+    "no such file|no CPU|not TOML|cannot be read"
 )
 
 

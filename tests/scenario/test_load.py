@@ -66,7 +66,7 @@ def test_a_file_of_ones_own_is_loaded_by_its_path(write: Write) -> None:
         ("cpus = 2", "cpus = 9999", "machine.cpus: found 9999, allowed: less than or equal to 512"),
         ("cpus = 2", "", "machine.cpus: missing"),
         ("cpus = 2", "cpus = 2\nnodes = 3", "machine: 3 nodes need at least as many CPUs, 2 are given"),
-        ("cpus = 2", "cpus = 2\ncups = 3", "machine.cups: unknown key, allowed: cpus, nodes, kernel, stall_seconds"),
+        ("cpus = 2", "cpus = 2\ncups = 3", "machine.cups: unknown key; did you mean cpus?"),
         ('summary = "a scenario of my own"', "", "summary: missing"),
         ('name = "mine"', 'name = "Mine!"', "name: found 'Mine!', allowed: String should match pattern '^[a-z0-9-]+$'"),
         ('do = "repeat"', 'do = "repaet"', "steps[0].do: found 'repaet', allowed: 'mkdir', "),
