@@ -17,7 +17,7 @@ from typing import Final
 HERE: Final = Path(__file__).parent
 BY_FILE: Final = ("scenario", "machine")
 """Folders whose tests fork most: each file is a part, and begins small."""
-LONGEST: Final = (*BY_FILE, "web", "cli", "replay", "lang", "explore")
+LONGEST: Final = (*BY_FILE, "web", "cgroupfs", "cli", "replay", "lang", "explore")
 """Folders that take minutes begin first, so that no core waits at the end."""
 NO_TESTS: Final = 5
 """Pytest's exit code where no test is selected."""

@@ -16,7 +16,19 @@ from types import ModuleType
 
 import pytest
 
-from percpu_emu.kernel import completion, llist, locks, percpu_rwsem, rcu_poll, refcount, seqlock, smp, srcu, workqueue
+from percpu_emu.kernel import (
+    completion,
+    cpus_lock,
+    llist,
+    locks,
+    percpu_rwsem,
+    rcu_poll,
+    refcount,
+    seqlock,
+    smp,
+    srcu,
+    workqueue,
+)
 from percpu_emu.kernel import list as lists
 from percpu_emu.lang.source import is_program
 from percpu_emu.lang.structures import is_struct
@@ -62,7 +74,7 @@ def test_each_broken_one_says_what_is_missing_and_shows_where(folder: str) -> No
         assert "# wrong: " in in_folder(folder)[name].path.read_text()
 
 
-PARTS = [completion, lists, llist, locks, percpu_rwsem, rcu_poll, refcount, seqlock, smp, srcu, workqueue]
+PARTS = [completion, cpus_lock, lists, llist, locks, percpu_rwsem, rcu_poll, refcount, seqlock, smp, srcu, workqueue]
 
 
 @pytest.mark.parametrize("module", PARTS, ids=lambda module: module.__name__)

@@ -42,6 +42,8 @@ def start_command(words: Sequence[str], *, preload: bool) -> int:
 
 def _become(words: Sequence[str], *, preload: bool) -> NoReturn:
     try:
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # the server's end of the mount: whoever holds it, and is held up
+        # by a call that the server will not answer any more, would keep itself from being killed
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())

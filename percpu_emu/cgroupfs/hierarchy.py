@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -83,7 +84,7 @@ class Hierarchy:
         self._charges = charges
         self._plain = plain
         self._is_populated = is_populated
-        self.root = Group("", None, memory=charges.root)
+        self.root = Group("", None, memory=charges.root, uid=os.geteuid(), gid=os.getegid())
         self.root.subtree_control.update(CONTROLLERS)  # as systemd leaves it
 
     def find(self, path: str) -> Group:

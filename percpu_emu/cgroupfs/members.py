@@ -36,6 +36,7 @@ class Members:
     def __init__(self, root: Group, kernel: Iterable[int] = ()) -> None:
         self._root = root
         self._homes: dict[int, Group] = {}
+        self._joined = False
         self.kernel = set(kernel)
 
     def home(self, pid: int) -> Group:
@@ -71,8 +72,13 @@ class Members:
         if fields is None or fields[_STATE] in "ZX":
             raise refusal(errno.ESRCH)
         self._look_up_all()
-        group.had_members = True
+        group.had_members = self._joined = True
         self._homes[pid] = group
+
+    def watch(self) -> None:
+        """Note the processes that have come, while their parents live. Before one was moved, all are of the root."""
+        if self._joined:
+            self._look_up_all()
 
     def _look_up_all(self) -> list[int]:
         """Every process that there is."""

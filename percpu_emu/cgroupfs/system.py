@@ -49,6 +49,7 @@ class System:
         """Do what is due on the machine; a CPU that has come up again has a new process."""
         self.running.attend()
         self.members.kernel |= self.running.own_processes
+        self.members.watch()
 
     def kill_all(self, group: Group) -> None:
         """SIGKILL to every process of a cgroup and of those below."""

@@ -1,4 +1,4 @@
-"""CPU hotplug: a ladder of states that a CPU climbs and comes down, with a callback at each; and its lock.
+"""CPU hotplug: a ladder of states that a CPU climbs and comes down, with a callback at each.
 
 kernel/cpu.c, as far as its order goes. A scenario lists its states as the kernel's subsystems do:
 
@@ -12,8 +12,9 @@ the control CPU before the CPU is on line, those of `online` on the CPU itself. 
 opposite order, those of `prepare` when the CPU is off line. One that gives another number than 0 has failed: what was
 done on this trip is undone, the last first. States are counted from 1 in the order of the list, with one between
 the two sections in which the CPU goes on or off line; 0 is CPUHP_OFFLINE, and the highest CPUHP_ONLINE, where all CPUs
-are at first. The callbacks that the kernel runs with interrupts off, on a CPU that starts or dies, are left out, and so
-is the CPU's own thread: the task that changes the state goes to that CPU for its callbacks, and comes back.
+are at first. All of it is under `cpus_write_lock`. The callbacks that the kernel runs with interrupts off, on a CPU
+that starts or dies, are left out, and so is the CPU's own thread: the task that changes the state goes to that CPU for
+its callbacks, and comes back.
 """
 
 from __future__ import annotations
@@ -22,15 +23,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from percpu_emu.kernel.layout import CPU_HOTPLUG_LOCK, CPU_HOTPLUG_READERS, CPUHP_STATE
-from percpu_emu.kernel.percpu_rwsem import (
-    PercpuRwSemaphore,
-    ReadCount,
-    percpu_down_read,
-    percpu_down_write,
-    percpu_up_read,
-    percpu_up_write,
-)
+from percpu_emu.kernel.cpus_lock import cpus_write_lock, cpus_write_unlock
+from percpu_emu.kernel.layout import CPUHP_STATE
 from percpu_emu.lang.ops import (
     Program,
     ProgramFunction,
@@ -55,32 +49,7 @@ class CpuhpCpuState(Struct):
     state: Word
 
 
-cpu_hotplug_lock = PercpuRwSemaphore.at(CPU_HOTPLUG_LOCK)
-cpu_hotplug_readers = ReadCount.at(CPU_HOTPLUG_READERS)
 cpuhp_state = CpuhpCpuState.at(CPUHP_STATE)
-
-
-def cpus_read_lock() -> Program[None]:
-    """Keep CPUs from going on or off line; sleep while one does."""
-    yield from percpu_down_read(cpu_hotplug_lock, cpu_hotplug_readers)
-
-
-def cpus_read_unlock() -> Program[None]:
-    """Undo one `cpus_read_lock`."""
-    yield from percpu_up_read(cpu_hotplug_lock, cpu_hotplug_readers)
-
-
-def cpus_write_lock() -> Program[None]:
-    """Wait for those that keep CPUs from going on or off line, and keep others out."""
-    yield from percpu_down_write(cpu_hotplug_lock, cpu_hotplug_readers)
-
-
-def cpus_write_unlock() -> Program[None]:
-    """Undo `cpus_write_lock`."""
-    yield from percpu_up_write(cpu_hotplug_lock)
-
-
-# --- the ladder
 
 
 @dataclass(frozen=True)
@@ -134,25 +103,25 @@ def cpuhp_setup_states(*states: CpuhpState) -> Cpuhp:
         callback = specialised(program, STATE=number, **names)
     step = specialised(cpuhp_step, cpuhp_invoke_callback=callback)
     target = specialised(cpu_target, cpuhp_step=step, CPUHP_ONLINE=len(ladder))
-    up = specialised(cpu_up, cpu_target=target, CPUHP_ONLINE=len(ladder))
-    return Cpuhp(up, specialised(cpu_down, cpu_target=target), target)
+    up = specialised(cpu_up, to_state=target, CPUHP_ONLINE=len(ladder))
+    return Cpuhp(up, specialised(cpu_down, to_state=target), target)
 
 
 # --- the programs, in which `cpuhp_setup_states` has names stand for the states of a ladder
 
 CPUHP_OFFLINE: Final = 0
-CPUHP_ONLINE: Final = 0
+CPUHP_ONLINE: Final = -1
 STATE: Final = 0
 
 
 def cpu_up(cpu: int) -> Program[int]:
     """Bring a CPU all the way up."""
-    return (yield from cpu_target(cpu, CPUHP_ONLINE))
+    return (yield from to_state(cpu, CPUHP_ONLINE))
 
 
 def cpu_down(cpu: int) -> Program[int]:
     """Bring a CPU all the way down."""
-    return (yield from cpu_target(cpu, CPUHP_OFFLINE))
+    return (yield from to_state(cpu, CPUHP_OFFLINE))
 
 
 def cpu_target(cpu: int, target: int) -> Program[int]:
@@ -220,4 +189,11 @@ def nothing(_cpu: int) -> Program[int]:
     return 0
 
 
+def no_ladder(_cpu: int, _target: int) -> Program[int]:
+    """What `cpu_up` and `cpu_down` of this module come to, which have no states."""
+    yield warn_on(1)
+    return 0
+
+
 startup = teardown = nothing
+to_state = no_ladder

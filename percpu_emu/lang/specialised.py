@@ -18,4 +18,6 @@ def specialised(program: ProgramFunction, **names: int | ProgramFunction) -> Pro
     if unknown := names.keys() - program.__globals__.keys():
         raise ValueError(f"{program.__name__}: its module has no {', '.join(sorted(unknown))}")
     code = program.__code__.replace()  # engines know a program by its code, too
-    return FunctionType(code, {**program.__globals__, **names}, program.__name__)
+    copy = FunctionType(code, {**program.__globals__, **names}, program.__name__)
+    vars(copy).update(vars(program))  # as what it does to locks (`lang.locking`)
+    return copy

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from percpu_emu.lang.source import Site
     from percpu_emu.lang.trace import Step
 
-_KERNEL: Final = "completion list llist locks rcu_poll refcount seqlock smp srcu workqueue"
+_KERNEL: Final = "completion cpus_lock list llist locks percpu_rwsem rcu_poll refcount seqlock smp srcu workqueue"
 _FOLDERS: Final = {percpu_emu.kernel: _KERNEL, percpu_emu.lang: "bits raw"}
 _FILES: Final = frozenset(
     str(Path(package.__path__[0]) / f"{name}.py") for package, names in _FOLDERS.items() for name in names.split()

@@ -5,7 +5,8 @@ mm/zswap.c since 5.11; CVE-2025-21693, 12dcb0ef5406 of 6.13. Since 2026 (ef3c0f6
 
 from __future__ import annotations
 
-from percpu_emu.kernel.hotplug import cpuhp_setup_states, cpus_read_lock, cpus_read_unlock, prepare
+from percpu_emu.kernel.cpus_lock import cpus_read_lock, cpus_read_unlock
+from percpu_emu.kernel.hotplug import cpuhp_setup_states, prepare
 from percpu_emu.lang.ops import (
     Program,
     cmpxchg,

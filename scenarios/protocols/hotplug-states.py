@@ -36,29 +36,15 @@ class Buffers(Struct):
     enabled: Word
 
 
-class Machine(Struct):
-    """1 while allocations fail."""
-
-    short_of_memory: Word
-
-
 buffers = Buffers.static_per_cpu()
-machine = Machine()
-
-
-def alloc() -> Program[int]:
-    """A buffer, or NULL while memory is short."""
-    if (yield read_once(machine.short_of_memory)):
-        return 0
-    return (yield kzalloc(sizeof(Buffer)))
 
 
 def alloc_buffers_hastily(cpu: int) -> Program[int]:
     """A startup: both buffers, or -ENOMEM."""
-    first = yield from alloc()
+    first = yield kzalloc(sizeof(Buffer))
     if not first:
         return -errno.ENOMEM
-    second = yield from alloc()
+    second = yield kzalloc(sizeof(Buffer))
     if not second:
         return -errno.ENOMEM  # wrong: the first one stays
     yield from set_buffers(cpu, first, second)
@@ -67,10 +53,10 @@ def alloc_buffers_hastily(cpu: int) -> Program[int]:
 
 def alloc_buffers(cpu: int) -> Program[int]:
     """A startup: both buffers, or none and -ENOMEM."""
-    first = yield from alloc()
+    first = yield kzalloc(sizeof(Buffer))
     if not first:
         return -errno.ENOMEM
-    second = yield from alloc()
+    second = yield kzalloc(sizeof(Buffer))
     if not second:
         yield kfree(first)
         return -errno.ENOMEM
@@ -129,11 +115,6 @@ def hasty_trip() -> Program[None]:
     yield from hasty_down(1)
 
 
-def run_short() -> Program[None]:
-    """Memory is short from now on."""
-    yield write_once(machine.short_of_memory, 1)
-
-
 def use(cpu: int) -> Program[None]:
     """Use the buffers of a CPU, where they are for use."""
     yield rcu_read_lock()
@@ -147,6 +128,7 @@ def use(cpu: int) -> Program[None]:
     cpus=2,
     setup=set_up,
     left=0,
+    allocations_fail=1,
     expect="leak",
     missing="freeing the first buffer where there is no second one",
 )
@@ -159,7 +141,6 @@ def hotplug_startup_leaks(m: Contexts) -> None:
     The fixed version, hotplug-states, frees the first buffer.
     """
     m.task(hasty_trip, cpu=0)
-    m.task(run_short)
 
 
 @scenario(
@@ -188,7 +169,7 @@ def trip() -> Program[None]:
     yield from cpu_down(1)
 
 
-@scenario(cpus=2, setup=set_up_with_users, left=0)
+@scenario(cpus=2, setup=set_up_with_users, left=0, allocations_fail=1)
 def hotplug_states(m: Contexts) -> None:
     """What a CPU has is there before its users, and goes after them; a startup that fails leaves nothing behind.
 
@@ -196,4 +177,3 @@ def hotplug_states(m: Contexts) -> None:
     """
     m.task(use, 1, cpu=1)
     m.task(trip, cpu=0)
-    m.task(run_short)

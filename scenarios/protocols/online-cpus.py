@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from percpu_emu.kernel.hotplug import cpuhp_setup_states, cpus_read_lock, cpus_read_unlock, prepare
+from percpu_emu.kernel.cpus_lock import cpus_read_lock, cpus_read_unlock
+from percpu_emu.kernel.hotplug import cpuhp_setup_states, prepare
 from percpu_emu.kernel.layout import CPU_ONLINE_MASK
 from percpu_emu.kernel.locks import Mutex, mutex_lock, mutex_unlock
 from percpu_emu.lang.ops import Program, cpumask_next, kfree, kzalloc, nr_cpu_ids, per_cpu, read_once, write_once, xchg

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from percpu_emu.cgroupfs.shim import NoCompiler, build
 from tests.cgroupfs.conftest import needs_fuse, script, shell
 
 pytestmark = needs_fuse
@@ -51,15 +52,22 @@ def test_cgroup_tools_need_the_preload_library() -> None:
         cgcreate -g memory:/a/b; lscgroup memory:/a; cgset -r memory.max=8M a; cgget -n -v -r memory.max a
         cgexec -g memory:a/b sh -c 'cat /proc/self/cgroup; echo x > /tmp/x'; cgget -n -v -r memory.current a
         cgdelete -g memory:/a/b; cgdelete -g memory:/a; ls -d /sys/fs/cgroup/a; stat -f -c %T /sys/fs/cgroup
+        LD_PRELOAD= cgcreate -g memory:/a || true
     """
-    assert lines(script(text, "--shim")) == [
+    done = script(text, "--shim")
+    assert "Cgroup is not mounted" in done.stderr
+    assert lines(done) == [
         *("memory:/a/", "memory:/a/b", "8388608", "0::/a/b", "4096", "cgroup2fs"),
     ]
-    assert "Cgroup is not mounted" in script("cgcreate -g memory:/a").stderr
 
 
 def test_without_a_compiler_the_preload_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
-    done = script("true", "--shim")
-    assert done.returncode == 3
-    assert "no-such-compiler is not installed" in done.stderr
+    with pytest.raises(NoCompiler, match="no-such-compiler is not installed"):
+        build()
+
+
+def test_a_compiler_that_cannot_make_it_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "false")
+    with pytest.raises(NoCompiler, match="needs a C compiler with the headers"):
+        build()

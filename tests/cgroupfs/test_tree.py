@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 
 import pytest
@@ -76,6 +77,10 @@ def test_files_of_a_new_cgroup_read_as_the_kernels_do(files: Files) -> None:
     assert {name: files.read(f"cgroup/a/{name}") for name in expected} == expected
     assert re.fullmatch(r"([a-z_]+ 0\n)+", files.read("cgroup/a/memory.stat"))
     assert re.fullmatch(r"([a-z_]+ N0=0\n)+", files.read("cgroup/a/memory.numa_stat"))
+
+
+def test_all_belongs_to_who_runs_it(files: Files) -> None:
+    assert files.attributes("cgroup").uid == files.attributes("cgroup/cgroup.procs").uid == os.geteuid()
 
 
 def test_permissions_say_what_can_be_read_and_written(files: Files) -> None:

@@ -107,11 +107,11 @@ def test_run_for_people_ends_with_the_verdict(tmp_path: Path) -> None:
         (["run", "dying-cgroups", "--cpus", "2", "--nodes", "3"], "3 nodes need at least as many CPUs"),
         (
             ["run", "dying-cgroups", "--protocol", "none"],
-            "protocols[0]: found 'none', allowed: 'original' or 'patched'",
+            "protocols[0]: found 'none', allowed: 'original', 'patched' or 'patch-2022'",
         ),
         (
             ["run", "dying-cgroups", "--protocol", "patchd"],
-            "protocols[0]: found 'patchd', allowed: 'original' or 'patched'; did you mean patched?",
+            "protocols[0]: found 'patchd', allowed: 'original', 'patched' or 'patch-2022'; did you mean patched",
         ),
         (["run", "dying-cgroups", "--kernel", "linux-6.2"], "or a path; did you mean linux-6."),
         (["run", "scenarios/hotplg.toml"], "there is no such file; did you mean hotplug.toml"),

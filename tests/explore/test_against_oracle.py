@@ -137,7 +137,7 @@ def test_every_scenario_comes_out_as_it_says(name: str) -> None:
     subject = subject_of(load(name))
 
     def search(model: Model) -> tuple[set[str], str]:
-        done = Search(model, judges=judges_of(subject, model))
+        done = Search(model, subject.reducible, judges=judges_of(subject, model), fair=subject.fair)
         return {found.check for found in done.run()}, done.stopped
 
     found, stopped = with_room(subject.setting, subject.checks, search)
@@ -150,7 +150,9 @@ def test_every_scenario_comes_out_as_it_says(name: str) -> None:
     [
         name
         for name in shipped()
-        if (part := load(name).scenario.explore) and part.expect and subject_of(load(name)).reducible
+        if (part := load(name).scenario.explore)
+        and part.expect not in (None, "circular-wait")  # which is of all runs together
+        and subject_of(load(name)).reducible
     ],
 )
 def test_the_reduction_needs_no_more_preemptions_than_plain_search(name: str) -> None:

@@ -12,17 +12,21 @@ from percpu_emu.lang.ops import (
     Program,
     bringup_cpu,
     call_rcu,
+    irq_work_queue_on,
     local_irq_restore,
     local_irq_save,
     migrate_to,
+    per_cpu,
     preempt_disable,
     preempt_enable,
     queue_work,
     read_once,
     smp_cond_load_acquire,
     smp_processor_id,
+    synchronize_rcu,
     takedown_cpu,
     this_cpu_add,
+    wait_until,
     write_once,
 )
 from percpu_emu.lang.setting import ContextSpec, Setting, unit_word
@@ -243,6 +247,104 @@ def test_neither_is_for_a_section() -> None:
 
 def test_a_section_that_does_not_end_keeps_its_cpu_on_line_for_ever() -> None:
     assert violations(task(spin_without_preemption, 1), task(down_then_raise, 0)) == {"deadlock"}
+
+
+# --- what the reduction has to try in both orders
+
+
+def read_of_cpu_0() -> Program[int]:
+    return (yield read_once(per_cpu(SLOT, 0)))
+
+
+def count() -> Program[None]:
+    yield this_cpu_add(SLOT, 1)
+
+
+def leave_and_count(cpu: int) -> Program[None]:
+    yield takedown_cpu(cpu)
+    yield this_cpu_add(SLOT, 1)
+
+
+def go_and_count(cpu: int) -> Program[None]:
+    yield migrate_to(cpu)
+    yield this_cpu_add(SLOT, 1)
+
+
+@pytest.mark.parametrize(
+    "contexts",
+    [
+        (task(count, 1), task(down, 0, 1)),  # another context takes its CPU away
+        (task(leave_and_count, 1, 1),),  # it does so itself
+        (task(go_and_count, 1, 0),),
+        (task(go_and_count, None, 0),),
+    ],
+    ids=str,
+)
+def test_a_task_that_comes_to_a_cpu_meets_who_reads_its_copy(contexts: tuple[ContextSpec, ...]) -> None:
+    assert {given[0] for given in results(task(read_of_cpu_0), *contexts)} == {0, 1}
+
+
+def read_of_cpu_0_when_cpu_1_has_gone() -> Program[int]:
+    yield wait_until(CPU_ONLINE_MASK, 1)
+    return (yield from read_of_cpu_0())
+
+
+def test_a_task_that_has_not_come_yet_meets_who_reads_the_copy() -> None:
+    given = results(task(read_of_cpu_0_when_cpu_1_has_gone), task(count, 1), task(down, 0, 1))
+    assert {first for first, _, _ in given} == {0, 1}
+
+
+def test_a_task_meets_a_cpu_that_comes_on_line() -> None:
+    given = results(task(go_to, None, 1), task(up, 0, 1), setup=start_with_cpu_1_off_line)
+    assert given == {(1, 0), (100 * -errno.EINVAL + 2, 0)}
+
+
+def wait_in_callback(_argument: int) -> Program[None]:
+    yield smp_cond_load_acquire(X, 1)
+
+
+def go_and_queue() -> Program[None]:
+    yield migrate_to(1)
+    yield call_rcu(wait_in_callback, 0)
+
+
+def raise_after_grace_period() -> Program[None]:
+    yield synchronize_rcu()
+    yield write_once(X, 1)
+
+
+def test_a_callback_of_a_task_that_has_come_to_a_cpu_is_a_reader() -> None:
+    assert violations(task(go_and_queue), task(raise_after_grace_period, 0)) == {"deadlock"}
+
+
+def test_an_interrupt_ends_on_the_cpu_that_it_came_to() -> None:
+    interrupt = ContextSpec("interrupt", where, "interrupt", 1)
+    assert results(interrupt, task(down, 0, 1)) == {(11, 0), (0, 0)}
+
+
+def write_where(_argument: int) -> Program[None]:
+    x = yield smp_processor_id()
+    yield write_once(X, x + 1)
+
+
+def send() -> Program[int]:
+    return (yield irq_work_queue_on(write_where, 0, 1))
+
+
+def test_an_interrupt_that_was_sent_comes_before_the_cpu_goes() -> None:
+    setting = of(task(send, 0), task(down, None, 1))
+    found = searched(setting)
+    assert found.violations == set()
+    assert found.finals == reachable(setting).finals
+    assert {(dict(words).get(X, 0), given[0]) for words, given in found.finals} == {(2, 1), (0, 0)}
+
+
+def test_a_move_to_another_cpu_is_not_counted_where_a_task_has_to_move() -> None:
+    moving = ContextSpec("moves", where, "task", 1, migrates=1)
+    assert (1, 0) in results(moving, task(down_and_up, None, 1))
+
+
+# --- what is said of it
 
 
 def test_the_standing_says_why_a_cpu_cannot_go_and_why_a_task_cannot_go_on() -> None:

@@ -186,6 +186,7 @@ FIXED = {
     "one order": [task(a_then_b_then_flag, 0), task(a_then_b_later, 1)],
     "an attempt does not wait": [task(a_then_b_then_flag, 0), task(b_then_try_a_later, 1)],
     "one context alone": [task(both_ways, 0)],
+    "one context alone, beside another": [task(both_ways, 0), task(mutex_then_tickets, 1)],
     "a gate": [task(gated, 0, int(shared.c), int(shared.d)), task(gated, 1, int(shared.d), int(shared.c))],
     "interrupts off": [task(careful_task, 0), interrupt(handler, 1)],
     "no interrupt takes it": [task(careless_task, 0), interrupt(holds_b, 1)],

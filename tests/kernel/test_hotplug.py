@@ -8,19 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from percpu_emu.explore.model import Checks
-from percpu_emu.kernel.hotplug import cpu_hotplug_lock as lock
-from percpu_emu.kernel.hotplug import cpu_hotplug_readers as counts
-from percpu_emu.kernel.hotplug import (
-    cpuhp_setup_states,
-    cpus_read_lock,
-    cpus_read_unlock,
-    cpus_write_lock,
-    cpus_write_unlock,
-    online,
-    prepare,
-)
+from percpu_emu.kernel import hotplug
+from percpu_emu.kernel.cpus_lock import cpu_hotplug_lock as lock
+from percpu_emu.kernel.cpus_lock import cpu_hotplug_readers as counts
+from percpu_emu.kernel.cpus_lock import cpus_read_lock, cpus_read_unlock, cpus_write_lock, cpus_write_unlock
+from percpu_emu.kernel.hotplug import cpuhp_setup_states, online, prepare
 from percpu_emu.kernel.layout import CPU_ONLINE_MASK
+from percpu_emu.kernel.locks import spin_lock
 from percpu_emu.kernel.percpu_rwsem import wait_for_readers
+from percpu_emu.lang.locking import locking_of
 from percpu_emu.lang.ops import (
     Program,
     atomic_long_fetch_add,
@@ -245,11 +241,20 @@ def test_real_processes_climb_it_as_well() -> None:
     assert done.results == (1_04213,)
 
 
+def test_the_programs_of_the_module_itself_have_no_states_and_say_so() -> None:
+    for program, arguments in ((hotplug.cpu_up, (1,)), (hotplug.cpu_down, (1,)), (hotplug.cpu_target, (1, 0))):
+        assert searched(of(task(program, 0, *arguments))).violations == {"warning"}
+
+
 def test_a_ladder_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="state late: states of PREPARE stand below those of ONLINE"):
         cpuhp_setup_states(online("upper", None, None), prepare("late", None, None))
     with pytest.raises(ValueError, match="state odd: its teardown is a program with one parameter, the CPU"):
         online("odd", None, see_the_same)
+
+
+def test_what_is_declared_of_a_program_holds_for_its_copies() -> None:
+    assert locking_of(specialised(spin_lock)) == locking_of(spin_lock) != {}
 
 
 def test_a_name_that_a_module_does_not_have_stands_for_nothing() -> None:

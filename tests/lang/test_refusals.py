@@ -281,9 +281,9 @@ def refusing_lines(module: ModuleType) -> set[tuple[str, range]]:
 
 
 def refusals_of_an_image() -> set[tuple[str, range]]:
-    """Those that are of a worker (`test_image.py`) and of an interrupt (`tests/machine/test_interrupts.py`)."""
+    """Of a worker, of what no process can do (`test_image.py`), of interrupts (`tests/machine/test_interrupts.py`)."""
     places = set(refusing_lines(image))
-    assert len(places) == 2
+    assert len(places) == 3
     return places
 
 

@@ -126,7 +126,7 @@ MUTANTS: Final = (
         "            return True",
     ),
     Mutant(SEARCH, "return bool(self.por[r.CHANGED] or self.model.vm[layout.NEWS] & 1)", "return False"),
-    Mutant(SEARCH, "            self._judge_progress()\n", "            pass\n"),
+    Mutant(SEARCH, "to an end\n            self._judge_progress()\n", "to an end\n            pass\n"),
     Mutant(
         FLOW,
         "if opcode == i.SYNCHRONIZE_RCU and not through_waits:\n            continue",
@@ -175,7 +175,11 @@ MUTANTS: Final = (
     Mutant(LOCK_ORDER, "first.may_be_interrupted and first.context != second.context", "False"),
     Mutant(LOCK_ORDER, "order.contexts & other.contexts or ", ""),
     Mutant(LOCK_ORDER, " or order.held & other.held) for", ") for"),
-    Mutant(SEARCH, "            self._judge_lock_order()\n", "            pass\n"),
+    Mutant(
+        SEARCH,
+        "        if not self._violated():\n            self._judge_lock_order()\n",
+        "        if not self._violated():\n            pass\n",
+    ),
     # --- interrupts that are sent to a CPU
     Mutant(FLOW, "if opcode in (i.QUEUE_WORK, i.IRQ_WORK) or (opcode", "if opcode == i.QUEUE_WORK or (opcode"),
     Mutant(RCU, "v.AS_INTERRUPT, cpu + 1, _sent_before(vm, state, cpu + 1))", "v.AS_INTERRUPT, cpu + 1, 0)"),
@@ -204,7 +208,6 @@ MUTANTS: Final = (
     ),
     Mutant(STEPPING, "return 1 <= operand(", "return 0 <= operand("),
     # --- CPUs that go off line by an operation
-    Mutant(REDUCTION, "_may_go_down(vm, por, state, context) or kill", "kill"),
     Mutant(REDUCTION, "return _may_go_down(vm, por, state, context)\n", "return False\n"),
     Mutant(REDUCTION, "return moves or _reaches_any", "return _reaches_any"),
     Mutant(REDUCTION, "return moves or _reaches_any(vm, por, state, context, por[DOWNS], False)", "return moves"),
@@ -214,7 +217,6 @@ MUTANTS: Final = (
         "elif opcode == i.MOVE_TO:\n        found = VISIBLE",
         "elif opcode == i.MOVE_TO:\n        found = SAFE",
     ),
-    Mutant(CONFLICTS, "if moves or spec.home is not None", "if spec.home is not None"),
     Mutant(BLOCKING, "inside = state[block + v.DEPTH] != 0 or state", "inside = state"),
     Mutant(BLOCKING, "inside = inside or at_interrupt_level(vm, state, other)", "pass"),
     Mutant(BLOCKING, "cpu + 1 and (sent or (state[", "cpu + 1 and ((state["),
