@@ -103,12 +103,14 @@ def running(loaded: Loaded, events: EventStream, *, busy: bool = False) -> Itera
     config = replace(config_of(loaded, PROTOCOLS[name]), workers=loaded.workers if busy else (), compiled=COMPILED)
     with machine_of(loaded, config, events) as machine, listening(events, "refused", refusals):
         tree = CgroupTree(machine)
-        letter = scenario.letter.get(name)
+        letter = scenario.letter.get(
+            name, scenario.letter[DEFAULT_PROTOCOL]
+        )  # what boot had allocated, Slab's beginning
         meter = Meter(scenario, machine, tree, letter)
         meter.read("start")
         tree.table.resize(scenario.table)
         if busy:
             meter.start_workers(machine.cpus.online)
-        slab_kb = letter.before.slab_kb if letter else 0
+        slab_kb = letter.before.slab_kb
         system = System(RunningMachine(machine, tree, slab_kb, meter.start_workers if busy else None))
         yield Session(loaded, machine, system, FileSystem(system), meter, refusals)

@@ -100,7 +100,7 @@ class CgroupTree:
         self._machine = machine
         self._profile = machine.config.profile
         self.audit = LedgerAudit(machine.memory, machine.doubts)
-        self.table = CgroupTable(machine, self.audit.check)
+        self.table = CgroupTable(machine, self._left_the_table)
         self.releases = 0
         """Cgroups whose slots were given back while they were dying."""
         self.caught = 0
@@ -203,6 +203,17 @@ class CgroupTree:
     def living(self) -> Iterator[Cgroup]:
         """Every cgroup that is not freed yet, dying ones too, in no particular order."""
         return iter(self._by_memcg.values())
+
+    def _left_the_table(self, memcg: int) -> None:
+        """No worker updates it any more: hold its counters against the ledgers.
+
+        Not where a protocol has updates of a removed cgroup go to an ancestor, and there is a descendant that may have
+        been removed: CPUs may be updating this one. It is looked at when it is freed, and at the end.
+        """
+        cgroup = self._by_memcg[memcg]
+        forwards = bool(self._machine.protocol.updates)
+        if not (forwards and any(cgroup in one.ancestors() for one in self._by_memcg.values())):
+            self.audit.check(memcg)
 
     def audit_all(self) -> None:
         """Hold every cgroup's counters against the ledgers. No CPU may be updating meanwhile."""

@@ -149,7 +149,7 @@ def test_a_broken_machine_fails_though_the_command_succeeds(tmp_path: Path) -> N
 def test_wrong_options_are_refused_before_anything_starts() -> None:
     done = shell("true", options=("--protocol", "nosuch"))
     assert done.returncode == 2
-    assert "allowed: 'original' or 'patched'" in done.stderr
+    assert "found 'nosuch', allowed: 'original'" in done.stderr
     with pytest.raises(ScenarioError, match="one machine has one protocol"):
         load_machine({"protocols": ["original", "patched"]})
 
