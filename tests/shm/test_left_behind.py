@@ -79,9 +79,11 @@ def test_what_a_test_leaves_behind_is_found(report: dict[str, str], what: str) -
     [
         ("/tmp/pytest-of-a/pytest-1/test_mount0/percpu", True),
         ("/tmp/pytest-of-a/pytest-12/test_mount0/percpu", False),
-        ("/mnt/percpu", True),
+        ("/home/percpu", False),
+        ("/sys/fs/cgroup", True),
+        ("/tmp", True),
     ],
 )
-def test_a_mount_counts_unless_it_is_below_the_folder_of_another_session(mount_point: str, *, ours: bool) -> None:
+def test_a_mount_counts_below_the_sessions_folder_and_where_a_shell_mounts(mount_point: str, *, ours: bool) -> None:
     line = f"percpu-emu {mount_point} fuse.percpu-emu rw 0 0"
     assert _is_ours(line, Path("/tmp/pytest-of-a/pytest-1/temp0")) is ours
