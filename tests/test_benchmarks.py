@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -33,3 +35,18 @@ def test_the_stress_of_broken_protocols_and_fixed_versions_counts_what_is_caught
     call[-1] = "flush-current-cpu-fixed"
     fixed = subprocess.run([*call, "--fixed", "0.5"], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert fixed.stdout.endswith("ok: 0 fixed versions were not clean for 0.5 s\n")
+
+
+def test_the_production_curve_is_drawn_with_the_days_and_the_figures_that_the_page_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    curve = importlib.import_module("production_curve")
+    curve.main(tmp_path / "days.svg")
+    text = " ".join(ElementTree.fromstring((tmp_path / "days.svg").read_text()).itertext())
+    assert "production hosts, day 0 to 7" in text
+    assert (tmp_path / "days.svg").stat().st_size < 100_000
+    last = [str(round(curve.counted_mb(cpus)[-1])) for cpus in curve.CPUS]
+    page = (BENCHMARKS.parent / "docs" / "footprint.md").read_text(encoding="utf-8")
+    assert f"| {curve.DIFFERENCE_MB[-1]} MB for {curve.MORE[-1]} dying | {', '.join(last)} MB" in page

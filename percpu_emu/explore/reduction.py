@@ -150,6 +150,15 @@ def _may_be_moved(vm: Row, por: Row, state: Row, context: int) -> bool:
 
 
 @inner
+def has_to_move(vm: Row, por: Row, state: Row) -> bool:
+    """Whether there is a task that has to move: it may come at once, and a counterexample have fewer steps by that."""
+    for context in range(rows.contexts_of(vm)) if por[HOTPLUG] else range(0):
+        if hotplug.is_displaced(state, rows.block_of(vm, context)):
+            return True
+    return False
+
+
+@inner
 def _may_move(vm: Row, por: Row, state: Row, context: int) -> bool:
     """Whether a context may come to another CPU, on its own account or not."""
     if _may_be_moved(vm, por, state, context):

@@ -55,7 +55,7 @@ def move(vm: Row, por: Row, state: Row, context: int) -> tuple[int, int, bool]:
         if steps > 0 and stepping.may_fail(vm, state, context):
             break
         kind = r.class_of(vm, por, state, context)
-        if committed and (kind == r.VISIBLE or kind == r.PUT_OFF):
+        if committed and (kind == r.VISIBLE or kind == r.PUT_OFF or r.has_to_move(vm, por, state)):
             break
         guarded |= kind == r.GUARDED
         committed |= kind == r.VISIBLE

@@ -67,7 +67,13 @@ class Machine:
             points_of(fault, self.image.sites)
         self._prepare()
         layout = config.profile.layout(config.topology.cpus_per_node)
-        self.memory = MachineMemory(config.topology, layout, self._who, guard=config.guard)
+        self.memory = MachineMemory(
+            config.topology,
+            layout,
+            self._who,
+            guard=config.guard,
+            depopulates=config.profile.percpu.depopulates,
+        )
         try:
             self.faults = FaultTable(config.faults, self.image.sites)
         except BaseException:

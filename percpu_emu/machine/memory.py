@@ -110,11 +110,11 @@ class PerCpuMemory(Protocol):
 class PagedPerCpu(PerCpuAllocator):
     """The kernel's allocator on shared pages."""
 
-    def __init__(self, layout: AreaLayout, who: Callable[[], str]) -> None:
+    def __init__(self, layout: AreaLayout, who: Callable[[], str], *, depopulates: bool = False) -> None:
         self.book = AreaBook(who)
         self._shared = SharedPages(layout, PERCPU_CHUNKS)
         try:
-            super().__init__(layout, self._shared)
+            super().__init__(layout, self._shared, depopulates=depopulates)
         except BaseException:
             self._shared.segment.close()
             raise
@@ -160,8 +160,19 @@ class PagedPerCpu(PerCpuAllocator):
 class MachineMemory:
     """The segments, each at the same address in every process that is forked later."""
 
-    def __init__(self, topology: Topology, layout: AreaLayout, who: Callable[[], str], *, guard: bool = False) -> None:
-        """`who()` says, for people, who is allocating or freeing. `guard`: areas trap once they are freed."""
+    def __init__(
+        self,
+        topology: Topology,
+        layout: AreaLayout,
+        who: Callable[[], str],
+        *,
+        guard: bool = False,
+        depopulates: bool = False,
+    ) -> None:
+        """`who()` says, for people, who is allocating or freeing. `guard`: areas trap once they are freed.
+
+        `depopulates`: the allocator gives empty pages of chunks in use back; the guard gives back every one.
+        """
         self.topology = topology
         with ExitStack() as undo:
             self._kernel = undo.enter_context(closing(Segment("kernel", KERNEL_PAGES * PAGE_SIZE)))
@@ -169,7 +180,9 @@ class MachineMemory:
             self._control = undo.enter_context(closing(Segment("control", control)))
             ledgers = KERNEL_PAGES * PAGE_SIZE * topology.cpus
             self._ledgers = undo.enter_context(closing(Segment("ledgers", ledgers)))
-            self._pages: PerCpuMemory = GuardedPerCpu(layout, who) if guard else PagedPerCpu(layout, who)
+            self._pages: PerCpuMemory = (
+                GuardedPerCpu(layout, who) if guard else PagedPerCpu(layout, who, depopulates=depopulates)
+            )
             undo.callback(self._pages.close)
             self._set_up()
             undo.pop_all()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import percpu_emu.kernel
 import percpu_emu.lang
+from percpu_emu.report.listing import assigned, parameters
 
 if TYPE_CHECKING:
     from percpu_emu.lang.source import Site
@@ -27,6 +29,27 @@ def call_of(step: Step) -> tuple[Site, ...]:
     called_in = [*(call.file for call in step.calls[1:]), step.site.file]
     depth = next((number for number, file in enumerate(called_in, 1) if file in _FILES), 0)
     return step.calls[:depth]
+
+
+def in_the_callers_words(calls: tuple[Site, ...]) -> str:
+    """The last call, in which parameters that stay the same are what the program around it was called with."""
+    call = ast.parse(calls[0].text, mode="eval").body
+    for inner in calls[1:]:
+        given = call.args if isinstance(call, ast.Call) else []
+        named = zip(parameters(inner), given, strict=False)
+        said = {name: value for name, value in named if name not in assigned(inner)}
+        call = _Saying(said).visit(ast.parse(inner.text, mode="eval").body)
+    return ast.unparse(call)
+
+
+class _Saying(ast.NodeTransformer):
+    """Puts expressions in the place of names."""
+
+    def __init__(self, said: dict[str, ast.expr]) -> None:
+        self._said = said
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._said.get(node.id, node)
 
 
 def begins_again(first: Step, step: Step) -> bool:

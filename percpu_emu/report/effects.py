@@ -26,7 +26,7 @@ def operation_text(view: View, index: int) -> str:
     """
     step = view.trace.steps[index]
     if (call := view.call(index)) and view.is_whole_call(range(index, index + 1)):
-        return call.text
+        return call
     if step.site is not None:
         text = _with_the_callers_word(view, index, step.site.text) if view.is_helper(index) else step.site.text
         return f"{text}: {step.half}" if step.half else text
@@ -47,7 +47,11 @@ def _with_the_callers_word(view: View, index: int, text: str) -> str:
     at = call.args[operation.address_at]
     names = {node.id for node in ast.walk(at) if isinstance(node, ast.Name)}
     is_a_copy = split_address(step.accesses[0].address)[0] is not None
-    if step.site is None or not names & parameters(step.site) or (is_a_copy and not isinstance(at, ast.Name)):
+    if (
+        step.site is None
+        or not names.intersection(parameters(step.site))
+        or (is_a_copy and not isinstance(at, ast.Name))
+    ):
         return text  # which CPU's copy is said best as the program says it
     return f"{text[: at.col_offset]}{view.labels.word(step.accesses[0].address)}{text[at.end_col_offset :]}"
 
@@ -75,10 +79,10 @@ def fold_text(view: View, fold: range, effect: Callable[[View, int], str] = effe
     program = getattr(view.trace.steps[fold.start].site, "program", "")
     if all(map(view.is_of_a_history, fold)):
         return f"... {plural(len(fold), 'step')} of {program}"
-    if view.call(fold.start) is None and all(map(view.is_quiet, fold)):
+    if not view.call(fold.start) and all(map(view.is_quiet, fold)):
         return f"... {plural(len(fold), 'step')}: {names}"
     told = ", ".join(effect(view, index) for index in _changing(view, fold))
-    of = call.text if (call := view.call(fold.start)) else f"{program}: {names}"
+    of = view.call(fold.start) or f"{program}: {names}"
     return f"... {plural(len(fold), 'step')} of {of}   {told}".rstrip()
 
 

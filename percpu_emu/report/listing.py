@@ -55,10 +55,18 @@ def _listing(file: str, program: str, sites: list[Site]) -> Listing:
 
 
 @cache
-def parameters(site: Site) -> frozenset[str]:
+def parameters(site: Site) -> tuple[str, ...]:
     """The names of the parameters of the program that a yield stands in; none where its file cannot be read."""
     found = _function("".join(linecache.getlines(site.file)), site.program, site.line)
-    return frozenset(parameter.arg for parameter in found.args.args) if found else frozenset()
+    return tuple(parameter.arg for parameter in found.args.args) if found else ()
+
+
+@cache
+def assigned(site: Site) -> frozenset[str]:
+    """The variables that the program around a yield assigns to."""
+    found = _function("".join(linecache.getlines(site.file)), site.program, site.line)
+    names = (node for node in ast.walk(found) if isinstance(node, ast.Name)) if found else ()
+    return frozenset(node.id for node in names if isinstance(node.ctx, ast.Store))
 
 
 def _extent(text: str, program: str, line: int) -> tuple[int, int] | None:

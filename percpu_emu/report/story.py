@@ -140,8 +140,8 @@ class _Told:
             yield from self._skipped(skipped)
             skipped = []
             index = told[-1]
-            call = self._view.call(fold.start) if len(fold) > 1 or self._is_a_call(index) else None
-            made = Clause(f"calls {call.text}") if call else clause(self._view, index, before=before)
+            call = self._view.call(fold.start) if len(fold) > 1 or self._is_a_call(index) else ""
+            made = Clause(f"calls {call}") if call else clause(self._view, index, before=before)
             before = made.address
             anew, seen = self._anew_between(seen, index), index
             yield replace(self._with_wait(self._after_tries(made, told), index), anew=anew)

@@ -7,13 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from percpu_emu.lang import instructions as i
-from percpu_emu.report.calls import begins_again, call_of
+from percpu_emu.report.calls import begins_again, call_of, in_the_callers_words
 from percpu_emu.report.labels import MOVES, Labels, allocation_of, definition
 from percpu_emu.report.moments import Moment, moments
 from percpu_emu.scenario import linearizable
 
 if TYPE_CHECKING:
-    from percpu_emu.lang.source import Site
     from percpu_emu.lang.trace import Access, Trace
 
 
@@ -127,9 +126,10 @@ class View:
         """Whether they are all of a call of one of the kernel's helpers: no other context acts in the middle."""
         return tuple(steps) in self._whole_calls
 
-    def call(self, index: int) -> Site | None:
-        """The call of one of the kernel's helpers that the step is part of, as its caller has it; else None."""
-        return next(reversed(call_of(self.trace.steps[index])), None)
+    def call(self, index: int) -> str:
+        """The call of one of the kernel's helpers that the step is in, in its caller's words; "" outside of them."""
+        calls = call_of(self.trace.steps[index])
+        return in_the_callers_words(calls) if calls else ""
 
     def is_of_a_history(self, index: int) -> bool:
         """Whether the step enters a call or a return in a history, which is no part of the code under test."""

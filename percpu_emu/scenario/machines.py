@@ -38,6 +38,8 @@ def foreign_kernel(loaded: Loaded) -> list[str]:
         notes.append(
             f"{profile.name} keeps accounted areas in chunks of their own, which `footprint` counts, and not here"
         )
+    if loaded.scenario.letter:
+        notes.append("Slab begins with what the cover letter's kernel had at boot: only its growth is of this kernel")
     return notes
 
 

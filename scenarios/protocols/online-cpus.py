@@ -6,7 +6,7 @@ from percpu_emu.kernel.cpus_lock import cpus_read_lock, cpus_read_unlock
 from percpu_emu.kernel.hotplug import cpuhp_setup_states, prepare
 from percpu_emu.kernel.layout import CPU_ONLINE_MASK
 from percpu_emu.kernel.locks import Mutex, mutex_lock, mutex_unlock
-from percpu_emu.lang.ops import Program, cpumask_next, kfree, kzalloc, nr_cpu_ids, per_cpu, read_once, write_once, xchg
+from percpu_emu.lang.ops import Program, cpumask_next, kfree, kzalloc, nr_cpu_ids, per_cpu, read_once, write_once
 from percpu_emu.lang.structures import Ptr, Struct, Word, sizeof
 from percpu_emu.scenario.decorator import Contexts, scenario
 
@@ -37,7 +37,7 @@ def alloc_buffer(cpu: int) -> Program[None]:
 
 def free_buffer(cpu: int) -> Program[None]:
     """A teardown: the CPU is off line."""
-    yield kfree((yield xchg(per_cpu(buffers.buffer, cpu), 0)))
+    yield kfree((yield read_once(per_cpu(buffers.buffer, cpu))))
 
 
 def free_buffer_locked(cpu: int) -> Program[None]:

@@ -215,7 +215,7 @@ def test_what_has_no_address_is_refused_with_its_line(tmp_path: Path, body: str,
     "body",
     [
         "at = counter.total\n    yield write_once(at, 1)",
-        "at = counter.total if cpu else counter.inner.value\n    yield write_once(at, 1)",
+        "at = counter.nodes[1].value if cpu else counter.inner.value\n    yield write_once(at, 1)",
         "n = yield read_once(counter.inner.next)\n    while n:\n        n = yield read_once(n.next)",
         "s = yield rcu_dereference(counter.stats)\n    if s and cpu:\n        yield this_cpu_inc(s.sums[cpu + 1])",
     ],

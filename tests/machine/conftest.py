@@ -47,7 +47,7 @@ def make_machine() -> Iterator[MakeMachine]:
             events = EventStream()
             events.listen(seen.append)
             chosen = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
-            profile = load_profile("linux-5.0-mmotm")
+            profile = more.pop("profile", None) or load_profile("linux-5.0-mmotm")
             topology = Topology.spread(cpus, nodes)
             config = MachineConfig(
                 topology,

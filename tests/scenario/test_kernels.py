@@ -39,6 +39,7 @@ def test_a_run_with_the_sizes_of_a_kernel_takes_the_pages_that_its_profile_adds_
 def test_a_run_says_that_another_kernel_gives_its_sizes_only() -> None:
     for kernel in ("linux-6.6", "linux-5.18-v1"):
         assert any(f"{kernel} gives the sizes (sizes NOT verified); counters" in note for note in run(kernel).notes)
+        assert any("Slab begins with what the cover letter's kernel had at boot" in note for note in run(kernel).notes)
     assert not any("gives the sizes" in note for note in run("linux-5.0-mmotm").notes)
 
 
