@@ -148,7 +148,7 @@ def command(*words: str) -> list[str]:
 def why_not() -> str:
     """What this computer lacks for a mount, "" for nothing."""
     if not Path("/dev/fuse").exists():
-        return "there is no /dev/fuse"
+        return "this machine has no /dev/fuse"
     if shutil.which("fusermount3") is None:
         return "fusermount3 is not installed: Debian's package fuse3"
     try:

@@ -107,7 +107,7 @@ def test_a_packer_that_is_not_installed_is_a_lack_of_the_environment(
     assert "install percpu-emu[kernels], or unpack the kernel by the program zstd first" in result.stderr
 
 
-@pytest.mark.skipif(not RUNNING.exists(), reason="needs BTF of the kernel that runs")
+@pytest.mark.skipif(not RUNNING.exists(), reason="this machine's kernel has no BTF")
 def test_this_host_is_counted_beside_its_own_figures() -> None:
     result = command("footprint", "--here", "--cgroups", "5", "--json")
     assert result.returncode in (0, 2), result.stderr  # 2: a kernel without memory cgroups

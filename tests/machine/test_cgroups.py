@@ -143,6 +143,23 @@ def test_a_reader_never_shows_less_than_nothing(make_machine: MakeMachine) -> No
     assert Item.MEMCG_CACHE == 30
 
 
+def test_a_kernel_since_5_14_gives_real_pages_back_while_areas_are_left_in_their_chunk(
+    make_machine: MakeMachine,
+) -> None:
+    rig = make_machine(cpus=4, profile=load_profile("linux-5.18"))
+    percpu = rig.machine.memory.percpu
+    areas = [percpu.alloc(4096) for _ in range(4 * percpu.layout.unit_pages)]
+    most = percpu.nr_populated
+    for number, p in enumerate(areas):
+        if number % 8:
+            percpu.free(p)
+            if percpu.balance_pending:
+                percpu.balance()
+    assert percpu.nr_populated < most / 2
+    assert percpu.held_pages() == percpu.os_pages_expected()
+    assert percpu.stray_pages() == []
+
+
 @pytest.mark.parametrize(("protocol", "looked_at"), [("patched", True), ("patch-2022", False)])
 def test_a_cgroup_that_may_get_updates_of_a_removed_descendant_is_not_audited_meanwhile(
     make_machine: MakeMachine, protocol: str, looked_at: bool
@@ -164,20 +181,3 @@ def test_a_cgroup_that_may_get_updates_of_a_removed_descendant_is_not_audited_me
     rig.tree.audit_all()
     assert rig.tree.audit.checked > before
     assert rig.tree.audit.imbalances == []
-
-
-def test_a_kernel_since_5_14_gives_real_pages_back_while_areas_are_left_in_their_chunk(
-    make_machine: MakeMachine,
-) -> None:
-    rig = make_machine(cpus=4, profile=load_profile("linux-5.18"))
-    percpu = rig.machine.memory.percpu
-    areas = [percpu.alloc(4096) for _ in range(4 * percpu.layout.unit_pages)]
-    most = percpu.nr_populated
-    for number, p in enumerate(areas):
-        if number % 8:
-            percpu.free(p)
-            if percpu.balance_pending:
-                percpu.balance()
-    assert percpu.nr_populated < most / 2
-    assert percpu.held_pages() == percpu.os_pages_expected()
-    assert percpu.stray_pages() == []
