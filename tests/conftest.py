@@ -89,7 +89,7 @@ def _mounts() -> list[str]:
 def _is_ours(mount: str, folder: Path) -> bool:
     """Whether it is below the session's temp folder, or where `shell` mounts; others may mount machines elsewhere."""
     where = Path(mount.split()[1])
-    return where.is_relative_to(folder.parent) or where == Path("/tmp") or where.parts[1] in ("sys", "proc")
+    return where.is_relative_to(folder.parent) or where == Path("/tmp") or where.parts[1:2] in (("sys",), ("proc",))
 
 
 def _may_be_ours(shared: Path, folder: Path) -> bool:
