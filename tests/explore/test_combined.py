@@ -363,3 +363,12 @@ def test_a_step_of_an_interrupt_that_is_never_sent_leaves_its_check_not_judged()
     explored = explore(subject(task(sends_allocation, 0), setup=takes_cpu_1_down, **SENT), Options())
     assert explored.not_taken == ("allocates_there:write_once",)
     assert verdict(explored, checks_of(explored)) == "inconclusive"
+
+
+@pytest.mark.parametrize("strategy", ["random", "pct"])
+def test_random_schedules_do_not_claim_to_have_looked_at_what_they_do_not(strategy: Any) -> None:
+    case, _ = CASES["memory that a sent interrupt does not get"]
+    explored = explore(case, Options(strategy=strategy, schedules=100))
+    details = {check.name: (check.ok, check.detail) for check in checks_of(explored)}
+    assert details["after"] == (None, "random schedules do not look at it")
+    assert "100 random schedules" in " ".join(detail for _, detail in details.values())
