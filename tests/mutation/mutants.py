@@ -113,7 +113,9 @@ MUTANTS: Final = (
         "            return True\n    return False",
     ),
     Mutant(
-        TRANSITION, "if committed and (kind == r.VISIBLE or kind == r.PUT_OFF):", "if committed and kind == r.PUT_OFF:"
+        TRANSITION,
+        "if committed and (kind == r.VISIBLE or kind == r.PUT_OFF or",
+        "if committed and (kind == r.PUT_OFF or",
     ),
     Mutant(TRANSITION, "alone = one_way and not (committed or guarded", "alone = not (committed or guarded"),
     Mutant(TRANSITION, "alone = one_way and not (committed or guarded", "alone = one_way and not (guarded"),
