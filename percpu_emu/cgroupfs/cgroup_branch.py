@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import stat
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from percpu_emu.cgroupfs.branch import Attributes, Branch, Caller, Handle, Path
@@ -74,7 +75,7 @@ class CgroupBranch(Branch):
         group, name = self._find(path)
         if not name:
             raise refusal(errno.EISDIR)
-        return ControlHandle(self._system, group, name)
+        return ControlHandle(self._system, group, name, caller)
 
     def mkdir(self, path: Path, mode: int, caller: Caller) -> None:
         parent = self._parent(path)
@@ -95,7 +96,7 @@ class CgroupBranch(Branch):
         if name:
             before = group.changed.get(name, (None, None, None))
             after = [new if new is not None else old for new, old in zip((mode, uid, gid), before, strict=True)]
-            group.changed[name] = (after[0], after[1], after[2])
+            group.changed[name] = (after[0] if after[0] is None else after[0] & 0o7777, after[1], after[2])
             return
         group.mode = group.mode if mode is None else mode & 0o7777
         group.uid = group.uid if uid is None else uid
@@ -106,18 +107,16 @@ class CgroupBranch(Branch):
 
 
 def _file_attributes(group: Group, name: str) -> Attributes:
-    mode, uid, gid = group.changed.get(name, (None, None, None))
-    permissions = FILES[name].mode if mode is None else mode & 0o7777
-    owner = group.uid if uid is None else uid
-    owned_by = group.gid if gid is None else gid
-    return Attributes(stat.S_IFREG | permissions, group.inode * _PER_GROUP + _INODE[name], owner, owned_by)
+    mode, uid, gid = group.permissions(name, FILES[name].mode)
+    return Attributes(stat.S_IFREG | mode, group.inode * _PER_GROUP + _INODE[name], uid, gid)
 
 
 class ControlHandle(Handle):
-    """An open control file. What was read at offset 0 is what later reads go on with."""
+    """An open control file. What was read at offset 0 is what later reads go on with; who may write is its opener."""
 
-    def __init__(self, system: System, group: Group, name: str) -> None:
+    def __init__(self, system: System, group: Group, name: str, opener: Caller) -> None:
         self._system = system
+        self._opener = opener
         self._group = group
         self._name = name
         self._file: ControlFile = FILES[name]
@@ -148,7 +147,8 @@ class ControlHandle(Handle):
             raise refusal(errno.ENODEV)
         if self._file.write is None:
             raise refusal(errno.EINVAL)
-        self._file.write(self._system, self._group, data.decode("utf-8", "surrogateescape").strip(), caller)
+        writer = replace(self._opener, pid=caller.pid)
+        self._file.write(self._system, self._group, data.decode("utf-8", "surrogateescape").strip(), writer)
         return len(data)
 
     @property

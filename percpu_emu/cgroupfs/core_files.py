@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -37,27 +38,26 @@ def _threads(system: System, group: Group) -> str:
 def _attach(system: System, group: Group, text: str, caller: Caller) -> None:
     """Raises EBUSY where the cgroup shares its controllers out: processes are in leaves, or in the root.
 
-    Who is not root moves processes of its own only: the kernel asks for the right to write where they come from, too.
+    A process moves within what its mover may write: EACCES where that is not cgroup.procs of the nearest cgroup that
+    holds both where it comes from and where it goes. Its mover is who has opened the file.
     """
     pid = number(text)
     if pid < 0:
         raise refusal(errno.EINVAL)
+    pid = pid or caller.pid
+    if not _may_write_procs(group.shared_with(system.members.home(pid)), caller):
+        raise refusal(errno.EACCES)
     if group.parent is not None and group.subtree_control:
         raise refusal(errno.EBUSY)
-    pid = pid or caller.pid
-    if caller.uid != 0 and caller.uid != _owner(pid):
-        raise refusal(errno.EACCES)
     system.members.move(pid, group)
     if system.is_frozen(group):
         _send(pid, signal.SIGSTOP)
 
 
-def _owner(pid: int) -> int:
-    """The user of a process. Raises ESRCH."""
-    try:
-        return os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116 - of a process, not of a file
-    except OSError as error:
-        raise refusal(errno.ESRCH) from error
+def _may_write_procs(group: Group, caller: Caller) -> bool:
+    mode, uid, gid = group.permissions("cgroup.procs", CORE_FILES["cgroup.procs"].mode)
+    bit = stat.S_IWUSR if caller.uid == uid else stat.S_IWGRP if caller.gid == gid else stat.S_IWOTH
+    return caller.uid == 0 or bool(mode & bit)
 
 
 def _attach_thread(_system: System, _group: Group, text: str, _caller: Caller) -> None:

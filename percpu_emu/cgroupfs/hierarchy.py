@@ -71,6 +71,18 @@ class Group:
         for child in list(self.children.values()):
             yield from child.below()
 
+    def shared_with(self, other: Group) -> Group:
+        """The nearest cgroup that holds both."""
+        line = {other, *other.ancestors()}
+        return next(group for group in (self, *self.ancestors()) if group in line)
+
+    def permissions(self, name: str, mode: int) -> tuple[int, int, int]:
+        """Permissions and owners of a file of its own that had `mode` at first."""
+        changed = self.changed.get(name, (None, None, None))
+        kept = zip(changed, (mode, self.uid, self.gid), strict=True)
+        mode, uid, gid = (new if new is not None else old for new, old in kept)
+        return mode, uid, gid
+
     @property
     def charged_to(self) -> MemoryState:
         """Who pays for the pages of its processes: itself, or the nearest ancestor with the memory controller."""

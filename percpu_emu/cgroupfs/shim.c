@@ -1,11 +1,13 @@
 /* A preload library for programs that ask the mount instead of the files: which file system, which mounts, which cgroup.
  *
  * FUSE cannot answer these. Here statfs says cgroup2 of what lies in /sys/fs/cgroup, /proc/mounts and its like call that
- * mount cgroup2, and /proc/PID/cgroup has the cgroup in which the machine has a process. All else goes to libc.
+ * mount cgroup2, and /proc/PID/cgroup has the cgroup in which the machine has a process. clone3 into a cgroup, which the
+ * host would refuse for a directory of FUSE, does not exist (ENOSYS), as before Linux 5.7. All else goes to libc.
  */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <mntent.h>
 #include <unistd.h>
@@ -22,6 +25,7 @@
 #define FUSE_SUPER_MAGIC 0x65735546
 #define KIND "fuse.percpu-emu"
 #define SOURCE "percpu-emu"
+#define INTO_CGROUP 0x200000000ULL /* CLONE_INTO_CGROUP */
 #define MEMBER TREE "/.percpu-emu.cgroup."
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -149,4 +153,22 @@ FILE *setmntent(const char *path, const char *mode)
 {
     int fd = instead(path);
     return fd >= 0 ? fdopen(fd, "r") : REAL(setmntent)(path, mode);
+}
+
+/* libc itself makes no such call: programs come here. Six arguments are read, whatever the call has, as libc does. */
+long syscall(long number, ...)
+{
+    long a[6];
+    va_list list;
+    va_start(list, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(list, long);
+    va_end(list);
+#ifdef SYS_clone3
+    if (number == SYS_clone3 && a[0] && (*(const unsigned long long *)a[0] & INTO_CGROUP)) {
+        errno = ENOSYS;
+        return -1;
+    }
+#endif
+    return REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

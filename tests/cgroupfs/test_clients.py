@@ -61,6 +61,29 @@ def test_cgroup_tools_need_the_preload_library() -> None:
     ]
 
 
+CLONES = """
+import ctypes, errno, os, struct
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+CLONE3, INTO_CGROUP, SIGCHLD = 435, 1 << 33, 17
+def clone3(flags):
+    arguments = ctypes.create_string_buffer(struct.pack("11Q", flags, 0, 0, 0, SIGCHLD, 0, 0, 0, 0, 0, folder), 88)
+    process = libc.syscall(ctypes.c_long(CLONE3), arguments, ctypes.c_size_t(88))
+    if process == 0:
+        os._exit(7)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) if process > 0 else errno.errorcode[ctypes.get_errno()]
+folder = os.open("/sys/fs/cgroup", os.O_PATH)
+print(clone3(INTO_CGROUP), clone3(0))
+"""
+
+
+@needs("cc")
+def test_a_clone_into_a_cgroup_does_not_exist_with_the_preload_library() -> None:
+    """The host's answer is EBADF, which programs take for an error of their own; for ENOSYS they fork and move."""
+    done = shell(sys.executable, "-c", CLONES, options=("--cpus", "2", "--shim"))
+    assert lines(done) == ["ENOSYS 7"]
+
+
 def test_without_a_compiler_the_preload_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(NoCompiler, match="no-such-compiler is not installed"):

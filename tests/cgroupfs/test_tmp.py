@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from percpu_emu.cgroupfs.branch import Caller
 from percpu_emu.cgroupfs.memory import MemoryState
 from percpu_emu.kernel.layout import VMSTATS, Item
 from tests.cgroupfs.conftest import Files
@@ -237,13 +236,6 @@ def test_there_is_room_for_a_gigabyte(files: Files, monkeypatch: pytest.MonkeyPa
         files.save("tmp/y", bytes(PAGE + 1))
     files.unlink("tmp/x")
     files.save("tmp/y", bytes(2 * PAGE))
-
-
-def test_a_user_moves_only_processes_of_its_own(files: Files) -> None:
-    files.mkdir("cgroup/a")
-    handle = files.open("cgroup/a/cgroup.procs")
-    with pytest.raises(OSError, match="Permission denied"):
-        handle.write(str(os.getppid()).encode(), 0, Caller(files.pid, uid=1234))
 
 
 def test_nothing_moves_between_the_branches(files: Files) -> None:

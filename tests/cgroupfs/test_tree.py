@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from percpu_emu.cgroupfs.branch import Caller
 from tests.cgroupfs.conftest import Files, files_of
 
 CORE = {
@@ -265,3 +266,46 @@ def test_meminfo_and_its_kin_have_the_kernels_form(files: Files) -> None:
     assert files.read("proc/cgroups").splitlines()[1] == "memory\t0\t1\t1"
     assert "nr_slab_unreclaimable 16660\n" in files.read("proc/vmstat")
     refused(errno.ENOENT, files.read, "proc/stat")
+
+
+USER = 1234
+
+
+@pytest.fixture
+def delegated(files: Files) -> Files:
+    """`a` and its cgroups `b` and `c` belong to a user; this test is a process in `a/b`."""
+    for path in ("a", "a/b", "a/c", "d"):
+        files.mkdir(f"cgroup/{path}")
+        branch, names = files.files.route(f"cgroup/{path}/cgroup.procs")
+        if path != "d":
+            branch.change(names, uid=USER)
+    files.write("cgroup/a/b/cgroup.procs", str(os.getppid()))
+    return files
+
+
+def move(files: Files, path: str, opener: int, writer: int) -> None:
+    branch, names = files.files.route(f"cgroup/{path}/cgroup.procs")
+    handle = branch.open(names, os.O_WRONLY, Caller(files.pid, uid=opener, gid=opener))
+    handle.write(str(os.getppid()).encode(), 0, Caller(files.pid, uid=writer, gid=writer))
+
+
+def test_a_user_moves_processes_within_what_it_may_write(delegated: Files) -> None:
+    move(delegated, "a/c", USER, USER)
+    assert delegated.read("cgroup/a/c/cgroup.procs").split() == [str(os.getppid())]
+    refused(errno.EACCES, lambda: move(delegated, "a/c", USER + 1, USER + 1))
+    move(delegated, "d", 0, 0)
+    refused(errno.EACCES, lambda: move(delegated, "a/c", USER, USER))  # out of `d`, by the root's cgroup.procs
+
+
+@pytest.mark.parametrize("mode", [0o646, 0o664])
+def test_the_permissions_of_the_shared_cgroup_count(delegated: Files, mode: int) -> None:
+    branch, names = delegated.files.route("cgroup/a/cgroup.procs")
+    refused(errno.EACCES, lambda: move(delegated, "a/c", USER + 1, USER + 1))
+    branch.change(names, mode=mode, gid=USER + 1 if mode == 0o664 else 0)
+    move(delegated, "a/c", USER + 1, USER + 1)
+
+
+def test_who_opened_cgroup_procs_has_to_have_the_right_not_who_writes(delegated: Files) -> None:
+    refused(errno.EACCES, lambda: move(delegated, "d", USER, 0))
+    move(delegated, "d", 0, USER)
+    assert delegated.read("cgroup/d/cgroup.procs").split() == [str(os.getppid())]
