@@ -37,9 +37,10 @@ def run(part: list[Path], arguments: list[str]) -> int:
     """Pytest's exit code; the output stands together, when the part has ended.
 
     Each part has a temporary folder of its own: pytest clears old ones away, and would do so in two processes at once.
+    Its path is short, since Chromium has sockets below it, whose paths have 108 bytes.
     """
-    with tempfile.TemporaryDirectory(prefix="pytest-of-", ignore_cleanup_errors=True) as root:
-        base = Path(root, Path(root).name.removeprefix("pytest-of-"))
+    with tempfile.TemporaryDirectory(prefix="t-", ignore_cleanup_errors=True) as root:
+        base = Path(root, Path(root).name.removeprefix("t-"))
         command = [sys.executable, "-m", "pytest", f"--basetemp={base}", *arguments, *map(str, part)]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     sys.stdout.buffer.write(done.stdout)

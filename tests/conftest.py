@@ -76,17 +76,19 @@ def _found(folder: Path) -> set[str]:
     return {
         *(f"child process {pid}" for pid in _children()),
         *(f"descriptor {number} of {name}" for number, name in _descriptors() if "memfd:" in name),
-        *(f"mount {line}" for line in _mounts() if _is_ours(line, folder)),
+        *(f"mount {line}" for line in our_mounts(folder)),
         *(f"shared memory {path}" for path in Path("/dev/shm").glob("*percpu*") if _may_be_ours(path, folder)),
         *(f"file {path}" for path in folder.rglob("*")),
     }
 
 
-def _mounts() -> list[str]:
-    return [line for line in Path("/proc/self/mounts").read_text().splitlines() if "percpu" in line]
+def our_mounts(folder: Path) -> list[str]:
+    """Lines of /proc/self/mounts that this session may have made, whose temp folder is given."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    return [line for line in lines if "percpu" in line and may_be_our_mount(line, folder)]
 
 
-def _is_ours(mount: str, folder: Path) -> bool:
+def may_be_our_mount(mount: str, folder: Path) -> bool:
     """Whether it is below the session's temp folder, or where `shell` mounts; others may mount machines elsewhere."""
     where = Path(mount.split()[1])
     return where.is_relative_to(folder.parent) or where == Path("/tmp") or where.parts[1:2] in (("sys",), ("proc",))

@@ -6,12 +6,13 @@ in another setting, and its holder waits for all that the interrupt waits for.
 
 Orders make a circle only if different contexts have them, and if no lock is held throughout two of them: such a lock
 lets them happen one after the other only (Havelund, Using runtime analysis to guide model checking of Java programs).
+What is queued may be queued again meanwhile: each such program is taken for as many contexts as there are orders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from percpu_emu.lang.virtual import layout
@@ -32,6 +33,8 @@ class Taking:
     in_interrupt: bool = False
     irqs_off: bool = False
     tries: bool = False
+    queued: bool = False
+    """Whether the context is a program that was queued; which number that has, depends on the schedule alone."""
 
     @property
     def locks(self) -> frozenset[int]:
@@ -66,8 +69,8 @@ class Order:
 
     @property
     def contexts(self) -> frozenset[int]:
-        """Whose they are."""
-        return frozenset(taking.context for taking in self.takings)
+        """Whose they are, of those that there are once: a program may be queued again while it runs."""
+        return frozenset(taking.context for taking in self.takings if not taking.queued)
 
     @property
     def held(self) -> frozenset[int]:
@@ -79,23 +82,22 @@ class Order:
 
 def orders_of(takings: Iterable[Taking]) -> Iterator[Order]:
     """All that follows from the takings."""
-    takings = list(takings)
+    takings = list({replace(taking, context=-1) if taking.queued else taking: taking for taking in takings}.values())
     for taking in takings:
         if taking.waits and taking.lock is not None:
             yield from (Order(lock, taking.lock, taking) for lock, _ in taking.held)
     for second in takings:
         if second.in_interrupt and second.waits and second.lock is not None:
             for first in takings:
-                if first.may_be_interrupted and first.context != second.context:
+                if first.may_be_interrupted and (first.queued or first.context != second.context):
                     yield from (Order(lock, second.lock, first, second) for lock in sorted(first.locks))
 
 
 def circle_in(takings: Iterable[Taking]) -> tuple[Order, ...]:
     """A shortest circle of orders that different contexts may be in at the same time; () where there is none."""
     orders = list(dict.fromkeys(orders_of(takings)))
-    contexts = {context for order in orders for context in order.contexts}
     ways: list[tuple[Order, ...]] = [(order,) for order in orders]
-    for _ in range(max(1, len(contexts))):
+    for _ in {order.before for order in orders}:
         for way in ways:
             if way[-1].after == way[0].before:
                 return way
@@ -120,10 +122,11 @@ def takings_of(model: Model, vm: Words | None = None) -> list[Taking]:
     if not held:
         return []
     words, first = layout.TAKING_HELD + held, int(vm[layout.TAKINGS])
-    return [_taking(vm[at : at + words].tolist()) for at in range(first, first + int(vm[layout.TAKEN]) * words, words)]
+    rows = vm[first : first + int(vm[layout.TAKEN]) * words].reshape(-1, words).tolist()
+    return [_taking(row, int(vm[layout.CONTEXTS])) for row in rows]
 
 
-def _taking(row: list[int]) -> Taking:
+def _taking(row: list[int], contexts: int) -> Taking:
     lock, flags = row[layout.TAKING_LOCK], row[layout.TAKING_FLAGS]
     return Taking(
         row[layout.TAKING_CONTEXT],
@@ -133,4 +136,5 @@ def _taking(row: list[int]) -> Taking:
         bool(flags & layout.IN_INTERRUPT),
         bool(flags & layout.INTERRUPTS_OFF),
         bool(flags & layout.TRIED),
+        row[layout.TAKING_CONTEXT] >= contexts,
     )

@@ -201,7 +201,7 @@ def _one_for_all(vm: Row, por: Row, store: Store, buffers: Words, count: int, nu
 
     The state that it leads to has to be new: else everyone else could be put off for ever, round and round.
     """
-    here, buffer, found = buffers[0], buffers[1], buffers[2]
+    here, buffer, found, edges = buffers[0], buffers[1], buffers[2], store.numbers[EDGES]
     if not por[r.ENABLED]:
         return False
     for index in range(count):
@@ -213,6 +213,7 @@ def _one_for_all(vm: Row, por: Row, store: Store, buffers: Words, count: int, nu
         store.numbers[STEPS] += steps
         if violated == outcomes.DONE and alone and _settle(vm, store, buffer, number, choice, steps):
             return True
+        store.numbers[EDGES] = edges  # it is made again, beside the others
     return False
 
 

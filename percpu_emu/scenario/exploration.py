@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from percpu_emu.explore.strategies import Explored
 from percpu_emu.explore.subject import Subject
-from percpu_emu.lang.checks import AFTER
-from percpu_emu.scenario.judging import NEVER_TAKEN, STOPPED, judged, marks
+from percpu_emu.lang.checks import AFTER, FAIRNESS, FINAL, INVARIANT, LOCKS, Group
+from percpu_emu.scenario.judging import NEVER_TAKEN, STOPPED, UNWALKED, judged, marks
 from percpu_emu.scenario.verdict import Check, Foreseen, Verdict, verdict_of
 from percpu_emu.scenario.wording import plural
 
@@ -44,9 +44,17 @@ def checks_of(explored: Explored) -> list[Check]:
     violation = example.trace.violation if example else None
     failures = [(violation.check, violation.detail)] if violation else []
     unreached = explored.unreached if explored.figures["steps"] else subject.sometimes
-    unjudged = {AFTER: NEVER_TAKEN.format(", ".join(explored.not_taken))} if explored.not_taken else {}
-    lines = judged(subject, failures, _stopped(explored), unjudged=unjudged)
+    lines = judged(subject, failures, _stopped(explored), unjudged=_unjudged(explored))
     return [*lines, *marks(subject.sometimes, unreached)]
+
+
+def _unjudged(explored: Explored) -> dict[Group, str]:
+    """Groups of checks that are not judged whatever became of the search, each with the reason."""
+    if explored.options.strategy in ("pct", "random"):
+        return dict.fromkeys((AFTER, FAIRNESS, FINAL, INVARIANT, LOCKS), UNWALKED)
+    if explored.not_taken and explored.counterexample is None:
+        return {AFTER: NEVER_TAKEN.format(", ".join(explored.not_taken))}
+    return {}
 
 
 def _stopped(explored: Explored) -> str | None:

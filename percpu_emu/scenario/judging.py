@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 STOPPED: Final = "the search stopped at the first violation"
 UNSEEN: Final = "a native run does not look at it"
+UNWALKED: Final = "random schedules do not look at it"
 NEVER_TAKEN: Final = "a step that `after` names was never taken: {}"
 NO_TOTAL: Final = "no `total` is given: no ledger is looked at"
 
@@ -31,7 +32,7 @@ def judged(
     """A line for each group of checks that the subject asks for.
 
     `failures` are the labels of the checks that failed, each with what is wrong. `stopped` says why the others are
-    not judged; None where they hold. `unjudged` says so of single groups.
+    not judged; None where they hold. `unjudged` says so of single groups, which comes first.
     A pass does not need the groups that the engine never looks at.
     """
     failed: dict[c.Group, list[str]] = {}
@@ -43,7 +44,7 @@ def judged(
             lines.append(Check(group.name, False, "; ".join(failed[group])))
         elif group not in looked_at:
             lines.append(Check(group.name, None, UNSEEN, needed=False))
-        elif (why := stopped or unjudged.get(group)) is not None:
+        elif (why := unjudged.get(group, stopped)) is not None:
             lines.append(Check(group.name, None, why))
         else:
             lines.append(Check(group.name, True, _holds(subject, group)))

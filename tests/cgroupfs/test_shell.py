@@ -19,7 +19,8 @@ from percpu_emu.cgroupfs.session import load_machine
 from percpu_emu.kernel.footprint import NEVER, footprint
 from percpu_emu.kernel.profile import load_profile
 from percpu_emu.scenario.load import ScenarioError
-from tests.cgroupfs.conftest import command, mounts, needs_fuse, script, shell, wait_for
+from tests.cgroupfs.conftest import command, needs_fuse, script, shell, wait_for
+from tests.conftest import our_mounts
 
 pytestmark = needs_fuse
 
@@ -207,8 +208,7 @@ def gone(pids: list[int]) -> bool:
 
 
 @pytest.mark.parametrize("how", ["the one that was called", "the server", "the whole group", "SIGTERM"])
-def test_however_it_ends_nothing_stays(how: str) -> None:
-    before = mounts()
+def test_however_it_ends_nothing_stays(how: str, own_temporary_folder: Path) -> None:
     with sleeping() as (process, pids):
         if how == "the server":
             os.kill(pids[0], signal.SIGKILL)
@@ -219,7 +219,7 @@ def test_however_it_ends_nothing_stays(how: str) -> None:
         code = process.wait(20)
         assert code == (143 if how.startswith("SIG") else 137 if how == "the server" else -signal.SIGKILL)
         wait_for(lambda: gone(pids))
-    assert mounts() == before
+    assert our_mounts(own_temporary_folder) == []
 
 
 def test_ctrl_c_is_the_commands_business() -> None:

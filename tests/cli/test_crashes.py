@@ -16,6 +16,7 @@ from percpu_emu.scenario.exits import Exit
 from percpu_emu.scenario.load import load
 from percpu_emu.scenario.protocol_runs import run_scenario
 from tests.cli.crashing import SCENARIO, Run, start
+from tests.conftest import our_mounts
 
 KILLS = 12
 """Of each phase and target: 5 x (3 x 12 + 2 x 3) = 210."""
@@ -101,4 +102,4 @@ def test_whoever_is_killed_nothing_stays(tmp_path: Path, own_temporary_folder: P
             run.bury()
             assert run.left() == []
         assert set(own_temporary_folder.rglob("*")) == before
-        assert not any("percpu" in line for line in Path("/proc/self/mounts").read_text().splitlines())
+        assert our_mounts(own_temporary_folder) == []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from percpu_emu.lang.setting import ContextSpec, Setting
 
-from .writer_hotplug import add_hotplug, has_hotplug
+from .writer_hotplug import add_hotplug, has_hotplug, is_mixed
 from .writer_pairs import SORTS
 from .writer_pieces import FAILING, HEAD, PLAIN, SHARES, Piece
 
@@ -61,7 +61,7 @@ class _Writer:
         pieces = [[self._piece(self._any(), number) for _ in range(self._chance.choice(sizes))] for number in self._all]
         if self._chance.random() < 0.7 or not any(pieces):
             self._add_pair(pieces)
-        failures = self._of_failures.choice([0, 0, 0, 0, 1, 2])
+        failures = self._of_failures.choice([0, 1] if is_mixed(seed) else [0, 0, 0, 0, 1, 2])
         if failures:
             into = self._of_failures.choice([some for some in pieces if some])
             into[self._of_failures.randrange(len(into))] = list(self._of_failures.choice(FAILING))

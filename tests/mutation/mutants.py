@@ -113,7 +113,9 @@ MUTANTS: Final = (
         "            return True\n    return False",
     ),
     Mutant(
-        TRANSITION, "if committed and (kind == r.VISIBLE or kind == r.PUT_OFF):", "if committed and kind == r.PUT_OFF:"
+        TRANSITION,
+        "if committed and (kind == r.VISIBLE or kind == r.PUT_OFF or",
+        "if committed and (kind == r.PUT_OFF or",
     ),
     Mutant(TRANSITION, "alone = one_way and not (committed or guarded", "alone = not (committed or guarded"),
     Mutant(TRANSITION, "alone = one_way and not (committed or guarded", "alone = one_way and not (guarded"),
@@ -172,7 +174,10 @@ MUTANTS: Final = (
     Mutant(LOCKS, "v.IN_INTERRUPT if at_interrupt_level(vm, state, context) else 0", "0"),
     Mutant(LOCKS, "        flags |= v.INTERRUPTS_OFF\n", "        pass\n"),
     Mutant(LOCKS, "(v.TRIED if effect == k.TRIES else 0)", "0"),
-    Mutant(LOCK_ORDER, "first.may_be_interrupted and first.context != second.context", "False"),
+    Mutant(LOCK_ORDER, "first.may_be_interrupted and (first.queued or first.context != second.context)", "False"),
+    Mutant(RCU, "in (v.WAITING, v.RUNNING) and", "!= v.UNUSED and"),
+    Mutant(LOCK_ORDER, "for taking in self.takings if not taking.queued)", "for taking in self.takings)"),
+    Mutant(STORE, "        store.numbers[EDGES] = edges  # it is made again, beside the others\n", ""),
     Mutant(LOCK_ORDER, "order.contexts & other.contexts or ", ""),
     Mutant(LOCK_ORDER, " or order.held & other.held) for", ") for"),
     Mutant(

@@ -29,6 +29,7 @@ OF_THE_SEARCH: Final = (
     "test_lock_takings.py",
     "test_fairness.py",
     "test_allocations_fail.py",
+    "test_combined.py",
     "test_against_oracle.py",
 )
 OF_REPLAY: Final = ("tests/replay", "tests/scenario/test_replaying.py", "tests/scenario/test_replaying_at_random.py")

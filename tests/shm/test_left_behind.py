@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.conftest import _is_ours
+from tests.conftest import may_be_our_mount
 
 CONFTEST: Final = Path(__file__).parent.parent / "conftest.py"
 
@@ -86,4 +86,4 @@ def test_what_a_test_leaves_behind_is_found(report: dict[str, str], what: str) -
 )
 def test_a_mount_counts_below_the_sessions_folder_and_where_a_shell_mounts(mount_point: str, *, ours: bool) -> None:
     line = f"percpu-emu {mount_point} fuse.percpu-emu rw 0 0"
-    assert _is_ours(line, Path("/tmp/pytest-of-a/pytest-1/temp0")) is ours
+    assert may_be_our_mount(line, Path("/tmp/pytest-of-a/pytest-1/temp0")) is ours

@@ -1,7 +1,7 @@
 """Which locks a context holds, and how it came to each: what the check of the order of locks is made from.
 
 A taking is noted once, as a row of `TAKINGS`: what was done, and all that its context held then. It is a matter of that
-context alone, so a search with reduction sees the same takings as one without.
+context alone, so a search with reduction sees the same takings as one without, but for the numbers of queued programs.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def _callbacks(vm: Row, state: Row) -> int:
     mask = 0
     for callback in range(vm[v.CONTEXTS], contexts_of(vm)):
         base = block_of(vm, callback)
-        if state[base + v.STATUS] != v.UNUSED and state[base + v.WORK] == v.AS_CALLBACK:
+        if state[base + v.STATUS] in (v.WAITING, v.RUNNING) and state[base + v.WORK] == v.AS_CALLBACK:
             mask |= 1 << callback
     return mask
 
