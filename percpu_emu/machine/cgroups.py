@@ -99,6 +99,7 @@ class CgroupTree:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._profile = machine.config.profile
+        self._program_sizes = program_sizes(self._profile)
         self.audit = LedgerAudit(machine.memory, machine.doubts)
         self.table = CgroupTable(machine, self._left_the_table)
         self.releases = 0
@@ -262,7 +263,7 @@ class CgroupTree:
             undo.callback(memory.percpu.free, cgroup.percpu[-1])
 
     def _make_memcg(self, cgroup: Cgroup, undo: ExitStack) -> None:
-        cgroup.memcg = self._machine.execute(css.mem_cgroup_alloc, *program_sizes(self._profile))
+        cgroup.memcg = self._machine.execute(css.mem_cgroup_alloc, *self._program_sizes)
         if not cgroup.memcg:
             raise MemoryError(f"for its counters: {self._machine.refusal}")
         undo.callback(self._machine.execute, css.mem_cgroup_free, cgroup.memcg)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Protocol
 
 import numpy as np
@@ -36,7 +37,7 @@ class Topology:
         """`cpus` spread over `nodes` as evenly as it goes."""
         return cls(spread(cpus, nodes))
 
-    @property
+    @cached_property
     def cpus(self) -> int:
         """Possible CPUs."""
         return sum(self.cpus_per_node)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@dataclass(frozen=True)
-class Area:
+class Area(NamedTuple):
     """An area that is, or was, allocated: its percpu pointer and size in bytes, and what is known of it; "" is not."""
 
     pointer: int
@@ -44,11 +42,9 @@ class AreaBook:
 
     def freed(self, pointer: int, size: int) -> None:
         """Note who frees it now."""
-        area = replace(self.live(pointer, size), freed_by=self._who())
-        self._owner.pop(pointer, None)
-        self._made_by.pop(pointer, None)
+        owner, made_by = self._owner.pop(pointer, ""), self._made_by.pop(pointer, "")
         self._freed.pop(pointer, None)
-        self._freed[pointer] = area
+        self._freed[pointer] = Area(pointer, size, owner, made_by, self._who())
 
     def live(self, pointer: int, size: int) -> Area:
         """What is known of an area that is allocated."""
