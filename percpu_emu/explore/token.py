@@ -131,9 +131,19 @@ def departures_of(model: Model, schedule: Sequence[int]) -> tuple[tuple[int, int
 
 
 def schedule_of(model: Model, departures: Sequence[tuple[int, int]]) -> list[int]:
-    """The schedule that departs there, up to a violation or until nothing can go on. Raises BadToken."""
+    """The schedule that departs there, up to a violation or until nothing can go on. Raises BadToken.
+
+    After the last departure it may go round for ever: then it ends after one round. What comes next follows from the
+    state and the last context, and those at a power of 2 of steps are kept to compare with (Brent's algorithm).
+    """
     stepper, schedule, since, left = Stepper(model), list[int](), 0, list(departures)
+    kept: tuple[bytes, int] | None = None
     while len(schedule) < MAX_STEPS:
+        if not left and schedule:
+            here = stepper.state[: model.size].tobytes(), stepper.steps[-1].context
+            if here == kept:
+                break
+            kept = here if since & (since - 1) == 0 else kept
         possible = stepper.choices()
         if not possible or (not left and stepper.is_final and plain_choice(stepper) is None):
             break

@@ -72,3 +72,17 @@ def test_other_programs_have_another_digest() -> None:
 def test_an_impossible_schedule_is_refused() -> None:
     with pytest.raises(NotPossible, match="step 1"):
         Stepper(Model(subject_of(load("flush-then-swap")).setting)).run([0, 7])
+
+
+def test_a_schedule_that_goes_round_for_ever_ends_after_a_round() -> None:
+    """A token ends with the last departure; what comes after it is plain, and here it never ends."""
+    model = Model(subject_of(load("starved-by-test-and-set")).setting)
+    schedule = schedule_of(model, [(4, 1)])
+    stepper, seen = Stepper(model), set[tuple[bytes, int]]()
+    for choice in schedule[:-1]:
+        stepper.take(choice)
+        seen.add((stepper.state[: model.size].tobytes(), choice))
+    stepper.take(schedule[-1])
+    assert stepper.choices()
+    assert (stepper.state[: model.size].tobytes(), schedule[-1]) in seen
+    assert len(schedule) < 100
