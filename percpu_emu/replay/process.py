@@ -133,15 +133,20 @@ class Process:
             self._turns.leave(number)
 
     def _take_down(self, index: int, order: Order) -> None:
-        """Take a CPU down, and end its process: killed where the CPU is killed. The context's program follows."""
+        """Take a CPU down, and end its process: killed where the CPU is killed. The context's program follows.
+
+        A CPU that `bringup_cpu` brings back, and that takes steps then, keeps its process.
+        """
         words, cpu = self._words, order.target
         was_down = words[cpu_offset(cpu) + at.DOWN]
-        words[cpu_offset(cpu) + at.DOWN] = 1
+        comes_back = any(later.process == cpu for later in self._orders[index + 1 :])
+        words[cpu_offset(cpu) + at.DOWN] = was_down or not comes_back
         self._operations.take_down(index, order)
         words[cpu_offset(cpu) + at.OFF_LINE] = 1
-        if not was_down and order.code == Event.KILL:
+        ends = not was_down and not comes_back
+        if ends and order.code == Event.KILL:
             os.kill(words[cpu_offset(cpu) + at.PID], signal.SIGKILL)
-        elif not was_down:
+        elif ends:
             compiled().grant(self._control.ticket(cpu), at.OVER)
         if not self._turns.begin(order.context, index + 1):
             words[self._control.layout.record(index) + at.WAS_LAST] = 1

@@ -64,8 +64,8 @@ def check(run: Run, target: str, where: str) -> None:
     if target in CODES:
         assert_told(run, code, CODES[target], where)
         return
-    if target != "cpu":
-        assert code == -signal.SIGKILL, where
+    if target != "cpu":  # in its last moments it may have ended well before
+        assert code == -signal.SIGKILL or (code == 0 and where.endswith("shutdown")), where
         return
     report = json.loads(run.out.read_text() or "{}")
     said = f"{where}: {report} {run.err.read_text()}"

@@ -56,3 +56,12 @@ def test_a_random_schedule_comes_to_the_same_on_real_processes(first: int, tmp_p
             compare(written.setting(execute(path)), seed)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}") from error
+
+
+def test_a_cpu_that_goes_off_line_and_comes_back_takes_its_steps(tmp_path: Path) -> None:
+    """Its process had ended by then in one of four replays, and the step was never done."""
+    written, path = write(70), tmp_path / "back.py"
+    path.write_text(written.text)
+    setting = written.setting(execute(path))
+    for _ in range(12):
+        compare(setting, 70)
