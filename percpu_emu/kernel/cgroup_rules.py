@@ -36,6 +36,8 @@ class Rule:
     """At least this, where an attribute that BTF does not tell of asks for it."""
     per: Literal["cgroup", "node"] = "cgroup"
     count: int = 1
+    of_cgroup: int = 0
+    """How many of them a cgroup has whatever its controllers are."""
     stage: Literal["mkdir", "charge"] = "mkdir"
     cache: str | None = None
     only: str | None = None
@@ -45,21 +47,29 @@ class Rule:
 
 
 PERCPU_RULES: Final = (
-    Rule("cgroup.self.refcnt", "cgroup.self", "cgroup_create: percpu_ref_init; freed by percpu_ref_exit", PERCPU_REF),
-    Rule("cgroup_rstat_cpu", "cgroup.rstat_cpu*", "cgroup_create: cgroup_rstat_init"),
-    Rule("cgroup_rstat_base_cpu", "cgroup.rstat_base_cpu*", "cgroup_create: css_rstat_init, since v6.16"),
+    Rule(
+        "cgroup.self.refcnt",
+        "cgroup.self",
+        "cgroup_create: percpu_ref_init; freed by percpu_ref_exit",
+        PERCPU_REF,
+        of_cgroup=1,
+    ),
+    Rule("cgroup_rstat_cpu", "cgroup.rstat_cpu*", "cgroup_create: cgroup_rstat_init", of_cgroup=1),
+    Rule("cgroup_rstat_base_cpu", "cgroup.rstat_base_cpu*", "cgroup_create: css_rstat_init, since v6.16", of_cgroup=1),
     Rule(
         "css_rstat_cpu",
         "cgroup_subsys_state.rstat_cpu*",
         "css_rstat_init, since v6.16: of the cgroup itself and of the memory controller",
         count=2,
+        of_cgroup=1,
     ),
-    Rule("psi_group_cpu", "psi_group.pcpu*", "cgroup_create: psi_cgroup_alloc", align=_CACHELINE),
+    Rule("psi_group_cpu", "psi_group.pcpu*", "cgroup_create: psi_cgroup_alloc", align=_CACHELINE, of_cgroup=1),
     Rule(
         "cgroup_bpf.refcnt",
         "cgroup_bpf.refcnt",
         "cgroup_bpf_inherit, a percpu_ref; the kernel frees it soon after rmdir, the profile keeps it",
         PERCPU_REF,
+        of_cgroup=1,
     ),
     Rule("memcg_vmstats_percpu", "mem_cgroup.stat_cpu*", "mem_cgroup_alloc, up to v5.1", statistics=True),
     Rule("memcg_vmstats_local", "mem_cgroup.vmstats_local*", "mem_cgroup_alloc, v5.2 to v5.12", statistics=True),
@@ -116,15 +126,16 @@ PERCPU_RULES: Final = (
 """Per-CPU areas, in the order in which the kernel allocates."""
 
 SLAB_RULES: Final = (
-    Rule("cgroup", "cgroup", "cgroup_create, with 3 ancestors (a cgroup two levels down)", more=3 * LONG),
+    Rule("cgroup", "cgroup", "cgroup_create, with 3 ancestors (a cgroup two levels down)", more=3 * LONG, of_cgroup=1),
     Rule(
         "kernfs_node",
         "kernfs_node",
         "cgroup_create: kernfs_create_dir; the cgroup holds it",
         cache="kernfs_node_cache",
         align=8,
+        of_cgroup=1,
     ),
-    Rule("psi_group", "cgroup.psi*", "cgroup_create: psi_cgroup_alloc, since v6.0"),
+    Rule("psi_group", "cgroup.psi*", "cgroup_create: psi_cgroup_alloc, since v6.0", of_cgroup=1),
     Rule("mem_cgroup", "mem_cgroup", "mem_cgroup_alloc, with a pointer for one node", more=LONG),
     Rule("memcg_vmstats", "mem_cgroup.vmstats*", "mem_cgroup_alloc, since v6.1"),
     Rule("mem_cgroup_per_node", "mem_cgroup_per_node", "alloc_mem_cgroup_per_node_info", per="node"),
@@ -140,6 +151,7 @@ SLAB_RULES: Final = (
         "percpu_ref.data*",
         "percpu_ref_init, since v5.10: of the cgroup, of the memory controller, of the obj_cgroup",
         count=3,
+        of_cgroup=1,
     ),
     Rule(
         "kmem_cache",

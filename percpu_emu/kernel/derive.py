@@ -94,6 +94,7 @@ def _line(btf: Btf, rule: Rule, place: _Place, rules: tuple[Rule, ...]) -> dict[
     line |= {"cache": cache} if cache else {}
     line |= {"per": rule.per} if rule.per != "cgroup" else {}
     line |= {"count": rule.count} if rule.count != 1 else {}
+    line |= {"of_cgroup": rule.of_cgroup} if rule.of_cgroup else {}
     if percpu:
         line["until"] = "release-percpu" if rule.statistics else "free"
         line |= {"accounted": True} if rule.statistics and btf.structure("obj_cgroup") else {}

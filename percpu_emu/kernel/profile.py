@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
@@ -38,8 +38,17 @@ class Line(_Section):
     size: PositiveInt
     per: Literal["cgroup", "node"] = Field(default="cgroup", description="what each of them is allocated for")
     count: int = Field(default=1, gt=0, le=1000, description="how many are allocated at a time")
+    of_cgroup: int = Field(
+        default=0, ge=0, le=1000, description="how many of these a cgroup has without the memory controller, too"
+    )
     stage: Stage = Field(description="when: as the cgroup is made, or at the first charge by a task in it")
     source: str = Field(description="the kernel function that allocates it")
+
+    @model_validator(mode="after")
+    def _of_cgroup_are_some_of_all(self) -> Self:
+        if self.of_cgroup > self.count:
+            raise ValueError("of_cgroup must not be more than count")
+        return self
 
     def times(self, nr_nodes: int) -> int:
         """How many of them a cgroup has on a machine of `nr_nodes` NUMA nodes."""

@@ -1,20 +1,17 @@
-"""Cgroups without the memory controller: no counters, only what cgroup_create() itself allocates."""
+"""Cgroups without the memory controller: no counters, only what a cgroup has whatever its controllers are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from percpu_emu.kernel.profile import SlabObject
 
 if TYPE_CHECKING:
     from percpu_emu.kernel.profile import PercpuArea
     from percpu_emu.machine.machine import Machine
-
-_ALLOCATOR: Final = "cgroup_create"
-"""How the `source` of a profile's line begins that every cgroup has, whatever its controllers."""
 
 
 @dataclass(eq=False)
@@ -32,13 +29,13 @@ class PlainCgroups:
         profile = machine.config.profile
         lines: tuple[SlabObject | PercpuArea, ...] = (*profile.slab_object, *profile.percpu_area)
         self._machine = machine
-        self._lines = [line for line in lines if line.stage == "mkdir" and line.source.startswith(_ALLOCATOR)]
+        self._lines = [line for line in lines for _ in range(line.of_cgroup)]
 
     def make(self) -> PlainCgroup:
         """Allocate one. Raises MemoryError; then nothing stays."""
-        memory, nodes, made = self._machine.memory, self._machine.topology.nodes, PlainCgroup()
+        memory, made = self._machine.memory, PlainCgroup()
         with ExitStack() as undo:
-            for line in (one for one in self._lines for _ in range(one.times(nodes))):
+            for line in self._lines:
                 if isinstance(line, SlabObject):
                     made.slab.append(memory.slab.alloc(line.size, line.align, line.cache))
                     undo.callback(memory.slab.kfree, made.slab[-1])

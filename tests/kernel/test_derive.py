@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from percpu_emu.kernel.btf import Btf, BtfError, KernelImage
 from percpu_emu.kernel.cgroup_rules import CACHES, PERCPU_RULES, SLAB_RULES, Rule
 from percpu_emu.kernel.derive import Derived, derive
-from percpu_emu.kernel.profile import profile_of
+from percpu_emu.kernel.profile import load_profile, profile_names, profile_of
 
 from .btf_builder import BtfBuilder, KernelBuilder
 
@@ -81,6 +81,16 @@ def test_a_line_is_there_where_its_structure_is_and_is_as_large(places: set[str]
         for rule, line in zip(held, lines, strict=True):
             assert line.size == (rule.size or kernel.sizes[rule.where]) + rule.more
             assert (line.per, line.count, line.stage) == (rule.per, rule.count, rule.stage)
+            assert line.of_cgroup == rule.of_cgroup
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_shipped_profiles_say_as_the_rules_do_what_a_cgroup_has_without_the_memory_controller(name: str) -> None:
+    profile = load_profile(name)
+    of_cgroup = {rule.name: rule.of_cgroup for rule in RULES}
+    lines = [line for line in (*profile.percpu_area, *profile.slab_object) if line.name in of_cgroup]
+    assert {line.name: line.of_cgroup for line in lines} == {line.name: of_cgroup[line.name] for line in lines}
+    assert {"cgroup.self.refcnt", "cgroup"} <= {line.name for line in lines if line.of_cgroup}
 
 
 @pytest.mark.parametrize(

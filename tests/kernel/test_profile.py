@@ -87,6 +87,7 @@ def test_a_profile_is_loaded_by_path(tmp_path: Path) -> None:
         ("size = 1064", "size = 40000", r"percpu_area\[4\].size: found 40000; .* less than or equal to 32768"),
         ("size = 2184 ", "size = 9000 ", r"slab_object\[3\].size: found 9000; .* less than or equal to 8192"),
         ("count = 3 ", "count = 1001 ", r"slab_object\[7\].count: found 1001; .* less than or equal to 1000"),
+        ("of_cgroup = 1\n", "of_cgroup = 2\n", r"percpu_area\[0\]: .* of_cgroup must not be more than count"),
         ("title =", "titel =", "titel: unknown key 'titel'; allowed are name, title, verified, basis"),
         ("verified = true", 'verified = "yes"', "verified: found 'yes'; Input should be a valid boolean"),
         ("basis =", "bases =", "basis: missing"),
