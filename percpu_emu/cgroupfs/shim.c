@@ -24,7 +24,6 @@
 #define CGROUP2_SUPER_MAGIC 0x63677270
 #define FUSE_SUPER_MAGIC 0x65735546
 #define KIND "fuse.percpu-emu"
-#define SOURCE "percpu-emu"
 #define INTO_CGROUP 0x200000000ULL /* CLONE_INTO_CGROUP */
 #define MEMBER TREE "/.percpu-emu.cgroup."
 
