@@ -9,6 +9,7 @@ from pygments.lexers import TextLexer
 project = "percpu-emu"
 html_title = project
 html_theme = "alabaster"
+html_theme_options = {"page_width": "1280px", "body_max_width": "auto"}  # what a terminal of 110 columns prints fits
 html_show_copyright = False
 extensions = ["myst_parser"]
 myst_heading_anchors = 4
